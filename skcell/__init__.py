@@ -1,0 +1,16 @@
+"""Cell-image classification as an ordinary scikit-learn affair."""
+
+import lazy_loader as _lazy
+
+__version__ = "0.1.0.dev0"
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submodules=["augmentation", "classifiers", "datasets", "errors", "over_sampling", "pipeline"],
+    submod_attrs={
+        "augmentation": ["ImageAugmenter"],
+        "classifiers": ["CellCNNClassifier"],
+        "over_sampling": ["ImageSMOTE", "ImageSampler"],
+        "pipeline": ["Pipeline", "make_pipeline"],
+    },
+)

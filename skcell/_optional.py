@@ -1,0 +1,37 @@
+"""One way to import an optional dependency."""
+
+from importlib import import_module
+from types import ModuleType
+
+from skcell.errors import MissingExtraError
+
+
+def import_optional(module: str, *, extra: str, purpose: str) -> ModuleType:
+    """Import `module`, or say which extra of skcell brings it.
+
+    Parameters
+    ----------
+    module : str
+        Dotted name of the module.
+    extra : str
+        The extra of skcell that installs it.
+    purpose : str
+        What needs it, as the start of a sentence: "LZW-compressed TIFF".
+
+    Returns
+    -------
+    module
+        The imported module.
+
+    Raises
+    ------
+    MissingExtraError
+        If the module is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{purpose} needs the package {module.split('.')[0]!r}, which is not installed. "
+            f"Install it with: pip install 'skcell[{extra}]'"
+        ) from error

@@ -1,0 +1,40 @@
+"""What all samplers of images share."""
+
+import numpy as np
+from imblearn.base import BaseSampler
+from imblearn.utils import check_target_type
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import column_or_1d, validate_data
+
+from skcell._validation import check_pixels, is_table, looks_like_paths
+
+
+class BaseImageSampler(BaseSampler):
+    """A sampler that takes images `(n, H, W[, C])` as well as rows `(n, n_features)`.
+
+    Subclasses write `_fit_resample(X, y)` for an array of any number of dimensions, whose
+    dtype they keep, and set `sample_indices_`: for each output sample the index of the input
+    sample that it is, or was made from. `skcell.pipeline` carries sample weights by it.
+    """
+
+    def _check_X_y(self, X, y, accept_sparse=None):
+        y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
+        if looks_like_paths(X):
+            raise ValueError(
+                f"{type(self).__name__} makes new images from pixels and was given file paths; "
+                "load the images first: load_image_folder(path, load_images=True)."
+            )
+        if is_table(X):
+            X, y = validate_data(self, X=X, y=y, reset=True, accept_sparse=False)
+        else:
+            X = check_pixels(X)
+            y = column_or_1d(y)
+            check_consistent_length(X, y)
+            self.n_features_in_ = int(np.prod(X.shape[1:]))
+        return X, y, binarize_y
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = False
+        tags.input_tags.three_d_array = True
+        return tags

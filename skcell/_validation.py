@@ -1,0 +1,267 @@
+"""The data contract: what counts as images, and the errors for what does not.
+
+`X` is one of
+
+- images `(n, H, W, C)` or `(n, H, W)` of uint8, uint16 or float;
+- rows `(n, H*W*C)`, with `image_shape` given;
+- an array of file paths, decoded and resized to `image_shape` as they are needed.
+"""
+
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skcell.errors import PixelRangeWarning
+
+Layout = Literal["images", "grey", "rows", "paths"]
+
+#: Files are resized to this when nothing else is asked for.
+DEFAULT_FILE_SHAPE = (96, 96, 3)
+
+_BLOCK = 1 << 22  # elements looked at together, so that checks need no second copy of the data
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """What an estimator was fitted on: shape of one image, pixel dtype, layout of `X`."""
+
+    shape: tuple[int, int, int]
+    dtype: str
+    layout: Layout
+
+    @property
+    def n_features(self) -> int:
+        """Number of pixel values of one image."""
+        return int(np.prod(self.shape))
+
+    def as_images(self, X: NDArray[Any]) -> NDArray[Any]:
+        """View `X` as `(n, H, W, C)`; paths stay paths."""
+        return X if self.layout == "paths" else X.reshape(-1, *self.shape)
+
+    def check_same(self, other: "ImageSpec", estimator: str) -> None:
+        """Raise if `other`, seen now, is not what `estimator` was fitted on."""
+        if other.dtype != self.dtype and not (self.layout == other.layout == "paths"):
+            raise ValueError(
+                f"{estimator} was fitted on {self.dtype} pixels and was given {other.dtype} now; "
+                f"pass {self.dtype} images, or fit again on {other.dtype}."
+            )
+        if other.shape != self.shape:
+            raise ValueError(
+                f"{estimator} was fitted on images of shape {self.shape} (height, width, "
+                f"channels) and was given {other.shape} now; resize the images to {self.shape}, "
+                "or fit again."
+            )
+
+
+def looks_like_paths(X: Any) -> bool:
+    """Whether `X` is a sequence of file paths."""
+    if isinstance(X, (str, os.PathLike)):
+        raise ValueError(
+            f"X is a single path ({os.fspath(X)!r}); pass a list of image files, or load a folder "
+            "with skcell.datasets.load_image_folder."
+        )
+    array = X if isinstance(X, np.ndarray) else None
+    if array is None and not isinstance(X, (list, tuple)):
+        return getattr(X, "ndim", 0) == 1 and looks_like_paths(np.asarray(X))
+    if array is not None and (array.ndim != 1 or array.dtype.kind not in "UO"):
+        return False
+    return len(X) > 0 and all(isinstance(item, (str, os.PathLike)) for item in X)
+
+
+def is_table(X: Any) -> bool:
+    """Whether `X` is rows of numbers rather than images (or something unusable)."""
+    if hasattr(X, "iloc") or hasattr(X, "tocsr"):
+        return True
+    try:
+        return np.ndim(X) <= 2
+    except ValueError:  # ragged nested sequences
+        return False
+
+
+def blocks(X: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Iterate over `X` in pieces of bounded size."""
+    rows = max(1, _BLOCK // max(1, int(np.prod(X.shape[1:]))))
+    for start in range(0, len(X), rows):
+        yield X[start : start + rows]
+
+
+def check_pixels(X: Any) -> NDArray[Any]:
+    """Check an array of images `(n, H, W)` or `(n, H, W, C)` and return it, uncopied.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, H, W) or (n, H, W, C)
+        Images of uint8, uint16 or a float dtype.
+
+    Returns
+    -------
+    ndarray
+        The images.
+
+    Raises
+    ------
+    ValueError
+        If there are no images, sizes differ, the dtype is none of these, or a pixel is not
+        finite.
+    """
+    if not isinstance(X, np.ndarray):
+        shapes = {np.shape(image) for image in X} if isinstance(X, (list, tuple)) else set()
+        if len(shapes) > 1:
+            raise ValueError(
+                f"The images have {len(shapes)} different shapes, {_some(sorted(shapes))}; all "
+                "must have one height, width and channel count. Resize them, or give file paths "
+                "and image_shape."
+            )
+        X = np.asarray(X)
+    if X.dtype == object and X.ndim == 1 and len(X) and isinstance(X[0], np.ndarray):
+        return check_pixels(list(X))
+    if X.ndim not in (3, 4):
+        raise ValueError(
+            f"Expected images of shape (n, height, width) or (n, height, width, channels), got "
+            f"an array of shape {X.shape}. Reshape your data, for one image as image[None]."
+        )
+    if len(X) == 0:
+        raise ValueError(f"X holds no images: found array with 0 sample(s) (shape={X.shape}).")
+    if min(X.shape[1:]) == 0:
+        raise ValueError(f"X holds images without pixels (shape={X.shape}).")
+    if X.dtype.kind != "f" and X.dtype not in (np.uint8, np.uint16):
+        raise ValueError(
+            f"Pixels of dtype {X.dtype} have no known range; pass uint8 (0 to 255), uint16 "
+            "(0 to 65535) or float (already scaled), for example X.astype(np.uint8)."
+        )
+    if X.dtype.kind == "f":
+        for start, block in zip(range(0, len(X), len(next(blocks(X)))), blocks(X), strict=True):
+            finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
+            if not finite.all():
+                first = start + int(np.argmin(finite))
+                raise ValueError(
+                    f"X contains NaN or infinity: image {first} has pixels that are not finite. "
+                    "Remove or repair such images before fitting."
+                )
+    return X
+
+
+def resolve_shape(image_shape: tuple[int, ...], n_features: int) -> tuple[int, int, int]:
+    """Complete `image_shape`, which may hold one -1, for rows of `n_features` values."""
+    shape = tuple(int(side) for side in image_shape)
+    if len(shape) == 2:
+        shape = (*shape, 1)
+    known = int(np.prod([side for side in shape if side != -1]))
+    fits = n_features == known if -1 not in shape else known > 0 and n_features % known == 0
+    if len(shape) != 3 or shape.count(-1) > 1 or any(s < 1 and s != -1 for s in shape) or not fits:
+        raise ValueError(
+            f"image_shape={tuple(image_shape)} does not fit rows of {n_features} values; give "
+            "(height, width, channels) whose product is the number of columns, with at most one "
+            "-1 for the side to work out."
+        )
+    height, width, channels = (n_features // known if side == -1 else side for side in shape)
+    return height, width, channels
+
+
+def check_images(
+    X: Any, *, image_shape: tuple[int, ...] | None = None
+) -> tuple[NDArray[Any], ImageSpec]:
+    """Check `X` against the data contract.
+
+    Parameters
+    ----------
+    X : array-like
+        Images, rows or file paths.
+    image_shape : tuple of int, default=None
+        Height, width and channels: what rows are reshaped to, and files resized to.
+
+    Returns
+    -------
+    X : ndarray
+        Images `(n, H, W, C)` of uint8, uint16 or a float dtype, or paths `(n,)`. Not copied
+        where that can be avoided.
+    spec : ImageSpec
+        What was found.
+
+    Raises
+    ------
+    ValueError
+        If `X` is not one of the three.
+    """
+    if looks_like_paths(X):
+        paths = np.asarray([os.fspath(path) for path in X])
+        shape = resolve_file_shape(image_shape)
+        missing = [path for path in paths if not os.path.isfile(path)]
+        if missing:
+            raise ValueError(
+                f"X holds text that names no file ({len(missing)} of {len(paths)}): "
+                f"{_some(missing)}. Pass paths of existing image files."
+            )
+        return paths, ImageSpec(shape, "uint8", "paths")
+    if is_table(X):
+        rows = np.asarray(X)
+        if rows.ndim != 2:
+            raise ValueError(
+                f"Expected images, rows or file paths, got an array of {rows.ndim} dimension(s) "
+                f"and dtype {rows.dtype}. Reshape your data: images are (n, height, width[, "
+                "channels])."
+            )
+        if image_shape is None:
+            raise ValueError(
+                f"X has two dimensions, {rows.shape}: rows of pixels need image_shape=(height, "
+                "width, channels), for example image_shape=(28, 28, 3); one grey image is "
+                "image[None]."
+            )
+        shape = resolve_shape(image_shape, rows.shape[1])
+        if rows.dtype not in (np.uint8, np.uint16):
+            rows = rows.astype(np.float32, copy=False)
+        _warn_raw_range(rows)
+        return rows.reshape(-1, *shape), ImageSpec(shape, rows.dtype.name, "rows")
+    X = check_pixels(X)
+    if image_shape is not None and resolve_shape(image_shape, int(np.prod(X.shape[1:]))) != (
+        *X.shape[1:],
+        *(1,) * (4 - X.ndim),
+    ):
+        raise ValueError(
+            f"image_shape={tuple(image_shape)} differs from the images' own shape "
+            f"{X.shape[1:]}; leave image_shape=None for images."
+        )
+    _warn_raw_range(X)
+    layout: Layout = "images" if X.ndim == 4 else "grey"
+    images = X if X.ndim == 4 else X[..., None]
+    dtype = images.dtype.name if images.dtype.kind == "u" else "float32"
+    height, width, channels = images.shape[1:]
+    return images, ImageSpec((height, width, channels), dtype, layout)
+
+
+def resolve_file_shape(image_shape: tuple[int, ...] | None) -> tuple[int, int, int]:
+    """Height, width and channels that files are decoded to."""
+    shape = DEFAULT_FILE_SHAPE if image_shape is None else tuple(image_shape)
+    if len(shape) == 2:
+        shape = (*shape, 1)
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(
+            f"image_shape={image_shape} cannot be used for files; give (height, width, channels) "
+            "without -1, for example (96, 96, 3)."
+        )
+    height, width, channels = shape
+    return height, width, channels
+
+
+def _warn_raw_range(X: NDArray[Any]) -> None:
+    if X.dtype.kind != "f" or not X.size:
+        return
+    low, high = X.min(), X.max()
+    if low >= 0 and high > 32:
+        warnings.warn(
+            f"Float pixels lie between {low:g} and {high:g} and are taken as they are. If they "
+            "are raw intensities, pass them as uint8 or uint16, or divide by their maximum.",
+            PixelRangeWarning,
+            stacklevel=4,
+        )
+
+
+def _some(items: list, n: int = 3) -> str:
+    """Name the first few of `items`."""
+    shown = ", ".join(str(item) for item in items[:n])
+    return shown + (f" and {len(items) - n} more" if len(items) > n else "")
