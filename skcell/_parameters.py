@@ -1,0 +1,42 @@
+"""Names of parameters, with a suggestion for the misspelt one."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, Self
+
+
+class SuggestsParameters:
+    """Mixin for estimators: an unknown parameter is answered with the nearest known one."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        known = cls._get_param_names()  # type: ignore[attr-defined] # of BaseEstimator
+        for name in kwargs:
+            if name not in known:
+                raise TypeError(_unknown(name, cls.__name__, known))
+        return super().__new__(cls)
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters of this estimator and of those inside it.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name; ``step__name`` reaches a nested estimator.
+
+        Returns
+        -------
+        self : object
+            This estimator.
+        """
+        known = self.get_params(deep=False)  # type: ignore[attr-defined] # of BaseEstimator
+        for name in params:
+            if name.split("__")[0] not in known:
+                raise ValueError(_unknown(name, type(self).__name__, known))
+        return super().set_params(**params)  # type: ignore[misc] # of BaseEstimator
+
+
+def _unknown(name: str, owner: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    close = difflib.get_close_matches(name.split("__")[0], known, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"Invalid parameter {name!r} for {owner}.{hint} Valid parameters are: {known}."

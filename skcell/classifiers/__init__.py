@@ -1,0 +1,8 @@
+"""Classifiers of cell images."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={"_base": ["BaseCellClassifier"], "_cnn": ["CellCNNClassifier"]},
+)

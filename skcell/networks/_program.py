@@ -1,0 +1,196 @@
+"""From a recipe to a compiled Keras model, and back to its first state."""
+
+import contextlib
+import os
+import random
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from skcell.networks._augment import RandomTransform
+
+#: Optimizers by name; learning rate and weight decay are set when a fit starts.
+OPTIMIZERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {
+    "adam": keras.optimizers.Adam,
+    "nadam": keras.optimizers.Nadam,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": lambda: keras.optimizers.SGD(momentum=0.9, nesterov=True),
+    "lion": keras.optimizers.Lion,
+}
+
+_building = threading.RLock()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a compiled program depends on, and nothing else.
+
+    Learning rate, weight decay's size, seeds, epochs, class weights and label smoothing are
+    inputs of a program, so fits that differ in them share it.
+    """
+
+    network: Callable[..., Any]
+    arguments: tuple[tuple[str, Hashable], ...]
+    input_shape: tuple[int, int, int]
+    dtype: str
+    n_classes: int
+    augmentation: tuple[tuple[str, Hashable], ...] | None = None
+    optimizer: str = "adam"
+    decays: bool = False
+    loss: str | Callable[..., Any] = "categorical_crossentropy"
+    dtype_policy: str | None = None
+    jit_compile: bool | None = None
+
+
+@contextlib.contextmanager
+def _seeded(seed: int, dtype_policy: str | None) -> Iterator[None]:
+    """Build layers from `seed` under `dtype_policy`, and leave global state as it was.
+
+    Keras draws the seeds that its initializers and generators are not given from Python's
+    `random`; nothing else of the process's random state is read while a model is built.
+    """
+    with _building:
+        state, policy = random.getstate(), keras.config.dtype_policy()
+        random.seed(seed)
+        if dtype_policy is not None:
+            keras.config.set_dtype_policy(dtype_policy)
+        try:
+            yield
+        finally:
+            random.setstate(state)
+            keras.config.set_dtype_policy(policy)
+
+
+def build(recipe: Recipe, seed: int) -> keras.Model:
+    """Build the uncompiled model of `recipe`, its weights drawn from `seed`.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to build.
+    seed : int
+        Seed of the initial weights and of the generators of dropout and augmentation.
+
+    Returns
+    -------
+    keras.Model
+        From images, as pixels of `recipe.dtype`, to class probabilities.
+    """
+    with _seeded(seed, recipe.dtype_policy):
+        inputs = keras.Input(recipe.input_shape, dtype=recipe.dtype, name="image")
+        x: Any = inputs
+        if recipe.dtype != "float32":
+            scale = 1.0 / np.iinfo(recipe.dtype).max
+            x = keras.layers.Rescaling(scale, dtype="float32", name="pixels")(x)
+        if recipe.augmentation is not None:
+            clip = recipe.dtype != "float32"
+            x = RandomTransform(**dict(recipe.augmentation), clip=clip, dtype="float32")(x)
+        x = recipe.network(x, **dict(recipe.arguments))
+        outputs = keras.layers.Dense(
+            recipe.n_classes, activation="softmax", dtype="float32", name="probability"
+        )(x)
+        return keras.Model(inputs, outputs)
+
+
+class Program:
+    """A compiled model that can be brought back to the state of a new one."""
+
+    def __init__(self, recipe: Recipe, seed: int):
+        _share_cores()
+        self.recipe = recipe
+        self.model = build(recipe, seed)
+        optimizer = OPTIMIZERS[recipe.optimizer]()
+        if recipe.decays:
+            # A variable, not a number, so that the traced program reads its current value.
+            optimizer.weight_decay = optimizer.add_variable((), name="weight_decay")
+            optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        optimizer.build(self.model.trainable_variables)
+        self.model.compile(
+            optimizer=optimizer,
+            loss=recipe.loss,
+            weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+            jit_compile=_jit_compile(recipe.jit_compile),
+        )
+        self._fresh = [np.asarray(v) if np.any(v) else None for v in optimizer.variables]
+        self.forward = _forward(self.model)
+
+    def reset(self, seed: int) -> None:
+        """Become, to the bit, what a program newly made from `seed` would be."""
+        twin = build(self.recipe, seed)
+        for mine, new in zip(self.model.variables, twin.variables, strict=True):
+            mine.assign(new)
+        for variable, value in zip(self.model.optimizer.variables, self._fresh, strict=True):
+            variable.assign(np.zeros(variable.shape) if value is None else value)
+        self.model.stop_training = False
+        self.model.reset_metrics()
+
+    def get_state(self) -> list[np.ndarray]:
+        """Copy the values of all variables of model and optimizer."""
+        return [np.array(v) for v in [*self.model.variables, *self.model.optimizer.variables]]
+
+    def set_state(self, state: list[np.ndarray]) -> None:
+        """Assign what `get_state` returned."""
+        variables = [*self.model.variables, *self.model.optimizer.variables]
+        for variable, value in zip(variables, state, strict=True):
+            variable.assign(value)
+
+
+def _jit_compile(jit_compile: bool | None) -> bool | str:
+    """Resolve None: XLA is three times slower than TensorFlow's own kernels on a CPU."""
+    if jit_compile is not None:
+        return jit_compile
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return "auto" if tf.config.list_physical_devices("GPU") else False
+    return "auto" if keras.backend.backend() == "jax" else False
+
+
+def _forward(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Compile prediction on a batch of any size, without Keras' data adapters."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        spec = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
+        call = tf.function(lambda x: model(x, training=False), input_signature=[spec])
+        return lambda x: call(x).numpy()
+    if keras.backend.backend() == "jax":
+        import jax
+
+        @jax.jit
+        def apply(trainable: Any, frozen: Any, x: Any) -> Any:
+            return model.stateless_call(trainable, frozen, x, training=False)[0]
+
+        def forward(x: np.ndarray) -> np.ndarray:
+            # One compilation for each power of two instead of one for each batch size.
+            padded = np.zeros((1 << (len(x) - 1).bit_length(), *x.shape[1:]), x.dtype)
+            padded[: len(x)] = x
+            values = [
+                [v.value for v in group]
+                for group in (model.trainable_variables, model.non_trainable_variables)
+            ]
+            return np.asarray(apply(*values, padded))[: len(x)]
+
+        return forward
+    return model.predict_on_batch
+
+
+def _share_cores() -> None:
+    """Keep TensorFlow to the threads that joblib granted this process.
+
+    joblib tells its workers by `OMP_NUM_THREADS`, which TensorFlow reads for some of its kernels
+    only; its thread pools must be bounded before its first operation.
+    """
+    granted = os.environ.get("OMP_NUM_THREADS", "")
+    if keras.backend.backend() != "tensorflow" or not granted.isdigit():
+        return
+    import tensorflow as tf
+
+    if tf.config.threading.get_intra_op_parallelism_threads() == 0:
+        with contextlib.suppress(RuntimeError):  # already running: too late to change
+            tf.config.threading.set_intra_op_parallelism_threads(int(granted))
+            tf.config.threading.set_inter_op_parallelism_threads(int(granted))

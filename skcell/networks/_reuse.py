@@ -1,0 +1,100 @@
+"""Compiled programs are kept, lent to one owner at a time, and lent again.
+
+Tracing a new Keras model takes one to two seconds on a CPU and leaves 10 to 20 MB behind that
+nothing gives back. A program that is reset and used again costs neither.
+"""
+
+import threading
+import weakref
+from collections import deque
+from typing import Any
+
+import keras
+import numpy as np
+
+from skcell.networks._program import Program, Recipe
+
+#: How many programs without an owner are kept; the least recently used goes first.
+MAX_IDLE = 16
+
+_lock = threading.Lock()
+_idle: list[Program] = []
+# Owners die inside the garbage collector, which may run while this thread holds the lock; adding
+# to a deque needs none.
+_returned: deque[Program] = deque()
+
+
+def _acquire(recipe: Recipe, seed: int) -> Program:
+    with _lock:
+        _collect()
+        found = next((p for p in reversed(_idle) if p.recipe == recipe), None)
+        if found is not None:
+            _idle.remove(found)
+    if found is None:
+        return Program(recipe, seed)
+    found.reset(seed)
+    return found
+
+
+def _collect() -> None:
+    while _returned:
+        _idle.append(_returned.popleft())
+    del _idle[: max(0, len(_idle) - MAX_IDLE)]
+
+
+def clear_programs() -> None:
+    """Drop all compiled programs that no fitted estimator owns.
+
+    Returns
+    -------
+    None
+    """
+    with _lock:
+        _collect()
+        _idle.clear()
+
+
+class FittedNetwork:
+    """A compiled program in the hands of one owner, until the owner lets go of it.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to build, or to find among the programs kept.
+    seed : int
+        Seed of initial weights and of random layers.
+    """
+
+    def __init__(self, recipe: Recipe, seed: int):
+        self.recipe = recipe
+        self._state: list[np.ndarray] | None = None
+        self._own(_acquire(recipe, seed))
+
+    def _own(self, program: Program) -> None:
+        self._program: Program | None = program
+        self._finalizer = weakref.finalize(self, _returned.append, program)
+        self._finalizer.atexit = False
+
+    @property
+    def program(self) -> Program:
+        """The compiled program, made again after unpickling when first asked for."""
+        if self._program is None:
+            assert self._state is not None
+            self._own(_acquire(self.recipe, seed=0))
+            self.program.set_state(self._state)
+            self._state = None
+        assert self._program is not None
+        return self._program
+
+    def give_away_model(self) -> keras.Model:
+        """Return the Keras model for use by others; its program is not lent again."""
+        model = self.program.model
+        self._finalizer.detach()
+        return model
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self._state if self._program is None else self._program.get_state()
+        return {"recipe": self.recipe, "_state": state, "_program": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
