@@ -6,7 +6,7 @@ from imblearn.utils import check_target_type
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from skcell._validation import check_pixels, is_table, looks_like_paths
+from skcell._validation import check_pixels, layout_of
 
 
 class BaseImageSampler(BaseSampler):
@@ -19,12 +19,13 @@ class BaseImageSampler(BaseSampler):
 
     def _check_X_y(self, X, y, accept_sparse=None):
         y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
-        if looks_like_paths(X):
+        layout = layout_of(X)
+        if layout == "paths":
             raise ValueError(
                 f"{type(self).__name__} makes new images from pixels and was given file paths; "
                 "load the images first: load_image_folder(path, load_images=True)."
             )
-        if is_table(X):
+        if layout == "rows":
             X, y = validate_data(self, X=X, y=y, reset=True, accept_sparse=False)
         else:
             X = check_pixels(X)

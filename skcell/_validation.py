@@ -10,7 +10,7 @@
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from skcell.errors import PixelRangeWarning
 
-Layout = Literal["images", "grey", "rows", "paths"]
+Layout = Literal["images", "rows", "paths"]
 
 #: Files are resized to this when nothing else is asked for.
 DEFAULT_FILE_SHAPE = (96, 96, 3)
@@ -39,48 +39,43 @@ class ImageSpec:
         """Number of pixel values of one image."""
         return int(np.prod(self.shape))
 
-    def as_images(self, X: NDArray[Any]) -> NDArray[Any]:
-        """View `X` as `(n, H, W, C)`; paths stay paths."""
-        return X if self.layout == "paths" else X.reshape(-1, *self.shape)
 
-    def check_same(self, other: "ImageSpec", estimator: str) -> None:
-        """Raise if `other`, seen now, is not what `estimator` was fitted on."""
-        if other.dtype != self.dtype and not (self.layout == other.layout == "paths"):
-            raise ValueError(
-                f"{estimator} was fitted on {self.dtype} pixels and was given {other.dtype} now; "
-                f"pass {self.dtype} images, or fit again on {other.dtype}."
-            )
-        if other.shape != self.shape:
-            raise ValueError(
-                f"{estimator} was fitted on images of shape {self.shape} (height, width, "
-                f"channels) and was given {other.shape} now; resize the images to {self.shape}, "
-                "or fit again."
-            )
+def layout_of(X: Any) -> Literal["images", "rows", "paths"]:
+    """Tell apart images, rows of numbers and file paths, before any of them is checked.
 
+    Parameters
+    ----------
+    X : array-like
+        Anything.
 
-def looks_like_paths(X: Any) -> bool:
-    """Whether `X` is a sequence of file paths."""
+    Returns
+    -------
+    {"images", "rows", "paths"}
+        "rows" includes what is unusable, which scikit-learn's checks then name.
+    """
     if isinstance(X, (str, os.PathLike)):
         raise ValueError(
             f"X is a single path ({os.fspath(X)!r}); pass a list of image files, or load a folder "
             "with skcell.datasets.load_image_folder."
         )
-    array = X if isinstance(X, np.ndarray) else None
-    if array is None and not isinstance(X, (list, tuple)):
-        return getattr(X, "ndim", 0) == 1 and looks_like_paths(np.asarray(X))
-    if array is not None and (array.ndim != 1 or array.dtype.kind not in "UO"):
-        return False
-    return len(X) > 0 and all(isinstance(item, (str, os.PathLike)) for item in X)
-
-
-def is_table(X: Any) -> bool:
-    """Whether `X` is rows of numbers rather than images (or something unusable)."""
     if hasattr(X, "iloc") or hasattr(X, "tocsr"):
-        return True
+        text = getattr(X, "ndim", 2) == 1 and len(X) and isinstance(X.iloc[0], (str, os.PathLike))
+        return "paths" if text else "rows"
+    if isinstance(X, (list, tuple)) or (
+        isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind in "UO"
+    ):
+        if len(X) == 0:
+            raise ValueError("X holds no images: found array with 0 sample(s).")
+        if all(isinstance(item, (str, os.PathLike)) for item in X):
+            return "paths"
     try:
-        return np.ndim(X) <= 2
-    except ValueError:  # ragged nested sequences
-        return False
+        return "rows" if np.ndim(X) <= 2 and not _holds_arrays(X) else "images"
+    except ValueError:  # images of several sizes
+        return "images"
+
+
+def _holds_arrays(X: Any) -> bool:
+    return getattr(X, "dtype", None) == object and X.ndim == 1 and np.ndim(X[0]) > 1
 
 
 def blocks(X: NDArray[Any]) -> Iterator[NDArray[Any]]:
@@ -188,17 +183,17 @@ def check_images(
     ValueError
         If `X` is not one of the three.
     """
-    if looks_like_paths(X):
+    layout = layout_of(X)
+    if layout == "paths":
         paths = np.asarray([os.fspath(path) for path in X])
-        shape = resolve_file_shape(image_shape)
         missing = [path for path in paths if not os.path.isfile(path)]
         if missing:
             raise ValueError(
                 f"X holds text that names no file ({len(missing)} of {len(paths)}): "
                 f"{_some(missing)}. Pass paths of existing image files."
             )
-        return paths, ImageSpec(shape, "uint8", "paths")
-    if is_table(X):
+        return paths, ImageSpec(_file_shape(image_shape), "uint8", "paths")
+    if layout == "rows":
         rows = np.asarray(X)
         if rows.ndim != 2:
             raise ValueError(
@@ -227,14 +222,53 @@ def check_images(
             f"{X.shape[1:]}; leave image_shape=None for images."
         )
     _warn_raw_range(X)
-    layout: Layout = "images" if X.ndim == 4 else "grey"
     images = X if X.ndim == 4 else X[..., None]
     dtype = images.dtype.name if images.dtype.kind == "u" else "float32"
     height, width, channels = images.shape[1:]
-    return images, ImageSpec((height, width, channels), dtype, layout)
+    return images, ImageSpec((height, width, channels), dtype, "images")
 
 
-def resolve_file_shape(image_shape: tuple[int, ...] | None) -> tuple[int, int, int]:
+def check_like(X: Any, fitted: ImageSpec, owner: str) -> tuple[NDArray[Any], ImageSpec]:
+    """Check that `X` is of the kind and shape that `owner` was fitted on.
+
+    Parameters
+    ----------
+    X : array-like
+        Images, rows or file paths.
+    fitted : ImageSpec
+        What was fitted.
+    owner : str
+        Name of the estimator, for the errors.
+
+    Returns
+    -------
+    X : ndarray
+        As from `check_images`.
+    spec : ImageSpec
+        `fitted`, with the layout of this `X`.
+
+    Raises
+    ------
+    ValueError
+        If shape, channel count or pixel dtype differ.
+    """
+    own_shape = layout_of(X) == "images"
+    X, seen = check_images(X, image_shape=None if own_shape else fitted.shape)
+    decoded = seen.layout == "paths" and fitted.dtype != "float32"
+    if seen.dtype != fitted.dtype and not decoded:
+        raise ValueError(
+            f"{owner} was fitted on {fitted.dtype} pixels and was given {seen.dtype} now; pass "
+            f"{fitted.dtype} images, or fit again on {seen.dtype}."
+        )
+    if seen.shape != fitted.shape:
+        raise ValueError(
+            f"{owner} was fitted on images of shape {fitted.shape} (height, width, channels) and "
+            f"was given {seen.shape} now; resize the images to {fitted.shape}, or fit again."
+        )
+    return X, replace(fitted, layout=seen.layout)
+
+
+def _file_shape(image_shape: tuple[int, ...] | None) -> tuple[int, int, int]:
     """Height, width and channels that files are decoded to."""
     shape = DEFAULT_FILE_SHAPE if image_shape is None else tuple(image_shape)
     if len(shape) == 2:

@@ -6,6 +6,9 @@ from typing import Any
 import keras
 from keras import layers
 
+#: Keras' 0.99 needs some 500 steps to forget its start; short fits would predict with it.
+BN_MOMENTUM = 0.9
+
 
 def cnn(
     x: Any,
@@ -51,7 +54,7 @@ def cnn(
     }
 
     def activate(x: Any) -> Any:
-        return layers.ReLU()(layers.BatchNormalization()(x) if batch_norm else x)
+        return layers.ReLU()(layers.BatchNormalization(momentum=BN_MOMENTUM)(x) if batch_norm else x)
 
     for n_filters in filters:
         x = activate(layers.Conv2D(n_filters, kernel_size, padding="same", **linear)(x))

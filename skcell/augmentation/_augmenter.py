@@ -1,0 +1,210 @@
+"""Random changes of images: drawn anew in every epoch, or added as extra samples."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skcell._parameters import SuggestsParameters
+from skcell._sampling import BaseImageSampler
+from skcell._validation import resolve_shape
+
+_LAYER_PARAMETERS = (
+    "horizontal_flip",
+    "vertical_flip",
+    "turns",
+    "rotation",
+    "zoom",
+    "translation",
+    "brightness",
+    "contrast",
+    "fill_mode",
+)
+
+
+class ImageAugmenter(SuggestsParameters, BaseImageSampler):
+    """Augment images by random flips, turns, affine moves and changes of light.
+
+    One class with two uses. As ``augmentation=`` of a classifier it changes every image anew in
+    every epoch, on the device, and is off at prediction. As a step of `skcell.pipeline.Pipeline`
+    it is a sampler that adds changed copies to the training samples, whose labels they keep.
+
+    All geometric moves are composed into one affine map, so that an image is interpolated once.
+    Flips and quarter turns alone move whole pixels and interpolate nothing: cells have no up or
+    down, so they are the default. Other rotations blur images of few pixels.
+
+    Parameters
+    ----------
+    horizontal_flip : bool, default=True
+        Mirror left and right with probability one half.
+    vertical_flip : bool, default=True
+        Mirror up and down with probability one half.
+    turns : bool, default=True
+        Turn by a random multiple of 90 degrees; of 180 where height and width differ.
+    rotation : float, default=0.0
+        Largest rotation either way, as a fraction of a full turn (0.1 is 36 degrees).
+    zoom : float, default=0.0
+        Largest relative change of size; factors are uniform in ``1 - zoom`` to ``1 + zoom``.
+    translation : float, default=0.0
+        Largest shift either way, as a fraction of height and of width.
+    brightness : float, default=0.0
+        Largest amount added to or taken from all pixels, where 1 is the full scale of an integer
+        dtype, and 1.0 itself for floats.
+    contrast : float, default=0.0
+        Largest relative change of each pixel's distance from its image's mean colour.
+    fill_mode : {"reflect", "nearest", "constant", "wrap"}, default="reflect"
+        What lies beyond the border of a moved image; "constant" is black.
+    sampling_strategy : str, dict, float or callable, default="not majority"
+        As a sampler with ``n_copies=None``: which classes get copies, and how many, as for
+        imbalanced-learn's over-samplers. The default brings every class to the largest one's size.
+    n_copies : int, default=None
+        As a sampler: number of copies to add of each image, whatever its class. Overrides
+        `sampling_strategy`.
+    image_shape : tuple of int, default=None
+        Height, width and channels of rows; one may be -1. Not used for images.
+    random_state : int, RandomState instance or None, default=None
+        As a sampler: seed of the changes. As ``augmentation=`` the classifier's own is used.
+
+    Attributes
+    ----------
+    sampling_strategy_ : dict
+        As a sampler: number of copies for each class.
+    n_features_in_ : int
+        Number of pixel values of an image.
+    sample_indices_ : ndarray of shape (n_samples_new,)
+        For each output image the index of the input image that it is, or is a copy of.
+
+    See Also
+    --------
+    skcell.ImageSMOTE : Interpolates between images instead of changing one.
+    skcell.CellCNNClassifier : Takes this as ``augmentation=``.
+
+    References
+    ----------
+    .. [1] C. Shorten, T. M. Khoshgoftaar, "A survey on Image Data Augmentation for Deep
+       Learning", Journal of Big Data 6, 60, 2019.
+
+    Examples
+    --------
+    >>> from skcell import ImageAugmenter
+    >>> from skcell.datasets import make_cells
+    >>> cells = make_cells(20, n_classes=2, image_size=32, random_state=0)
+    >>> images, target = ImageAugmenter(n_copies=2, random_state=0).fit_resample(
+    ...     cells.images, cells.target
+    ... )
+    >>> images.shape
+    (60, 32, 32, 3)
+    """
+
+    _sampling_type = "over-sampling"
+
+    _parameter_constraints: dict = {
+        "horizontal_flip": ["boolean"],
+        "vertical_flip": ["boolean"],
+        "turns": ["boolean"],
+        "rotation": [Interval(Real, 0, 1, closed="both")],
+        "zoom": [Interval(Real, 0, 1, closed="left")],
+        "translation": [Interval(Real, 0, 1, closed="both")],
+        "brightness": [Interval(Real, 0, 1, closed="both")],
+        "contrast": [Interval(Real, 0, 1, closed="both")],
+        "fill_mode": [StrOptions({"reflect", "nearest", "constant", "wrap"})],
+        "sampling_strategy": [
+            Interval(Real, 0, 1, closed="right"),
+            StrOptions({"auto", "minority", "not minority", "not majority", "all"}),
+            dict,
+            callable,
+        ],
+        "n_copies": [Interval(Integral, 1, None, closed="left"), None],
+        "image_shape": [tuple, list, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        *,
+        horizontal_flip: bool = True,
+        vertical_flip: bool = True,
+        turns: bool = True,
+        rotation: float = 0.0,
+        zoom: float = 0.0,
+        translation: float = 0.0,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        fill_mode: str = "reflect",
+        sampling_strategy: Any = "not majority",
+        n_copies: int | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        random_state: Any = None,
+    ):
+        super().__init__(sampling_strategy=sampling_strategy)
+        self.horizontal_flip = horizontal_flip
+        self.vertical_flip = vertical_flip
+        self.turns = turns
+        self.rotation = rotation
+        self.zoom = zoom
+        self.translation = translation
+        self.brightness = brightness
+        self.contrast = contrast
+        self.fill_mode = fill_mode
+        self.n_copies = n_copies
+        self.image_shape = image_shape
+        self.random_state = random_state
+
+    def layer_arguments(self) -> tuple[tuple[str, Any], ...]:
+        """Return the checked arguments of the layer that does the work.
+
+        Returns
+        -------
+        tuple of (str, object)
+            Arguments of `skcell.networks.RandomTransform`, by name.
+        """
+        self._validate_params()
+        return tuple((name, getattr(self, name)) for name in _LAYER_PARAMETERS)
+
+    def _fit_resample(self, X: NDArray[Any], y: NDArray[Any]) -> tuple:
+        rng = check_random_state(self.random_state)
+        if self.n_copies is not None:
+            copied = np.tile(np.arange(len(X)), self.n_copies)
+        else:
+            copied = np.concatenate(
+                [
+                    _spread(np.flatnonzero(y == label), n_new, rng)
+                    for label, n_new in self.sampling_strategy_.items()
+                ]
+                or [np.empty(0, np.intp)]
+            )
+        self.sample_indices_ = np.concatenate([np.arange(len(X)), copied])
+        out = X[self.sample_indices_]
+        self._change(out[len(X) :], rng.randint(np.iinfo(np.int32).max))
+        return out, y[self.sample_indices_]
+
+    def _change(self, out: NDArray[Any], seed: int) -> None:
+        """Change the images of `out` in place, a batch at a time."""
+        from skcell.networks import RandomTransform
+
+        shape = out.shape[1:] if out.ndim > 2 else self._row_shape(out.shape[1])
+        images = out.reshape(len(out), *shape, *(1,) * (3 - len(shape)))
+        scale = np.iinfo(out.dtype).max if out.dtype.kind == "u" else 1.0
+        clip = out.dtype.kind == "u"
+        layer = RandomTransform(**dict(self.layer_arguments()), clip=clip, seed=seed)
+        for start in range(0, len(out), 256):
+            batch = images[start : start + 256].astype(np.float32) / np.float32(scale)
+            changed = np.asarray(layer(batch, training=True)) * scale
+            images[start : start + 256] = np.rint(changed) if out.dtype.kind in "ui" else changed
+
+    def _row_shape(self, n_features: int) -> tuple[int, int, int]:
+        if self.image_shape is None:
+            raise ValueError(
+                "ImageAugmenter was given rows and needs image_shape=(height, width, channels) "
+                "to see images in them."
+            )
+        return resolve_shape(self.image_shape, n_features)
+
+
+def _spread(rows: NDArray[np.intp], n_new: int, rng: np.random.RandomState) -> NDArray[np.intp]:
+    """Choose `n_new` of `rows` as evenly as can be."""
+    whole, rest = divmod(n_new, len(rows))
+    return np.concatenate([np.tile(rows, whole), rng.choice(rows, rest, replace=False)])

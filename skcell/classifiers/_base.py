@@ -1,0 +1,468 @@
+"""What every classifier of cell images shares: all but its network.
+
+scikeras is touched in this module alone. It is unmaintained; should it fail, `BaseEstimator` can
+stand in for its `BaseWrapper`, of which only the name and the notion of epochs are used.
+"""
+
+import numbers
+from abc import abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import keras
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scikeras.wrappers import BaseWrapper
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.utils import check_consistent_length, check_random_state, compute_class_weight
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    assert_all_finite,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+
+from skcell._holdout import split_holdout
+from skcell._parameters import SuggestsParameters
+from skcell._validation import ImageSpec, check_images, check_like, layout_of
+from skcell.augmentation import ImageAugmenter
+from skcell.classifiers._callbacks import Divergence, EpochProgress, LearningRate
+from skcell.classifiers._feeding import ImageBatches, take
+from skcell.datasets._read import probe_image
+from skcell.networks import OPTIMIZERS, FittedNetwork, Recipe
+
+_PREDICT_BATCH = 128
+
+Held = tuple[NDArray[Any], ImageSpec, NDArray[np.intp]]  # images, what they are, class codes
+
+
+class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
+    """Base of all classifiers: everything but the network.
+
+    A subclass declares its own parameters beside these, passes these on, and writes
+    `_build_network`. Its `_parameter_constraints` extend those here.
+
+    Parameters are documented in the subclasses, where users meet them.
+    """
+
+    _parameter_constraints: dict = {
+        "augmentation": [ImageAugmenter, None],
+        "optimizer": [StrOptions(set(OPTIMIZERS))],
+        "learning_rate": [Interval(numbers.Real, 0, None, closed="neither")],
+        "schedule": [StrOptions({"cosine", "linear"}), callable, None],
+        "weight_decay": [Interval(numbers.Real, 0, None, closed="left")],
+        "label_smoothing": [Interval(numbers.Real, 0, 1, closed="left")],
+        "loss": [
+            StrOptions({"categorical_crossentropy", "categorical_focal_crossentropy"}),
+            callable,
+        ],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "epochs": [Interval(numbers.Integral, 1, None, closed="left")],
+        "batch_size": [Interval(numbers.Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
+        "patience": [Interval(numbers.Integral, 1, None, closed="left")],
+        "dtype_policy": [str, None],
+        "jit_compile": ["boolean", None],
+        "image_shape": [tuple, list, None],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "callbacks": [list, tuple, None],
+        "verbose": ["verbose"],
+    }
+
+    # scikeras lists every public attribute as a parameter, has its own repr, and keeps a tag
+    # method that scikit-learn no longer allows.
+    _get_param_names = BaseEstimator.__dict__["_get_param_names"]
+    __repr__ = BaseEstimator.__repr__
+
+    @property
+    def _more_tags(self) -> Any:
+        raise AttributeError("_more_tags is not used; see __sklearn_tags__")
+
+    @abstractmethod
+    def __init__(
+        self,
+        *,
+        augmentation: ImageAugmenter | None = None,
+        optimizer: str = "adam",
+        learning_rate: float = 1e-3,
+        schedule: str | Callable[[float], float] | None = None,
+        weight_decay: float = 0.0,
+        label_smoothing: float = 0.0,
+        loss: str | Callable[..., Any] = "categorical_crossentropy",
+        class_weight: str | dict[Any, float] | None = None,
+        epochs: int = 20,
+        batch_size: int = 32,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int = 5,
+        dtype_policy: str | None = None,
+        jit_compile: bool | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        verbose: int = 0,
+    ):
+        self.augmentation = augmentation
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.weight_decay = weight_decay
+        self.label_smoothing = label_smoothing
+        self.loss = loss
+        self.class_weight = class_weight
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.dtype_policy = dtype_policy
+        self.jit_compile = jit_compile
+        self.image_shape = image_shape
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.verbose = verbose
+
+    @abstractmethod
+    def _build_network(self) -> tuple[Callable[..., Any], dict[str, Hashable]]:
+        """Return the network, a function of an image tensor, and its keyword arguments."""
+
+    # Training
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+    ) -> Self:
+        """Train on images `X` with labels `y`.
+
+        Parameters
+        ----------
+        X : array-like
+            Images `(n, H, W, C)` or `(n, H, W)` of uint8, uint16 or float; rows `(n, H*W*C)` with
+            `image_shape` set; or `(n,)` paths of image files, which are read as training goes on.
+        y : array-like of shape (n,)
+            Labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each image; images of weight zero are left out.
+        groups : array-like of shape (n,), default=None
+            Patient, slide or the like: early stopping holds out whole groups.
+        X_val, y_val : array-like, default=None
+            Images and labels to watch instead of a holdout of `X`. They never train.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If images, labels or parameters cannot be used; before any training.
+        FloatingPointError
+            If training diverged.
+        """
+        fresh = not (self.warm_start and self.__sklearn_is_fitted__())
+        images, spec, codes, classes, weights = self._check_training_data(
+            X, y, sample_weight, None if fresh else self.classes_
+        )
+        held = self._check_held_out(X_val, y_val, spec, classes)
+        if self.early_stopping and held is None:
+            train, rest = split_holdout(
+                classes[codes],
+                fraction=self.validation_fraction,
+                groups=groups,
+                random_state=check_random_state(self.random_state).randint(2**31 - 1),
+            )
+            held = images[rest], spec, codes[rest]
+            images, codes, weights = images[train], codes[train], weights[train]
+        return self._train(images, spec, codes, classes, weights, held, self.epochs, fresh)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Train for one more epoch, on these images.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, as for `fit`.
+        y : array-like of shape (n,)
+            Labels.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever be seen; needed in the first call if `y` lacks some.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each image.
+
+        Returns
+        -------
+        self : object
+            The classifier.
+        """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all labels at once and cannot be used with "
+                "partial_fit; pass a dict of weights, or sample_weight."
+            )
+        fresh = not self.__sklearn_is_fitted__()
+        known = classes if fresh else self.classes_
+        images, spec, codes, known, weights = self._check_training_data(
+            X, y, sample_weight, None if known is None else np.unique(known)
+        )
+        return self._train(images, spec, codes, known, weights, None, 1, fresh)
+
+    def _check_training_data(
+        self, X: Any, y: Any, sample_weight: Any, classes: NDArray[Any] | None
+    ) -> tuple[NDArray[Any], ImageSpec, NDArray[np.intp], NDArray[Any], NDArray[np.float32]]:
+        """Check everything that fitting is given, before anything is built."""
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None."
+            )
+        images, spec = self._check_X(X, reset=not hasattr(self, "_spec") or classes is None)
+        y = column_or_1d(y, warn=True)
+        check_consistent_length(images, y)
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        seen, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+        if classes is None:
+            classes = seen
+            if len(classes) < 2:
+                raise ValueError(
+                    f"{type(self).__name__} needs images of at least two classes, got 1 class: "
+                    f"{classes[0]!r} for all of the {len(y)} images."
+                )
+            if counts.max() == 1:
+                raise ValueError(
+                    f"Every class has a single image ({len(y)} images, {len(y)} classes), from "
+                    "which nothing can be learned. Are y the classes, not names of the images?"
+                )
+        codes = _encode(y, classes)
+        weights = _check_sample_weight(
+            sample_weight, images, dtype=np.float32, ensure_non_negative=True, copy=True
+        )
+        if not weights.any():
+            raise ValueError("sample_weight is zero for all images; there is nothing to learn.")
+        if self.class_weight is not None:
+            weights *= compute_class_weight(self.class_weight, classes=classes, y=y)[codes]
+        return images, spec, codes, classes, weights
+
+    def _check_held_out(
+        self, X: Any, y: Any, spec: ImageSpec, classes: NDArray[Any]
+    ) -> Held | None:
+        if X is None and y is None:
+            return None
+        if X is None or y is None:
+            raise ValueError("X_val and y_val go together; one of them is missing.")
+        images, seen = check_like(X, spec, type(self).__name__)
+        y = column_or_1d(y)
+        check_consistent_length(images, y)
+        return images, seen, _encode(y, classes)
+
+    def _check_X(self, X: Any, *, reset: bool) -> tuple[NDArray[Any], ImageSpec]:
+        """Check `X` against the data contract and, unless `reset`, against what was fitted."""
+        layout = layout_of(X)
+        if layout == "rows":
+            X = validate_data(self, X, reset=reset)
+        if not reset:
+            return check_like(X, self._spec, type(self).__name__)
+        images, spec = check_images(X, image_shape=self.image_shape)
+        if layout == "paths":
+            spec = replace(spec, dtype=probe_image(images[0])[1])
+        if layout != "rows":
+            self.n_features_in_ = spec.n_features
+        return images, spec
+
+    def _train(
+        self,
+        images: NDArray[Any],
+        spec: ImageSpec,
+        codes: NDArray[np.intp],
+        classes: NDArray[Any],
+        weights: NDArray[np.float32],
+        held: Held | None,
+        epochs: int,
+        fresh: bool,
+    ) -> Self:
+        """Fit the network on checked data."""
+        if fresh:
+            seed = check_random_state(self.random_state).randint(2**31 - 1)
+            network = FittedNetwork(self._make_recipe(spec, len(classes)), seed)
+            history: dict[str, list[float]] = {}
+        else:
+            seed, network, history = self._seed, self._network, self.history_
+        model = network.program.model
+        model.optimizer.learning_rate = self.learning_rate
+        if network.recipe.decays:
+            model.optimizer.weight_decay.assign(self.weight_decay)
+        done = len(history.get("loss", ()))
+        hot = np.eye(len(classes), dtype=np.float32)
+        smooth = hot * (1 - self.label_smoothing) + self.label_smoothing / len(classes)
+        batches = ImageBatches(
+            images,
+            spec,
+            smooth[codes],
+            weights,
+            batch_size=self.batch_size,
+            seed=seed,
+            epoch=done,
+        )
+        validation = None
+        if held is not None:
+            X_val, spec_val, codes_val = held
+            ones = np.ones(len(codes_val), np.float32)
+            validation = ImageBatches(
+                X_val, spec_val, hot[codes_val], ones, batch_size=_PREDICT_BATCH
+            )
+        callbacks = self._make_callbacks(epochs, done)
+        try:
+            new = model.fit(
+                batches,
+                epochs=done + epochs,
+                initial_epoch=done,
+                shuffle=False,  # the batches shuffle themselves, by seed and epoch
+                callbacks=callbacks,
+                validation_data=validation,
+                verbose=0,
+            ).history
+        finally:
+            for callback in callbacks:
+                getattr(callback, "close", lambda: None)()
+                callback.set_model(None)  # a callback must not keep a model that is lent again
+        self._network, self._spec, self._seed = network, spec, seed
+        self.classes_, self.image_shape_ = classes, spec.shape
+        self.history_ = {name: history.get(name, []) + values for name, values in new.items()}
+        self.n_iter_ = len(self.history_["loss"])
+        return self
+
+    def _make_recipe(self, spec: ImageSpec, n_classes: int) -> Recipe:
+        network, arguments = self._build_network()
+        return Recipe(
+            network=network,
+            arguments=tuple(sorted(arguments.items())),
+            input_shape=spec.shape,
+            dtype=spec.dtype,
+            n_classes=n_classes,
+            augmentation=self.augmentation and self.augmentation.layer_arguments(),
+            optimizer=self.optimizer,
+            decays=self.weight_decay > 0,
+            loss=self.loss,
+            dtype_policy=self.dtype_policy,
+            jit_compile=self.jit_compile,
+        )
+
+    def _make_callbacks(self, epochs: int, done: int) -> list[keras.callbacks.Callback]:
+        callbacks = [Divergence(self.learning_rate)]
+        if self.schedule is not None:
+            callbacks.append(LearningRate(self.learning_rate, self.schedule, epochs, done))
+        if self.early_stopping:
+            callbacks.append(
+                keras.callbacks.EarlyStopping(
+                    "val_loss", patience=self.patience, restore_best_weights=True
+                )
+            )
+        if self.verbose:
+            callbacks.append(EpochProgress(type(self).__name__))
+        return callbacks + list(self.callbacks or ())
+
+    # Prediction
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Estimate the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, rows or paths, of the kind and shape that were fitted.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            Probabilities, in the order of `classes_`.
+        """
+        check_is_fitted(self)
+        images, spec = self._check_X(X, reset=False)
+        forward = self._network.program.forward
+        out = np.empty((len(images), len(self.classes_)))
+        for start in range(0, len(images), _PREDICT_BATCH):
+            rows = slice(start, start + _PREDICT_BATCH)
+            out[rows] = forward(take(images, rows, spec))
+        return out / out.sum(axis=1, keepdims=True)  # exact in double precision
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Name the most probable class of each image.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, rows or paths, of the kind and shape that were fitted.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels.
+        """
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    @property
+    def model_(self) -> keras.Model:
+        """The trained `keras.Model`, from pixels to probabilities, yours to keep."""
+        check_is_fitted(self)
+        return self._network.give_away_model()
+
+    # The protocols of scikit-learn and scikeras
+
+    @property
+    def initialized_(self) -> bool:
+        """Whether there is a trained network."""
+        return self.__sklearn_is_fitted__()
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_network")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        return tags
+
+    @classmethod
+    def _get_test_params(cls) -> dict[str, Any]:
+        """Parameters of a small instance that learns a table of numbers in seconds."""
+        return {
+            "image_shape": (1, -1, 1),
+            "epochs": 25,
+            "learning_rate": 0.01,
+            "random_state": 0,
+        }
+
+
+def _encode(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.intp]:
+    """Positions of labels in the sorted `classes`."""
+    unknown = np.setdiff1d(y, classes)
+    if len(unknown):
+        raise ValueError(
+            f"y contains labels that are not among the classes {classes.tolist()}: "
+            f"{unknown.tolist()}. For partial_fit, name all classes in the first call."
+        )
+    return np.searchsorted(classes, y)

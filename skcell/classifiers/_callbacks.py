@@ -1,0 +1,120 @@
+"""What happens between epochs: learning rates, a stop at divergence, progress."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Divergence(keras.callbacks.Callback):
+    """Ends training with an error when the loss is no longer a number.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Named in the error.
+    """
+
+    def __init__(self, learning_rate: float):
+        super().__init__()
+        self.learning_rate = learning_rate
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Look at the epoch's loss."""
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"Training diverged: the loss is {loss} after epoch {epoch + 1}. Lower "
+                f"learning_rate (now {self.learning_rate:g}), or scale float images to about 0..1."
+            )
+
+
+class LearningRate(keras.callbacks.Callback):
+    """Sets the learning rate of each epoch.
+
+    Parameters
+    ----------
+    base : float
+        Rate of the first epoch.
+    schedule : {"cosine", "linear"} or callable
+        How the rate falls: a function from the fraction of epochs done to a factor.
+    epochs : int
+        Epochs of this training.
+    done : int
+        Epochs before it.
+    """
+
+    _named: dict[str, Callable[[float], float]] = {
+        "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
+        "linear": lambda done: 1.0 - done,
+    }
+
+    def __init__(
+        self, base: float, schedule: str | Callable[[float], float], epochs: int, done: int
+    ):
+        super().__init__()
+        self.base, self.epochs, self.done = base, epochs, done
+        self.factor = self._named[schedule] if isinstance(schedule, str) else schedule
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set the rate."""
+        rate = self.base * float(self.factor((epoch - self.done) / self.epochs))
+        self.model.optimizer.learning_rate = rate
+
+
+class EpochProgress(keras.callbacks.Callback):
+    """A bar where the output can redraw it, else one line for each epoch.
+
+    Parameters
+    ----------
+    title : str
+        What is being trained.
+    """
+
+    def __init__(self, title: str):
+        super().__init__()
+        self.title = title
+        self.console = Console()
+        self._bar: Progress | None = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Show the empty bar."""
+        self._started = time.perf_counter()
+        if self.console.is_terminal or self.console.is_jupyter:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("epoch {task.completed:g}/{task.total:g}"),
+                TextColumn("{task.fields[scores]}"),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=self.console)
+            self._task = self._bar.add_task(self.title, total=self.params["epochs"], scores="")
+            self._bar.start()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Advance by one epoch and show its scores."""
+        scores = " ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
+        if self._bar is not None:
+            self._bar.update(self._task, completed=epoch + 1, scores=scores)
+        else:
+            spent = time.perf_counter() - self._started
+            print(
+                f"{self.title}: epoch {epoch + 1}/{self.params['epochs']} {scores} {spent:.1f} s",
+                flush=True,
+            )
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Leave the last state of the bar on the screen."""
+        self.close()
+
+    def close(self) -> None:
+        """Give the terminal back, whatever ended training."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

@@ -1,0 +1,182 @@
+"""Pipelines of samplers, transformers and a classifier that do not leak.
+
+imbalanced-learn's pipeline resamples inside each fold of a cross-validation. What it cannot know
+is that the classifier at its end holds out images for early stopping: made after resampling, that
+holdout would contain synthetic images, or parents of synthetic training images. `Pipeline` makes
+it first.
+"""
+
+import inspect
+from typing import Any
+
+import numpy as np
+from imblearn import pipeline as imblearn_pipeline
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import _name_estimators
+from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils._metadata_requests import _routing_enabled
+from sklearn.utils.validation import _check_sample_weight, column_or_1d
+
+from skcell._holdout import split_holdout
+
+__all__ = ["Pipeline", "make_pipeline"]
+
+_CARRIED = ("sample_weight", "groups", "X_val", "y_val")
+
+
+class Pipeline(imblearn_pipeline.Pipeline):
+    """Chain samplers, transformers and a final classifier, without leakage.
+
+    As `imblearn.pipeline.Pipeline`, with two additions. If the final estimator stops early
+    (``early_stopping=True``), its holdout is set aside before anything resamples, stratified and
+    by group; it passes through the transformers alone, and reaches the classifier as `X_val` and
+    `y_val`. So no synthetic image is ever validated on, and no image made from a held-out one is
+    trained on. And ``fit(X, y, sample_weight=..., groups=..., X_val=..., y_val=...)`` carries
+    these four to the final estimator by their plain names; weights go through samplers, where a
+    new sample inherits the weight of the one it was made from.
+
+    Parameters
+    ----------
+    steps : list of (str, estimator) tuples
+        Names and estimators, in order; samplers and transformers, then the classifier.
+    transform_input : list of str, default=None
+        As in scikit-learn. `X_val` needs no mention: it is always transformed.
+    memory : str, object with joblib.Memory's interface or None, default=None
+        Where fitted steps are cached.
+    verbose : bool, default=False
+        Print the time that each step took.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+    named_steps : Bunch
+        The steps by name.
+
+    See Also
+    --------
+    make_pipeline : Names the steps by their types.
+
+    Examples
+    --------
+    >>> from skcell import CellCNNClassifier, ImageSMOTE
+    >>> from skcell.datasets import make_cells
+    >>> from skcell.pipeline import Pipeline
+    >>> cells = make_cells(80, n_classes=2, image_size=32, random_state=0)
+    >>> clf = CellCNNClassifier(filters=(8, 8), epochs=2, early_stopping=True, random_state=0)
+    >>> model = Pipeline([("smote", ImageSMOTE(random_state=0)), ("clf", clf)])
+    >>> model.fit(cells.images, cells.target).predict(cells.images).shape
+    (80,)
+    """
+
+    def _check_method_params(self, method: str, props: dict, **kwargs: Any) -> dict:
+        """Let the four carried names stand for the final step's."""
+        if not _routing_enabled():
+            last = self.steps[-1][0]
+            props = {
+                f"{last}__{name}" if name in _CARRIED else name: value
+                for name, value in props.items()
+                if value is not None
+            }
+        return super()._check_method_params(method, props, **kwargs)
+
+    def _fit(self, X: Any, y: Any = None, routed_params: Any = None, raw_params: Any = None) -> Any:
+        """Fit all steps but the last, with the holdout set aside first."""
+        final = self.steps[-1][1]
+        fit_params = routed_params[self.steps[-1][0]]["fit"]
+        _check_accepted(final, fit_params)
+        weights, groups = fit_params.get("sample_weight"), fit_params.get("groups")
+        if weights is not None:
+            weights = _check_sample_weight(weights, X)
+        held = None
+        if _stops_early(final) and fit_params.get("X_val") is None and y is not None:
+            y = column_or_1d(y, warn=True)
+            train, rest = split_holdout(
+                y,
+                fraction=final.validation_fraction,
+                groups=groups,
+                random_state=check_random_state(final.random_state).randint(2**31 - 1),
+            )
+            held = _safe_indexing(X, rest), y[rest]
+            X, y = _safe_indexing(X, train), y[train]
+            weights = None if weights is None else weights[train]
+            fit_params.pop("groups", None)
+        Xt, yt = super()._fit(X, y, routed_params, raw_params)
+        if weights is not None:
+            fit_params["sample_weight"] = self._carry(weights)
+        if held is not None:
+            fit_params["X_val"], fit_params["y_val"] = held
+        if fit_params.get("X_val") is not None:
+            for _, _, transform in self._iter(with_final=False):
+                fit_params["X_val"] = transform.transform(fit_params["X_val"])
+        return Xt, yt
+
+    def _carry(self, weights: np.ndarray) -> np.ndarray:
+        """Take weights through the fitted samplers."""
+        for _, name, step in self._iter(with_final=False, filter_resample=False):
+            if not hasattr(step, "fit_resample"):
+                continue
+            if not hasattr(step, "sample_indices_"):
+                raise ValueError(
+                    f"sample_weight cannot pass the step {name!r}: {type(step).__name__} does "
+                    "not tell which sample each new one was made from (sample_indices_). Use "
+                    "ImageSMOTE, ImageAugmenter or a random sampler, or leave out sample_weight."
+                )
+            weights = weights[step.sample_indices_]
+        return weights
+
+
+def _stops_early(final: Any) -> bool:
+    return bool(getattr(final, "early_stopping", False)) and _accepts(final, "X_val")
+
+
+def _accepts(final: Any, name: str) -> bool:
+    return hasattr(final, "fit") and name in inspect.signature(final.fit).parameters
+
+
+def _check_accepted(final: Any, fit_params: dict[str, Any]) -> None:
+    for name in _CARRIED:
+        if fit_params.get(name) is not None and not _accepts(final, name):
+            raise TypeError(
+                f"{name} was given to the pipeline, but {type(final).__name__}.fit does not take "
+                "it; leave it out, or end the pipeline in a classifier that does."
+            )
+
+
+def make_pipeline(
+    *steps: BaseEstimator,
+    memory: Any = None,
+    transform_input: list[str] | None = None,
+    verbose: bool = False,
+) -> Pipeline:
+    """Chain estimators into a `Pipeline`, each step named by its type in lower case.
+
+    Parameters
+    ----------
+    *steps : estimators
+        Samplers and transformers, then the classifier.
+    memory : str, object with joblib.Memory's interface or None, default=None
+        Where fitted steps are cached.
+    transform_input : list of str, default=None
+        As in scikit-learn.
+    verbose : bool, default=False
+        Print the time that each step took.
+
+    Returns
+    -------
+    Pipeline
+        The pipeline.
+
+    See Also
+    --------
+    Pipeline : With names of your own.
+
+    Examples
+    --------
+    >>> from skcell import CellCNNClassifier, ImageSMOTE, make_pipeline
+    >>> make_pipeline(ImageSMOTE(), CellCNNClassifier()).steps[1][0]
+    'cellcnnclassifier'
+    """
+    return Pipeline(
+        _name_estimators(steps), memory=memory, transform_input=transform_input, verbose=verbose
+    )
