@@ -69,13 +69,11 @@ def layout_of(X: Any) -> Literal["images", "rows", "paths"]:
         if all(isinstance(item, (str, os.PathLike)) for item in X):
             return "paths"
     try:
-        return "rows" if np.ndim(X) <= 2 and not _holds_arrays(X) else "images"
+        array = np.asarray(X)
     except ValueError:  # images of several sizes
         return "images"
-
-
-def _holds_arrays(X: Any) -> bool:
-    return getattr(X, "dtype", None) == object and X.ndim == 1 and np.ndim(X[0]) > 1
+    holds_images = array.dtype == object and array.ndim == 1 and np.ndim(array[0]) > 1
+    return "rows" if array.ndim <= 2 and not holds_images else "images"
 
 
 def blocks(X: NDArray[Any]) -> Iterator[NDArray[Any]]:
@@ -213,13 +211,11 @@ def check_images(
         _warn_raw_range(rows)
         return rows.reshape(-1, *shape), ImageSpec(shape, rows.dtype.name, "rows")
     X = check_pixels(X)
-    if image_shape is not None and resolve_shape(image_shape, int(np.prod(X.shape[1:]))) != (
-        *X.shape[1:],
-        *(1,) * (4 - X.ndim),
-    ):
+    own = X.shape[1:] if X.ndim == 4 else (*X.shape[1:], 1)
+    if image_shape is not None and tuple(image_shape) not in (own, own[:2]):
         raise ValueError(
-            f"image_shape={tuple(image_shape)} differs from the images' own shape "
-            f"{X.shape[1:]}; leave image_shape=None for images."
+            f"image_shape={tuple(image_shape)} differs from the images' own shape {own}; leave "
+            "image_shape=None for images."
         )
     _warn_raw_range(X)
     images = X if X.ndim == 4 else X[..., None]

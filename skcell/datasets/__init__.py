@@ -1,0 +1,13 @@
+"""Cells to learn from: folders of images, arrays on disk, published and generated sets."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_cells": ["make_cells"],
+        "_fetch": ["fetch_bloodmnist"],
+        "_folder": ["load_image_folder"],
+        "_npz": ["load_npz"],
+    },
+)

@@ -1,0 +1,180 @@
+"""A folder of images, one sub-folder per class."""
+
+import os
+from numbers import Integral
+from typing import Any, Literal
+
+import numpy as np
+from sklearn.utils import Bunch
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from skcell.datasets._decode import decode_files, report_failures
+from skcell.datasets._read import PixelDtype, probe_image
+from skcell.datasets._scan import check_classes, scan_folder
+from skcell.errors import ImageReadError
+
+
+@validate_params(
+    {
+        "path": [str, os.PathLike],
+        "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list],
+        "channels": [Interval(Integral, 1, None, closed="left")],
+        "dtype": [StrOptions({"auto", "uint8", "uint16"})],
+        "load_images": ["boolean"],
+        "on_error": [StrOptions({"raise", "warn"})],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def load_image_folder(
+    path: str | os.PathLike[str],
+    image_size: int | tuple[int, int] = 96,
+    *,
+    channels: int = 3,
+    dtype: Literal["auto", "uint8", "uint16"] = "auto",
+    load_images: bool = True,
+    on_error: Literal["raise", "warn"] = "raise",
+    n_jobs: int | None = None,
+    verbose: int | bool = True,
+) -> Bunch:
+    """Load images from a folder with one sub-folder per class.
+
+    The name of each sub-folder is the name of a class, and all images in it, at any depth,
+    belong to that class::
+
+        cells/                      cells/
+            lymphocyte/                 train/
+                a.jpg                       lymphocyte/a.jpg
+                b.tif                       monocyte/c.png
+            monocyte/                   val/
+                c.png                       lymphocyte/b.tif
+
+    Where all sub-folders are named `train`, `val` and `test` (or `training`, `valid`,
+    `validation`, `testing`, in any case), they are taken for splits, and the classes are
+    looked for inside them. Images are ordered by split, class and name, whatever the file
+    system. Hidden files and what operating systems leave behind are ignored, as are files
+    other than images beside the sub-folders.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The folder.
+    image_size : int or tuple of int, default=96
+        Height and width that images are resized to, by bicubic interpolation with
+        antialiasing. An image of another aspect ratio is stretched; crop beforehand what must
+        not be.
+    channels : int, default=3
+        Number of channels. Grey images are repeated to 3 channels, and colour images become
+        luminance for 1. Alpha is blended over white unless the files have just as many
+        channels as asked for, alpha included. TIFF files may have any number of channels.
+    dtype : {"auto", "uint8", "uint16"}, default="auto"
+        Dtype of the images. "auto" is uint16 if any of the files holds 16 bits, so that
+        nothing is lost, and uint8 otherwise. Pixel values are never stretched: 8 bits become
+        16 by multiplication with 257, and 16 become 8 by rounded division.
+    load_images : bool, default=True
+        If False, images are not read, and `filenames` can be given to a classifier as `X`.
+    on_error : {"raise", "warn"}, default="raise"
+        Whether files that cannot be used are named in one error, or skipped with one warning:
+        those that are broken, or no images, or images outside any class.
+    n_jobs : int, default=None
+        Number of threads that decode; None or -1 for one per core.
+    verbose : bool or int, default=True
+        Whether to show a progress bar, in a terminal or notebook.
+
+    Returns
+    -------
+    :class:`~sklearn.utils.Bunch`
+        Dictionary-like object, with the following attributes.
+
+        images : ndarray of shape (n_samples, height, width, channels)
+            The images, of uint8 or uint16. Only with `load_images=True`.
+        target : ndarray of shape (n_samples,)
+            The class of each image, as an index into `target_names`.
+        target_names : ndarray of shape (n_classes,)
+            The names of the classes, sorted.
+        filenames : ndarray of shape (n_samples,)
+            The path of each image.
+        split : ndarray of shape (n_samples,)
+            "train", "val" or "test". Only where the folder has splits.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ImageReadError
+        If a file cannot be used; its `failures` has a reason for each such file.
+    ValueError
+        If the folder has no classes, only one, or one without images.
+
+    See Also
+    --------
+    load_npz : Load images from one file of arrays.
+    make_cells : Draw artificial cells.
+    sklearn.datasets.load_files : The same for text.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skcell.datasets import load_image_folder
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name, grey in [("dense", 60), ("pale", 220)]:
+    ...         Path(folder, name).mkdir()
+    ...         for i in range(2):
+    ...             Image.new("L", (40, 40), grey).save(Path(folder, name, f"cell{i}.png"))
+    ...     cells = load_image_folder(folder, image_size=32)
+    >>> cells.images.shape
+    (4, 32, 32, 3)
+    >>> cells.target
+    array([0, 0, 1, 1])
+    >>> cells.target_names
+    array(['dense', 'pale'], dtype='<U5')
+    """
+    root = os.fspath(path)
+    height, width = _height_and_width(image_size)
+    entries, failures = scan_folder(root)
+    n_files = len(entries) + len(failures)
+    data = Bunch()
+    if load_images:
+        files = [entry.file for entry in entries]
+        pixel_dtype = _deepest(files) if dtype == "auto" else dtype
+        shape = (height, width, int(channels))
+        data.images, kept, unread = decode_files(
+            files, shape, pixel_dtype, n_jobs=n_jobs, progress=bool(verbose)
+        )
+        failures |= unread
+    if failures:
+        report_failures(failures, n_files=n_files, on_error=on_error, stacklevel=4)
+    if load_images:
+        check_classes(root, entries, kept)
+        entries = [entries[index] for index in kept]
+    names, target = np.unique([entry.class_name for entry in entries], return_inverse=True)
+    data.update(
+        target=target, target_names=names, filenames=np.array([entry.file for entry in entries])
+    )
+    if entries[0].split:
+        data.split = np.array([entry.split for entry in entries])
+    return data
+
+
+def _height_and_width(image_size: Any) -> tuple[int, int]:
+    size: tuple[Any, ...] = (image_size,) * 2 if np.ndim(image_size) == 0 else tuple(image_size)
+    if len(size) != 2 or any(not isinstance(side, Integral) or int(side) < 1 for side in size):
+        raise ValueError(
+            f"image_size must be one number or (height, width), in pixels; got {image_size!r}. "
+            "The number of channels is given by `channels`."
+        )
+    return int(size[0]), int(size[1])
+
+
+def _deepest(files: list[str]) -> PixelDtype:
+    for file in files:
+        if file.lower().endswith((".png", ".tif", ".tiff")):  # others have no 16 bits
+            try:
+                if probe_image(file)[1] == "uint16":
+                    return "uint16"
+            except ImageReadError:
+                continue  # reported when it is decoded
+    return "uint8"

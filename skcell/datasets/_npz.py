@@ -1,0 +1,214 @@
+"""Images and labels in one NumPy file."""
+
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
+from sklearn.utils import Bunch
+from sklearn.utils._param_validation import validate_params
+
+from skcell._validation import check_pixels
+from skcell.datasets._scan import SPLITS
+
+_IMAGES = ("images", "X")
+_LABELS = ("target", "y", "labels")
+_FILENAMES = ("filenames", "filename")
+_LAYOUTS = (
+    "Expected images (n, height, width[, channels]) as 'images' or 'X' and labels (n,) as "
+    "'target', 'y' or 'labels', or MedMNIST's 'train_images', 'train_labels', 'val_images', ..."
+)
+
+
+@validate_params({"path": [str, os.PathLike]}, prefer_skip_nested_validation=True)
+def load_npz(path: str | os.PathLike[str]) -> Bunch:
+    """Load images and labels from an `.npz` file.
+
+    Two layouts are understood: arrays `images` (or `X`) and `target` (or `y`, `labels`), with
+    `split`, `filenames` (or `filename`) and `target_names` where they are known; and that of
+    MedMNIST, `train_images`, `train_labels`, `val_images` and so on. Nothing is unpickled, so
+    that a file from a stranger is safe to load.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    :class:`~sklearn.utils.Bunch`
+        Dictionary-like object, with the following attributes.
+
+        images : ndarray of shape (n_samples, height, width, channels)
+            The images, of the dtype they have in the file. Grey images get one channel.
+        target : ndarray of shape (n_samples,)
+            The class of each image, as an index into `target_names`.
+        target_names : ndarray of shape (n_classes,)
+            The names of the classes: the file's own, or else the sorted labels, as text.
+        filenames : ndarray of shape (n_samples,)
+            The names of the image files. Only where the file has them.
+        split : ndarray of shape (n_samples,)
+            "train", "val" or "test". Only where the file has splits.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, holds pickled objects, or arrays that do not fit together.
+
+    See Also
+    --------
+    load_image_folder : Load images from a folder with one sub-folder per class.
+    fetch_bloodmnist : Download a published data set of this kind.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from skcell.datasets import load_npz
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "cells.npz")
+    ...     images = np.zeros((3, 28, 28, 3), dtype=np.uint8)
+    ...     np.savez(path, images=images, labels=["platelet", "monocyte", "platelet"])
+    ...     cells = load_npz(path)
+    >>> cells.images.shape
+    (3, 28, 28, 3)
+    >>> cells.target
+    array([1, 0, 1])
+    >>> cells.target_names
+    array(['monocyte', 'platelet'], dtype='<U8')
+    """
+    path = os.fspath(path)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"There is no file {path!r} (in {os.getcwd()!r}).")
+    try:
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, NpzFile):
+            raise ValueError(f"it holds one array, not several. {_LAYOUTS}.")
+        with file:
+            return _medmnist(file) if "train_images" in file else _plain(file)
+    except (EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(
+            f"{path}: the file is damaged or incomplete ({error}). Save or download it again."
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {_explained(str(error))}") from error
+
+
+def _explained(message: str) -> str:
+    if "Object arrays" in message:
+        return (
+            "an array holds Python objects, which are never unpickled because a pickle can run "
+            "any code. Save labels and names as text: np.asarray(labels, dtype=str)."
+        )
+    if "pickle" in message:
+        return "not an .npz file. Save one with numpy.savez_compressed(path, images=..., y=...)."
+    return message
+
+
+def _plain(file: NpzFile) -> Bunch:
+    images = _first(file, _IMAGES)
+    labels = _first(file, _LABELS)
+    if images is None or labels is None:
+        missing = "images" if images is None else "labels"
+        raise ValueError(f"no {missing} among its arrays {sorted(file.files)}. {_LAYOUTS}.")
+    images = _with_channels(images)
+    data = Bunch(images=images)
+    data.target, data.target_names = _encoded(_one_label_each(labels), file.get("target_names"))
+    lengths = {"images": len(images), "labels": len(data.target)}
+    filenames = _first(file, _FILENAMES)
+    if filenames is not None:
+        data.filenames = filenames.astype(str)
+        lengths["filenames"] = len(filenames)
+    if "split" in file:
+        data.split = _splits(file["split"])
+        lengths["split"] = len(data.split)
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"arrays of different lengths, {lengths}; each needs one entry per image.")
+    return data
+
+
+def _medmnist(file: NpzFile) -> Bunch:
+    splits = [split for split in ("train", "val", "test") if f"{split}_images" in file]
+    absent = [f"{split}_labels" for split in splits if f"{split}_labels" not in file]
+    if absent:
+        raise ValueError(f"no {', '.join(absent)} among its arrays {sorted(file.files)}.")
+    labels = {split: _one_label_each(file[f"{split}_labels"]) for split in splits}
+    ends = np.cumsum([len(labels[split]) for split in splits])
+    data = Bunch()
+    for split, end in zip(splits, ends, strict=True):
+        part = _with_channels(file[f"{split}_images"])
+        if len(part) != len(labels[split]):
+            raise ValueError(f"{len(part)} {split}_images and {len(labels[split])} {split}_labels.")
+        if "images" not in data:  # one array, filled split by split, rather than two in memory
+            data.images = np.empty((ends[-1], *part.shape[1:]), dtype=part.dtype)
+        if (part.shape[1:], part.dtype) != (data.images.shape[1:], data.images.dtype):
+            raise ValueError(
+                f"{split}_images are {part.dtype} of shape {part.shape[1:]} and train_images "
+                f"{data.images.dtype} of shape {data.images.shape[1:]}; all must be alike."
+            )
+        data.images[end - len(part) : end] = part
+    data.target, data.target_names = _encoded(np.concatenate(list(labels.values())), None)
+    data.split = np.repeat(splits, [len(labels[split]) for split in splits])
+    return data
+
+
+def _first(file: NpzFile, names: Sequence[str]) -> NDArray[Any] | None:
+    return next((file[name] for name in names if name in file), None)
+
+
+def _with_channels(images: NDArray[Any]) -> NDArray[Any]:
+    images = check_pixels(images)
+    return images if images.ndim == 4 else images[..., None]
+
+
+def _one_label_each(labels: NDArray[Any]) -> NDArray[Any]:
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise ValueError(
+            f"labels of shape {labels.shape}; expected one label per image, of shape (n,) or "
+            "(n, 1). Several labels per image are not supported."
+        )
+    if labels.dtype.kind == "S":
+        return np.char.decode(labels, "utf-8")
+    if labels.dtype.kind == "f":
+        whole = labels.astype(np.int64)
+        if not np.array_equal(whole, labels):
+            raise ValueError("labels that are fractions; expected class names or whole numbers.")
+        return whole
+    return labels
+
+
+def _encoded(
+    labels: NDArray[Any], names: NDArray[Any] | None
+) -> tuple[NDArray[np.intp], NDArray[np.str_]]:
+    """Turn labels into indices into the names of the classes."""
+    if names is None:
+        values, target = np.unique(labels, return_inverse=True)
+        return target.astype(np.intp), values.astype(str)
+    names = names.astype(str)
+    if labels.dtype.kind == "U":
+        codes = {name: code for code, name in enumerate(names)}
+        unknown = sorted(set(labels.tolist()) - set(codes))
+        target = np.array([codes.get(label, -1) for label in labels], dtype=np.intp)
+    else:
+        target = labels.astype(np.intp)
+        unknown = np.unique(target[(target < 0) | (target >= len(names))]).tolist()
+    if unknown:
+        raise ValueError(f"labels {unknown} that are not among the target_names {names.tolist()}.")
+    return target, names
+
+
+def _splits(values: NDArray[Any]) -> NDArray[np.str_]:
+    found, inverse = np.unique(values.astype(str), return_inverse=True)
+    unknown = [value for value in found.tolist() if value.lower() not in SPLITS]
+    if unknown:
+        raise ValueError(f"splits {unknown}; expected 'train', 'val' and 'test'.")
+    return np.array([SPLITS[value.lower()] for value in found])[inverse]

@@ -1,0 +1,47 @@
+"""A progress bar for people; silence for log files."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import DownloadColumn as BytesColumn
+
+
+@contextmanager
+def progress_bar(
+    description: str, total: int | None, *, enabled: bool = True, in_bytes: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """Show a bar on standard error while the block runs, and nothing once it is done.
+
+    Parameters
+    ----------
+    description : str
+        What is being done.
+    total : int or None
+        How many steps there are, None if that is not known.
+    enabled : bool, default=True
+        Whether to show the bar where there is someone to see it: a terminal or a notebook.
+    in_bytes : bool, default=False
+        Whether steps are bytes.
+
+    Yields
+    ------
+    callable
+        Takes the number of steps just done.
+    """
+    console = Console(stderr=True)
+    if not (enabled and (console.is_terminal or console.is_jupyter)):
+        yield lambda steps: None
+        return
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        BytesColumn() if in_bytes else MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(description, total=total)
+        yield lambda steps: bar.advance(task, steps)

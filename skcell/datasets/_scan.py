@@ -1,0 +1,144 @@
+"""Which images a folder holds, of which class and split, in an order that is always the same."""
+
+import os
+import unicodedata
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from skcell.datasets._read import EXTENSIONS
+
+#: What each split may be called, in lower case.
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+_ORDER = ("train", "val", "test")
+_DROPPINGS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"}
+_LAYOUT = "Expected one sub-folder per class, each with its images: path/CLASS/image.jpg"
+
+
+class Entry(NamedTuple):
+    """One image file."""
+
+    split: str  # "" where the folder has no splits
+    class_name: str
+    file: str
+
+
+def scan_folder(root: str) -> tuple[list[Entry], dict[str, str]]:
+    """List the images, in order, and the files that should not be where they are."""
+    if not os.path.isdir(root):
+        if os.path.exists(root):
+            raise NotADirectoryError(
+                f"{root!r} is a file, not a folder. {_LAYOUT}; arrays in an .npz file are read "
+                "by skcell.datasets.load_npz."
+            )
+        raise FileNotFoundError(f"There is no folder {root!r} (in {os.getcwd()!r}).")
+    entries: list[Entry] = []
+    empty: dict[str, str] = {}
+    strays: dict[str, str] = {}
+    for split, folder in _split_folders(root):
+        subfolders, loose = _listing(folder)
+        if not subfolders:
+            raise ValueError(
+                f"{folder!r} has no sub-folders{' but has images' if loose else ''}. {_LAYOUT}."
+            )
+        strays.update(dict.fromkeys(loose, "an image outside the folders of the classes"))
+        for subfolder in subfolders:
+            name = _nfc(os.path.basename(subfolder))
+            files, others = _walk(subfolder)
+            entries += [Entry(split, name, file) for file in files]
+            strays.update(others)
+            if not files:
+                empty.setdefault(name, subfolder)
+    for name in {entry.class_name for entry in entries}:
+        empty.pop(name, None)  # a class may be absent from one split
+    if empty:
+        raise ValueError(
+            f"{len(empty)} class folder(s) hold no image ({', '.join(EXTENSIONS)}): "
+            f"{', '.join(map(repr, empty.values()))}. Remove them, or put images there."
+        )
+    entries.sort(
+        key=lambda entry: (_ORDER.index(entry.split) if entry.split else 0, entry.class_name)
+    )
+    check_classes(root, entries, range(len(entries)))
+    return entries, strays
+
+
+def check_classes(root: str, entries: list[Entry], kept: Iterable[int]) -> None:
+    """Raise unless the `kept` entries hold all classes, and at least two."""
+    names = {entry.class_name for entry in entries}
+    left = {entries[index].class_name for index in kept}
+    if names - left:
+        raise ValueError(
+            f"No image of {', '.join(map(repr, sorted(names - left)))} could be read. Repair "
+            f"the files, or remove the class from {root!r}."
+        )
+    if len(names) == 1:
+        raise ValueError(
+            f"{root!r} holds one class only, {names.pop()!r}; at least two are needed. {_LAYOUT}."
+        )
+
+
+def _split_folders(root: str) -> list[tuple[str, str]]:
+    """List (split, folder); the split is empty where the sub-folders are classes."""
+    subfolders, _ = _listing(root)
+    splits = {folder: SPLITS.get(os.path.basename(folder).lower()) for folder in subfolders}
+    found = [split for split in splits.values() if split]
+    if not found:
+        return [("", root)]
+    if len(set(found)) < len(splits):
+        raise ValueError(
+            f"The sub-folders of {root!r} are {', '.join(map(os.path.basename, subfolders))}: "
+            "neither classes alone nor one folder each of train, val and test. Move the others "
+            "elsewhere, or rename a class that is named like a split."
+        )
+    return [(split, folder) for folder, split in splits.items() if split]
+
+
+def _nfc(name: str) -> str:
+    """Spell `name` in one of Unicode's two ways; macOS and Linux do not store the same."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _ignored(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _DROPPINGS
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(EXTENSIONS)
+
+
+def _listing(folder: str) -> tuple[list[str], list[str]]:
+    """List the sub-folders and the images directly in `folder`, sorted."""
+    paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder), key=_nfc)]
+    paths = [path for path in paths if not _ignored(os.path.basename(path))]
+    subfolders = [path for path in paths if os.path.isdir(path)]
+    images = [path for path in paths if _is_image(path) and os.path.isfile(path)]
+    return subfolders, images
+
+
+def _walk(top: str) -> tuple[list[str], dict[str, str]]:
+    """List the images below `top`, sorted, and the files that are none."""
+    images: list[str] = []
+    others: dict[str, str] = {}
+    seen: set[str] = set()
+    for folder, subfolders, names in os.walk(top, followlinks=True):
+        place = os.path.realpath(folder)
+        if place in seen:  # a link back to where we have been
+            subfolders.clear()
+            continue
+        seen.add(place)
+        subfolders[:] = sorted((name for name in subfolders if not _ignored(name)), key=_nfc)
+        for name in sorted(names, key=_nfc):
+            file = os.path.join(folder, name)
+            if _is_image(name) and not _ignored(name):
+                images.append(file)
+            elif not _ignored(name):
+                others[file] = f"not an image file ({', '.join(EXTENSIONS)})"
+    return images, others
