@@ -37,6 +37,11 @@ from skcell.networks import OPTIMIZERS, FittedNetwork, Recipe
 
 _PREDICT_BATCH = 128
 
+# scikit-learn refuses estimators with this method of its past anywhere among their bases. It is
+# dead code in scikeras: it calls a method that scikit-learn no longer has.
+if hasattr(BaseWrapper, "_more_tags"):
+    del BaseWrapper._more_tags
+
 Held = tuple[NDArray[Any], ImageSpec, NDArray[np.intp]]  # images, what they are, class codes
 
 
@@ -75,14 +80,9 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
         "verbose": ["verbose"],
     }
 
-    # scikeras lists every public attribute as a parameter, has its own repr, and keeps a tag
-    # method that scikit-learn no longer allows.
+    # scikeras lists every public attribute as a parameter, and has its own repr.
     _get_param_names = BaseEstimator.__dict__["_get_param_names"]
     __repr__ = BaseEstimator.__repr__
-
-    @property
-    def _more_tags(self) -> Any:
-        raise AttributeError("_more_tags is not used; see __sklearn_tags__")
 
     @abstractmethod
     def __init__(

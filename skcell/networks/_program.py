@@ -1,6 +1,7 @@
 """From a recipe to a compiled Keras model, and back to its first state."""
 
 import contextlib
+import functools
 import os
 import random
 import threading
@@ -31,6 +32,31 @@ class Recipe:
 
     Learning rate, weight decay's size, seeds, epochs, class weights and label smoothing are
     inputs of a program, so fits that differ in them share it.
+
+    Parameters
+    ----------
+    network : callable
+        From an image tensor and `arguments` to a tensor of features.
+    arguments : tuple of (str, object)
+        Keyword arguments of `network`, hashable.
+    input_shape : tuple of int
+        Height, width and channels.
+    dtype : {"uint8", "uint16", "float32"}
+        Dtype of pixels; integers are divided by its maximum.
+    n_classes : int
+        Number of classes.
+    augmentation : tuple of (str, object) or None
+        Arguments of `RandomTransform`.
+    optimizer : str
+        Key of `OPTIMIZERS`.
+    decays : bool
+        Whether there is weight decay.
+    loss : str or callable
+        A Keras loss for one-hot targets.
+    dtype_policy : str or None
+        Keras dtype policy.
+    jit_compile : bool or None
+        Whether XLA compiles; None decides by backend and device.
     """
 
     network: Callable[..., Any]
@@ -155,9 +181,12 @@ def _forward(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        spec = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
-        call = tf.function(lambda x: model(x, training=False), input_signature=[spec])
-        return lambda x: call(x).numpy()
+        @functools.cache
+        def concrete() -> Any:
+            spec = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
+            return tf.function(lambda x: model(x, training=False)).get_concrete_function(spec)
+
+        return lambda x: concrete()(tf.constant(x)).numpy()
     if keras.backend.backend() == "jax":
         import jax
 

@@ -87,7 +87,13 @@ class FittedNetwork:
         return self._program
 
     def give_away_model(self) -> keras.Model:
-        """Return the Keras model for use by others; its program is not lent again."""
+        """Hand the Keras model to others; its program is not lent again.
+
+        Returns
+        -------
+        keras.Model
+            The compiled model.
+        """
         model = self.program.model
         self._finalizer.detach()
         return model

@@ -1,0 +1,522 @@
+"""What a user of the classifiers relies on, beyond the common checks."""
+
+import gc
+import threading
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.base import clone, is_classifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import StackingClassifier, VotingClassifier
+from sklearn.inspection import permutation_importance
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    check_cv,
+    cross_val_score,
+    cross_validate,
+    learning_curve,
+)
+
+import skcell
+from skcell import CellCNNClassifier, ImageAugmenter
+from skcell.errors import PixelRangeWarning
+
+
+def small(**params):
+    return CellCNNClassifier(
+        **{"filters": (8, 16), "dense_units": 32, "epochs": 3, "random_state": 0, **params}
+    )
+
+
+class Watch(keras.callbacks.Callback):
+    """Records what happens; copied with the estimator, it stays itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.rates = []
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.rates.append(float(self.model.optimizer.learning_rate))
+
+
+# It learns
+
+
+def test_learns_drawn_cells(cells):
+    clf = small(epochs=15).fit(cells.images[:180], cells.target[:180])
+    assert clf.score(cells.images[180:], cells.target[180:]) > 0.6  # chance is about 0.3
+    assert clf.n_iter_ == len(clf.history_["loss"]) == 15
+    assert clf.history_["loss"][-1] < clf.history_["loss"][0]
+
+
+def test_learns_real_cells(real_cells):
+    X, y = real_cells
+    clf = small(filters=(16, 32, 64), batch_norm=True, epochs=12).fit(X[:450], y[:450])
+    assert clf.score(X[450:], y[450:]) > 0.6  # the largest class is 0.2
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"batch_norm": True},
+        {"extra_filters": (16, 16)},
+        {"dropout": 0.5},
+        {"l2": 1e-3},
+        {"weight_decay": 1e-2},
+        {"label_smoothing": 0.1},
+        {"loss": "categorical_focal_crossentropy"},
+        {"optimizer": "sgd"},
+        {"schedule": "cosine"},
+        {"schedule": lambda done: 1 - done / 2},
+        {"dtype_policy": "mixed_bfloat16"},
+        {"augmentation": ImageAugmenter(rotation=0.1, zoom=0.1, brightness=0.1)},
+    ],
+    ids=lambda p: next(iter(p)),
+)
+def test_parameter_changes_the_model_and_still_learns(params, cells):
+    X, y = cells.images, cells.target
+    plain = small(epochs=5).fit(X, y)
+    clf = small(epochs=5, **params).fit(X, y)
+    assert (clf.predict_proba(X) != plain.predict_proba(X)).any()
+    assert clf.history_["loss"][-1] < clf.history_["loss"][0]
+
+
+def test_architecture_is_the_one_that_is_documented(cells):
+    clf = small(batch_norm=True, extra_filters=(4,), epochs=1).fit(cells.images, cells.target)
+    kinds = [type(layer).__name__ for layer in clf.model_.layers]
+    block = ["Conv2D", "BatchNormalization", "ReLU", "MaxPooling2D"]
+    assert kinds == [
+        *["InputLayer", "Rescaling"],
+        *block,
+        *block,
+        *block[:3],
+        *["Flatten", "Dense", "BatchNormalization", "ReLU", "Dense"],
+    ]
+    assert clf.model_.layers[-1].activation is keras.activations.softmax
+
+
+def test_schedule_lowers_the_rate(cells):
+    watch = Watch()
+    small(schedule="linear", epochs=4, learning_rate=0.01, callbacks=[watch]).fit(
+        cells.images, cells.target
+    )
+    np.testing.assert_allclose(watch.rates, [0.01, 0.0075, 0.005, 0.0025], rtol=1e-6)
+
+
+# Weights
+
+
+def test_zero_weight_is_absence(cells):
+    X, y = cells.images, cells.target
+    weights = np.where(np.arange(len(y)) < 160, 1.0, 0.0)
+    weighted = small().fit(X, y, sample_weight=weights).predict_proba(X)
+    assert weights[-1] == 0, "the caller's weights are untouched"
+    np.testing.assert_array_equal(weighted, small().fit(X[:160], y[:160]).predict_proba(X))
+
+
+def test_class_weight_is_sample_weight(cells):
+    X, y = cells.images, cells.target
+    by_class = small(class_weight={0: 3.0, 1: 0.5}).fit(X, y).predict_proba(X)
+    weights = np.choose(y, [3.0, 0.5, 1.0, 1.0])
+    by_sample = small().fit(X, y, sample_weight=weights).predict_proba(X)
+    np.testing.assert_array_equal(by_class, by_sample)
+
+
+def test_balanced_weights_find_more_of_a_rare_class(cells):
+    rare = np.flatnonzero(cells.target == 0)[:6]
+    rows = np.concatenate([rare, np.flatnonzero(cells.target == 1)])
+    X, y = cells.images[rows], cells.target[rows]
+    plain, balanced = (
+        small(class_weight=w, epochs=4).fit(X, y).predict_proba(cells.images)[:, 0].mean()
+        for w in (None, "balanced")
+    )
+    assert balanced > plain
+
+
+# Early stopping
+
+
+def test_early_stopping_stops_and_keeps_the_best(cells):
+    clf = small(early_stopping=True, patience=2, epochs=60, learning_rate=0.01)
+    X, y = cells.images[:180], cells.target[:180]
+    clf.fit(X, y, X_val=cells.images[180:], y_val=cells.target[180:])
+    losses = clf.history_["val_loss"]
+    assert clf.n_iter_ < 60
+    assert clf.n_iter_ - 1 - int(np.argmin(losses)) == 2
+    probabilities = clf.predict_proba(cells.images[180:])
+    loss = -np.log(probabilities[np.arange(60), cells.target[180:]]).mean()
+    assert loss == pytest.approx(min(losses), rel=1e-3), "the best epoch's weights are kept"
+
+
+def test_watched_scores_are_those_of_the_images(cells):
+    """The last, incomplete batch neither repeats nor loses images."""
+    X_val, y_val = cells.images[:147], cells.target[:147]
+    clf = small().fit(cells.images[147:], cells.target[147:], X_val=X_val, y_val=y_val)
+    assert clf.history_["val_accuracy"][-1] == pytest.approx(clf.score(X_val, y_val), abs=1e-6)
+
+
+def test_holdout_never_trains(cells, monkeypatch):
+    from skcell.classifiers import _base
+
+    seen = []
+
+    class Spy(_base.ImageBatches):
+        def __init__(self, X, spec, targets, weights, **kwargs):
+            seen.append({x.tobytes() for x in X})
+            super().__init__(X, spec, targets, weights, **kwargs)
+
+    monkeypatch.setattr(_base, "ImageBatches", Spy)
+    small(early_stopping=True, validation_fraction=0.25).fit(cells.images, cells.target)
+    train, held = seen
+    assert len(held) == 60
+    assert not train & held
+    assert len(train | held) == len(np.unique(cells.images, axis=0))
+
+
+def test_holdout_is_of_whole_groups(cells, monkeypatch):
+    from skcell.classifiers import _base
+
+    groups = np.arange(240) // 8
+    tagged = cells.images.copy()
+    tagged[:, 0, 0, 0] = groups
+    seen = []
+
+    class Spy(_base.ImageBatches):
+        def __init__(self, X, spec, targets, weights, **kwargs):
+            seen.append(set(X[:, 0, 0, 0]))
+            super().__init__(X, spec, targets, weights, **kwargs)
+
+    monkeypatch.setattr(_base, "ImageBatches", Spy)
+    small(early_stopping=True).fit(tagged, cells.target, groups=groups)
+    train, held = seen
+    assert held
+    assert not train & held
+
+
+# Going on
+
+
+def test_partial_fit_epochs_are_those_of_fit(cells):
+    X, y = cells.images, cells.target
+    clf = small(epochs=1)
+    for _ in range(3):
+        clf.partial_fit(X, y)
+    assert clf.n_iter_ == 3
+    np.testing.assert_array_equal(clf.predict_proba(X), small(epochs=3).fit(X, y).predict_proba(X))
+
+
+def test_warm_start_goes_on(cells):
+    X, y = cells.images, cells.target
+    clf = small(warm_start=True, epochs=2).fit(X, y).fit(X, y)
+    assert clf.n_iter_ == 4
+    np.testing.assert_array_equal(clf.predict_proba(X), small(epochs=4).fit(X, y).predict_proba(X))
+
+
+def test_partial_fit_wants_all_classes_first(cells):
+    first, later = cells.target < 2, cells.target >= 2
+    clf = small().partial_fit(cells.images[first], cells.target[first], classes=[0, 1, 2, 3])
+    clf.partial_fit(cells.images[later], cells.target[later])
+    assert clf.predict_proba(cells.images).shape == (240, 4)
+    with pytest.raises(ValueError, match="name all classes in the first call"):
+        small().partial_fit(cells.images[first], cells.target[first]).partial_fit(
+            cells.images[later], cells.target[later]
+        )
+
+
+def test_pickle_goes_on_where_it_was(cells):
+    import pickle
+
+    X, y = cells.images, cells.target
+    clf = small(epochs=1).partial_fit(X, y)
+    copy = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(
+        copy.partial_fit(X, y).predict_proba(X), clf.partial_fit(X, y).predict_proba(X)
+    )
+
+
+# Compiled programs
+
+
+def test_second_fit_of_a_graph_traces_nothing_and_is_a_new_model(cells):
+    X, y = cells.images, cells.target
+    skcell.networks.clear_programs()
+    params = {"dropout": 0.3, "batch_norm": True, "augmentation": ImageAugmenter(zoom=0.1)}
+    first = small(random_state=3, **params).fit(X, y)
+    program = first._network.program
+    expected = first.predict_proba(X)
+    del first
+    gc.collect()
+    small(random_state=5, learning_rate=0.01, epochs=1, **params).fit(X[:100], y[:100])
+    gc.collect()
+    again = small(random_state=3, **params).fit(X, y)
+    assert again._network.program is program
+    np.testing.assert_array_equal(again.predict_proba(X), expected)
+
+
+def test_live_estimators_do_not_share(cells):
+    X, y = cells.images, cells.target
+    one = small(random_state=1).fit(X, y)
+    before = one.predict_proba(X)
+    two = small(random_state=2).fit(X, y)
+    assert one._network.program is not two._network.program
+    np.testing.assert_array_equal(one.predict_proba(X), before)
+
+
+def test_a_model_given_away_is_not_trained_again(cells):
+    X, y = cells.images, cells.target
+    clf = small(random_state=1).fit(X, y)
+    model = clf.model_
+    before = model.predict(X, verbose=0)
+    del clf
+    gc.collect()
+    small(random_state=2).fit(X, y)
+    np.testing.assert_array_equal(model.predict(X, verbose=0), before)
+
+
+def test_an_error_in_training_leaves_no_trace(cells):
+    X, y = cells.images, cells.target
+    expected = small().fit(X, y).predict_proba(X)
+
+    def fail(epoch, logs):
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        small(callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=fail)]).fit(X, y)
+    gc.collect()
+    np.testing.assert_array_equal(small().fit(X, y).predict_proba(X), expected)
+
+
+def test_threads_train_apart(cells):
+    X, y = cells.images, cells.target
+    expected = {seed: small(random_state=seed).fit(X, y).predict_proba(X) for seed in (0, 1, 2)}
+    found = {}
+
+    def fit(seed):
+        found[seed] = small(random_state=seed).fit(X, y).predict_proba(X)
+
+    threads = [threading.Thread(target=fit, args=(seed,)) for seed in expected]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for seed, probabilities in expected.items():
+        np.testing.assert_array_equal(found[seed], probabilities)
+
+
+# The rest of scikit-learn
+
+
+def test_folds_are_stratified(cells):
+    order = np.argsort(cells.target, kind="stable")  # as a folder per class is read
+    X, y = cells.images[order], cells.target[order]
+    assert type(check_cv(3, y, classifier=is_classifier(small()))).__name__ == "StratifiedKFold"
+    assert cross_val_score(small(epochs=10), X, y, cv=3).min() > 0.45
+
+
+def test_grid_search_reaches_augmentation(cells):
+    search = GridSearchCV(
+        small(augmentation=ImageAugmenter(), epochs=1),
+        {"augmentation__rotation": [0.0, 0.1], "learning_rate": [1e-3, 1e-2]},
+        cv=2,
+        error_score="raise",
+    ).fit(cells.images, cells.target)
+    assert search.best_estimator_.predict(cells.images[:3]).shape == (3,)
+
+
+def test_ensembles_take_it(cells):
+    rows = cells.images.reshape(240, -1)
+    clf = small(image_shape=(24, 24, 3), epochs=2)
+    others = [("cnn", clf), ("linear", LogisticRegression(max_iter=20))]
+    for ensemble in (
+        VotingClassifier(others, voting="soft"),
+        StackingClassifier(others, cv=2),
+        CalibratedClassifierCV(clf, cv=2),
+    ):
+        assert ensemble.fit(rows, cells.target).predict(rows[:5]).shape == (5,)
+
+
+def test_curves_and_importances(cells):
+    rows = cells.images.reshape(240, -1)[:, :48]
+    clf = small(image_shape=(4, 4, 3), epochs=2)
+    _, _, test = learning_curve(clf, rows, cells.target, cv=2, train_sizes=[0.5, 1.0])
+    assert test.shape == (2, 2)
+    found = permutation_importance(clf.fit(rows, cells.target), rows, cells.target, n_repeats=1)
+    assert found.importances_mean.shape == (48,)
+
+
+def test_metadata_routing_carries_groups_and_weights(cells):
+    import sklearn
+
+    groups = np.arange(240) // 8
+    with sklearn.config_context(enable_metadata_routing=True):
+        clf = small(early_stopping=True, epochs=1)
+        clf.set_fit_request(groups=True, sample_weight=True).set_score_request(sample_weight=False)
+        scores = cross_validate(
+            clf,
+            cells.images,
+            cells.target,
+            cv=GroupKFold(2),
+            params={"groups": groups, "sample_weight": np.ones(240)},
+            error_score="raise",
+        )
+    assert scores["test_score"].shape == (2,)
+
+
+def test_html_repr_and_repr():
+    clf = small(augmentation=ImageAugmenter())
+    assert "CellCNNClassifier" in clf._repr_html_()
+    assert repr(clf).startswith("CellCNNClassifier(")
+    assert clone(clf).get_params()["augmentation__turns"] is True
+
+
+# Files
+
+
+@pytest.fixture
+def files(cells, tmp_path):
+    paths = []
+    for i, image in enumerate(cells.images[:120]):
+        path = tmp_path / f"{i}.png"
+        Image.fromarray(image).save(path)
+        paths.append(path)
+    return paths
+
+
+def test_files_are_the_images_in_them(files, cells):
+    X, y = cells.images[:120], cells.target[:120]
+    expected = small().fit(X, y).predict_proba(X)
+    clf = small(image_shape=(24, 24, 3)).fit(files, y)
+    np.testing.assert_array_equal(clf.predict_proba(files), expected)
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
+    np.testing.assert_array_equal(clf.predict_proba(np.array([str(f) for f in files])), expected)
+
+
+def test_files_cross_validate_and_stop_early(files, cells):
+    clf = small(image_shape=(24, 24, 3), early_stopping=True, epochs=2)
+    assert cross_val_score(clf, files, cells.target[:120], cv=2).shape == (2,)
+
+
+@pytest.mark.slow
+def test_files_stream_in_bounded_memory(tmp_path):
+    """Forty times as many files take no more memory than one time."""
+    import subprocess
+    import sys
+
+    code = """
+import sys, resource, numpy as np
+from PIL import Image
+from skcell import CellCNNClassifier
+noise = np.random.default_rng(0).integers(0, 255, (500, 500, 3), np.uint8)
+Image.fromarray(noise).save("cell.jpg")
+paths = np.array(["cell.jpg"] * int(sys.argv[1]))
+clf = CellCNNClassifier(filters=(4,), dense_units=4, epochs=1, image_shape=(96, 96, 3))
+clf.fit(paths, np.arange(len(paths)) % 2).predict(paths)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+    few, many = (
+        float(
+            subprocess.run(
+                [sys.executable, "-c", code, n],
+                cwd=tmp_path,
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+        )
+        for n in ("100", "4000")
+    )
+    assert many - few < 60, "MiB; the images would take 105 as bytes, 421 as floats"
+
+
+# Progress
+
+
+def test_progress_in_a_log_is_one_line_for_each_epoch(cells, capsys):
+    small(verbose=1).fit(cells.images, cells.target)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[2].startswith("CellCNNClassifier: epoch 3/3 accuracy")
+
+
+def test_silent_by_default(cells, capsys):
+    small().fit(cells.images, cells.target)
+    assert capsys.readouterr() == ("", "")
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X, y: (X[:0], y[:0]), "0 sample"),
+        (lambda X, y: ([], []), "holds no images"),
+        (lambda X, y: (X, y[:-1]), "inconsistent numbers of samples"),
+        (lambda X, y: (X, None), "requires y"),
+        (lambda X, y: (X, np.zeros(len(X))), "at least two classes, got 1 class"),
+        (lambda X, y: (X, np.arange(len(X))), "Every class has a single image"),
+        (lambda X, y: (X, np.linspace(0, 1, len(X))), "Unknown label type"),
+        (lambda X, y: (np.where(X > 250, np.nan, X / 255), y), "image 0 has pixels that are not"),
+        (lambda X, y: (X.astype(float) * np.inf, y), "not finite"),
+        (lambda X, y: (X.astype(np.int64), y), "dtype int64 have no known range"),
+        (lambda X, y: (X[0], y), "expected|Expected images of shape|inconsistent"),
+        (lambda X, y: ([X[0], X[1, :20]] * 2, [0, 1, 0, 1]), "2 different shapes"),
+        (lambda X, y: (["a.png", "b.png"] * 2, [0, 1, 0, 1]), "names no file .4 of 4.: a.png"),
+        (lambda X, y: ("cells.png", [0]), "single path"),
+        (lambda X, y: (X.reshape(len(X), -1), y), "need image_shape"),
+        (lambda X, y: (X, np.where(y > 1, np.nan, y)), "NaN"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_bad_input_is_named_before_training(change, message, cells, monkeypatch):
+    monkeypatch.setattr(keras.Model, "fit", lambda *a, **k: pytest.fail("training began"))
+    X = cells.images.copy()
+    X[0, 0, 0, 0] = 255
+    with pytest.raises(ValueError, match=message):
+        small().fit(*change(X, cells.target))
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"epochs": 0}, "'epochs' parameter"),
+        ({"optimizer": "adm"}, "'optimizer' parameter"),
+        ({"learning_rate": -1}, "'learning_rate' parameter"),
+        ({"augmentation": "flip"}, "'augmentation' parameter"),
+        ({"augmentation": ImageAugmenter(rotation=7)}, "'rotation' parameter"),
+        ({"class_weight": {"x": 2}}, "class"),
+        ({"image_shape": (10, 10, 3)}, "differs from the images' own shape"),
+        ({"early_stopping": True, "validation_fraction": 0.001}, "change validation_fraction"),
+    ],
+)
+def test_bad_parameter_is_named_before_training(params, message, cells, monkeypatch):
+    monkeypatch.setattr(keras.Model, "fit", lambda *a, **k: pytest.fail("training began"))
+    with pytest.raises(ValueError, match=message):
+        small(**params).fit(cells.images, cells.target)
+
+
+def test_prediction_wants_what_was_fitted(cells):
+    clf = small(epochs=1).fit(cells.images, cells.target)
+    with pytest.raises(ValueError, match="fitted on uint8 pixels and was given float32 now"):
+        clf.predict(cells.images / 255)
+    with pytest.raises(ValueError, match=r"shape \(24, 24, 3\) .* was given \(24, 24, 1\) now"):
+        clf.predict(cells.images[..., :1])
+    with pytest.raises(ValueError, match="resize the images"):
+        clf.predict(cells.images[:, :12])
+
+
+def test_divergence_is_an_error_not_a_score(cells):
+    with pytest.raises(FloatingPointError, match="Lower learning_rate"):
+        small(optimizer="sgd", learning_rate=1e6).fit(cells.images, cells.target)
+
+
+def test_raw_floats_are_warned_about(cells):
+    with pytest.warns(PixelRangeWarning, match="between 4 and 255"):
+        small(epochs=1).fit(cells.images.astype(np.float32), cells.target)

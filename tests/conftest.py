@@ -1,0 +1,42 @@
+"""Data and settings that all tests share."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+mpl.use("Agg")
+
+DATA = Path(os.environ.get("SKCELL_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def real_folder():
+    """Folder of real cells, 96x96 JPEG."""
+    folder = DATA / "pbc_96"
+    if not folder.is_dir():
+        pytest.skip(f"real cells are not at {folder}; set SKCELL_DATA to the folder that has them")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_cells():
+    """600 real cells of 28x28 and their class names, in random order."""
+    file = DATA / "pbc_28.npz"
+    if not file.is_file():
+        pytest.skip(f"real cells are not at {file}; set SKCELL_DATA to the folder that has them")
+    with np.load(file) as data:
+        rows = np.random.default_rng(0).permutation(len(data["X"]))[:600]
+        return data["X"][rows], data["y"][rows]
+
+
+@pytest.fixture(scope="session")
+def cells():
+    """240 drawn cells of four classes, 24x24 RGB, quick to learn."""
+    from skcell.datasets import make_cells
+
+    return make_cells(240, n_classes=4, image_size=24, noise=0.3, random_state=0)

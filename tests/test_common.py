@@ -1,0 +1,277 @@
+"""Checks of every public estimator, found by discovery."""
+
+import importlib
+import pickle
+import pkgutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from imblearn.over_sampling import RandomOverSampler
+from imblearn.utils.estimator_checks import parametrize_with_checks as imblearn_checks
+from joblib import Parallel, delayed
+from numpydoc.validate import validate
+from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import skcell
+
+STOCHASTIC = (
+    "batches and their order depend on the number of rows, so that a weight of two is not "
+    "bit for bit the same as a row twice"
+)
+#: Estimator to check to reason; strict, so that a check that passes after all must leave.
+EXPECTED_FAILURES: dict[str, dict[str, str]] = {
+    "CellCNNClassifier": {"check_sample_weight_equivalence_on_dense_data": STOCHASTIC},
+}
+
+
+def public_estimators():
+    """Estimator classes among skcell's public names."""
+    objects = (getattr(skcell, name) for name in skcell.__all__)
+    return [o for o in objects if isinstance(o, type) and issubclass(o, BaseEstimator)]
+
+
+def instance(cls):
+    """Small instance for the libraries' own checks."""
+    if hasattr(cls, "_get_test_params"):
+        return cls(**cls._get_test_params())
+    if cls.__name__ == "ImageSampler":
+        return cls(RandomOverSampler(random_state=0))
+    return cls()
+
+
+ESTIMATORS = [cls for cls in public_estimators() if cls.__name__ != "Pipeline"]
+CLASSIFIERS = [cls for cls in ESTIMATORS if is_classifier(instance(cls))]
+SAMPLERS = [cls for cls in ESTIMATORS if hasattr(cls, "fit_resample")]
+
+
+def test_discovery_finds_the_estimators():
+    found = {cls.__name__ for cls in ESTIMATORS}
+    assert found >= {"CellCNNClassifier", "ImageAugmenter", "ImageSMOTE", "ImageSampler"}
+    assert set(CLASSIFIERS) | set(SAMPLERS) == set(ESTIMATORS)
+
+
+def expected(estimator):
+    return EXPECTED_FAILURES.get(type(estimator).__name__, {})
+
+
+@parametrize_with_checks(
+    [instance(cls) for cls in ESTIMATORS], expected_failed_checks=expected, xfail_strict=True
+)
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+@imblearn_checks([instance(cls) for cls in SAMPLERS])
+def test_imbalanced_learn_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("cls", CLASSIFIERS)
+def test_checks_are_not_vacuous(cls):
+    from sklearn.utils.estimator_checks import estimator_checks_generator
+
+    assert len(list(estimator_checks_generator(instance(cls)))) > 50
+
+
+# Images
+
+
+def small(cls, **params):
+    """Classifier that trains on images in a second."""
+    return clone(instance(cls)).set_params(image_shape=None, epochs=2, **params)
+
+
+KINDS = {
+    "uint8 RGB": lambda x: x,
+    "uint8 grey, three dimensions": lambda x: x[..., 0],
+    "uint8 one channel": lambda x: x[..., :1],
+    "uint8 five channels": lambda x: np.concatenate([x, x[..., :2]], axis=-1),
+    "uint16": lambda x: x.astype(np.uint16) * 257,
+    "float32": lambda x: (x / 255).astype(np.float32),
+    "float64": lambda x: x / 255,
+    "not square": lambda x: x[:, :20],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("cls", CLASSIFIERS)
+def test_classifier_takes(cls, kind, cells):
+    X = KINDS[kind](cells.images[:80])
+    before = X.copy()
+    clf = small(cls).fit(X, cells.target[:80])
+    probabilities = clf.predict_proba(X[:5])
+    assert probabilities.shape == (5, 4)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert clf.n_features_in_ == np.prod(X.shape[1:])
+    np.testing.assert_array_equal(X, before)
+
+
+@pytest.mark.parametrize("kind", ["uint16", "float32", "float64"])
+@pytest.mark.parametrize("cls", CLASSIFIERS)
+def test_same_pixels_in_another_dtype_are_the_same_images(cls, kind, cells):
+    X, y = cells.images[:80], cells.target[:80]
+    expected = small(cls).fit(X, y).predict_proba(X)
+    other = KINDS[kind](X)
+    np.testing.assert_allclose(
+        small(cls).fit(other, y).predict_proba(other), expected, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("cls", CLASSIFIERS)
+def test_rows_and_images_are_the_same(cls, cells):
+    X, y = cells.images[:80], cells.target[:80]
+    rows = X.reshape(80, -1)
+    clf = small(cls).set_params(image_shape=(24, -1, 3)).fit(rows, y)
+    expected = small(cls).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(clf.predict_proba(rows), expected)
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
+
+
+@pytest.mark.parametrize("cls", CLASSIFIERS)
+@pytest.mark.parametrize("labels", ["text", "objects", "negative", "booleans", "floats"])
+def test_classifier_returns_the_labels_it_was_given(cls, labels, cells):
+    X, codes = cells.images[:80], cells.target[:80]
+    y = {
+        "text": cells.target_names[codes],
+        "objects": cells.target_names[codes].astype(object),
+        "negative": codes - 7,
+        "booleans": codes > 1,
+        "floats": codes.astype(float),
+    }[labels]
+    clf = small(cls).fit(X, y)
+    assert clf.predict(X).dtype == np.unique(y).dtype
+    np.testing.assert_array_equal(clf.classes_, np.unique(y))
+    assert set(clf.predict(X)) <= set(y)
+
+
+@pytest.mark.parametrize("cls", CLASSIFIERS)
+def test_one_random_state_is_one_model_to_the_bit(cls, cells):
+    X, y = cells.images[:80], cells.target[:80]
+    state = np.random.get_state()[1].copy()
+    first = small(cls, augmentation=skcell.ImageAugmenter()).fit(X, y).predict_proba(X)
+    second = small(cls, augmentation=skcell.ImageAugmenter()).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
+    other = small(cls, augmentation=skcell.ImageAugmenter(), random_state=1).fit(X, y)
+    assert (other.predict_proba(X) != first).any()
+
+
+@pytest.mark.parametrize("cls", CLASSIFIERS)
+def test_pickle_crosses_processes(cls, cells, tmp_path):
+    X, y = cells.images[:80], cells.target[:80]
+    clf = small(cls).fit(X, y)
+    (tmp_path / "clf.pkl").write_bytes(pickle.dumps(clf))
+    np.save(tmp_path / "X.npy", X)
+    code = (
+        "import pickle, numpy as np; clf = pickle.load(open('clf.pkl', 'rb'));"
+        "np.save('p.npy', clf.predict_proba(np.load('X.npy')))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=300)
+    np.testing.assert_array_equal(np.load(tmp_path / "p.npy"), clf.predict_proba(X))
+
+
+@pytest.mark.parametrize("cls", CLASSIFIERS)
+def test_worker_processes_share_the_cores(cls, cells):
+    X, y = cells.images[:80], cells.target[:80]
+    expected = small(cls).fit(X, y).predict_proba(X)
+    found = Parallel(n_jobs=2)(
+        delayed(_fit_in_worker)(small(cls), X, y) for _ in range(2)
+    )
+    for probabilities, threads in found:
+        np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+        assert threads == 1, "each of two workers on two cores gets one"
+
+
+def _fit_in_worker(clf, X, y):
+    import tensorflow as tf
+
+    probabilities = clf.fit(X, y).predict_proba(X)
+    return probabilities, tf.config.threading.get_intra_op_parallelism_threads()
+
+
+@pytest.mark.parametrize("cls", SAMPLERS)
+def test_sampler_keeps_originals_first(cls, cells):
+    X, y = cells.images, cells.target
+    before = X.copy()
+    X_new, y_new = clone(instance(cls)).fit_resample(X, y)
+    assert len(X_new) > len(X)
+    assert X_new.dtype == X.dtype
+    assert X_new.shape[1:] == X.shape[1:]
+    np.testing.assert_array_equal(X_new[: len(X)], before)
+    np.testing.assert_array_equal(y_new[: len(y)], y)
+    np.testing.assert_array_equal(X, before)
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_unknown_parameter_is_answered_with_the_nearest(cls):
+    known = sorted(instance(cls).get_params(deep=False))[0]
+    with pytest.raises(ValueError, match=f"Did you mean '{known}'"):
+        instance(cls).set_params(**{known + "x": 1})
+    with pytest.raises(TypeError, match=f"Did you mean '{known}'"):
+        cls(**{known + "x": 1})
+
+
+# The package
+
+
+def test_importing_skcell_is_light():
+    code = (
+        "import sys, skcell, skcell.pipeline, skcell.datasets, skcell.over_sampling;"
+        "heavy = {'keras', 'tensorflow', 'torch', 'jax'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def modules():
+    return [m.name for m in pkgutil.walk_packages(skcell.__path__, "skcell.")]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_module_imports_and_exports_what_it_names(name):
+    module = importlib.import_module(name)
+    for public in getattr(module, "__all__", ()):
+        assert getattr(module, public) is not None
+
+
+def public_objects():
+    """Dotted names of everything that `__all__` of a package names."""
+    for package in ["skcell", *modules()]:
+        module = importlib.import_module(package)
+        if package.split(".")[-1].startswith("_") or not hasattr(module, "__all__"):
+            continue
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if callable(thing) and getattr(thing, "__module__", "").startswith("skcell"):
+                yield f"{package}.{name}"
+                if isinstance(thing, type):
+                    for method, value in vars(thing).items():
+                        if callable(value) and not method.startswith("_") and _ours(thing, method):
+                            yield f"{package}.{name}.{method}"
+
+
+def _ours(cls, method):
+    """Whether `method` is not Keras' own, documented there."""
+    return not any(
+        method in vars(base) for base in cls.__mro__ if base.__module__.startswith("keras")
+    )
+
+
+#: numpydoc's codes that we do not follow: the summary stands on the first line and extended ones
+#: are optional; examples and See Also stand on the class, not on each method; `self : object` is
+#: scikit-learn's habit.
+IGNORED = {"GL01", "GL03", "GL08", "ES01", "SA01", "EX01", "SS05", "SS06", "RT02", "RT03"}
+#: Name to codes not asked of it, with the reason.
+EXEMPT = {
+    # Each subclass documents all parameters, where users meet them.
+    "skcell.classifiers.BaseCellClassifier": {"PR01"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(public_objects())))
+def test_docstring_is_numpydoc(name):
+    skipped = IGNORED | EXEMPT.get(name, set())
+    errors = [e for e in validate(name)["errors"] if e[0] not in skipped]
+    assert not errors
