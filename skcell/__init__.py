@@ -6,7 +6,16 @@ __version__ = "0.1.0.dev0"
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["augmentation", "classifiers", "datasets", "errors", "over_sampling", "pipeline"],
+    submodules=[
+        "augmentation",
+        "classifiers",
+        "datasets",
+        "errors",
+        "metrics",
+        "over_sampling",
+        "pipeline",
+        "study",
+    ],
     submod_attrs={
         "augmentation": ["ImageAugmenter"],
         "classifiers": ["CellCNNClassifier"],

@@ -68,7 +68,7 @@ def _split_groups(
     folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=state)
     # A class with few images in one fold only makes scikit-learn warn; whether a fold will do is
     # decided below.
-    usable = []
+    usable: list[tuple[float, int, NDArray[np.intp], NDArray[np.intp]]] = []
     for train, held in folds.split(codes, codes, groups):
         left = np.bincount(codes[train], minlength=len(counts))
         if len(held) and left.min() > 0:

@@ -17,6 +17,30 @@ class BaseImageSampler(BaseSampler):
     sample that it is, or was made from. `skcell.pipeline` carries sample weights by it.
     """
 
+    def fit_resample(self, X, y, **params):
+        """Resample images, or rows of a table, and their labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H, W), (n, H, W, C) or (n, n_features)
+            Images or rows.
+        y : array-like of shape (n,)
+            Labels.
+        **params : dict
+            Passed on to the sampler.
+
+        Returns
+        -------
+        X_resampled : same type as `X`; an array for a list of images
+            Images or rows, of the dtype of `X`.
+        y_resampled : same type as `y`
+            Their labels.
+        """
+        # imbalanced-learn gives lists back for lists: of images, nested ones of plain integers.
+        if isinstance(X, (list, tuple)) and not looks_like_paths(X) and not is_table(X):
+            X = check_pixels(X)
+        return super().fit_resample(X, y, **params)
+
     def _check_X_y(self, X, y, accept_sparse=None):
         y, binarize_y = check_target_type(y, indicate_one_vs_all=True)
         layout = layout_of(X)

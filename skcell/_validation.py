@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from skcell.errors import PixelRangeWarning
 
 Layout = Literal["images", "rows", "paths"]
+PixelDtype = Literal["uint8", "uint16", "float32"]
 
 #: Files are resized to this when nothing else is asked for.
 DEFAULT_FILE_SHAPE = (96, 96, 3)
@@ -31,7 +32,7 @@ class ImageSpec:
     """What an estimator was fitted on: shape of one image, pixel dtype, layout of `X`."""
 
     shape: tuple[int, int, int]
-    dtype: str
+    dtype: PixelDtype
     layout: Layout
 
     @property
@@ -209,7 +210,7 @@ def check_images(
         if rows.dtype not in (np.uint8, np.uint16):
             rows = rows.astype(np.float32, copy=False)
         _warn_raw_range(rows)
-        return rows.reshape(-1, *shape), ImageSpec(shape, rows.dtype.name, "rows")
+        return rows.reshape(-1, *shape), ImageSpec(shape, _pixel_dtype(rows), "rows")
     X = check_pixels(X)
     own = X.shape[1:] if X.ndim == 4 else (*X.shape[1:], 1)
     if image_shape is not None and tuple(image_shape) not in (own, own[:2]):
@@ -219,9 +220,8 @@ def check_images(
         )
     _warn_raw_range(X)
     images = X if X.ndim == 4 else X[..., None]
-    dtype = images.dtype.name if images.dtype.kind == "u" else "float32"
     height, width, channels = images.shape[1:]
-    return images, ImageSpec((height, width, channels), dtype, "images")
+    return images, ImageSpec((height, width, channels), _pixel_dtype(images), "images")
 
 
 def check_like(X: Any, fitted: ImageSpec, owner: str) -> tuple[NDArray[Any], ImageSpec]:
@@ -276,6 +276,12 @@ def _file_shape(image_shape: tuple[int, ...] | None) -> tuple[int, int, int]:
         )
     height, width, channels = shape
     return height, width, channels
+
+
+def _pixel_dtype(X: NDArray[Any]) -> PixelDtype:
+    if X.dtype == np.uint8:
+        return "uint8"
+    return "uint16" if X.dtype == np.uint16 else "float32"
 
 
 def _warn_raw_range(X: NDArray[Any]) -> None:

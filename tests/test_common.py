@@ -115,9 +115,7 @@ def test_same_pixels_in_another_dtype_are_the_same_images(cls, kind, cells):
     X, y = cells.images[:80], cells.target[:80]
     expected = small(cls).fit(X, y).predict_proba(X)
     other = KINDS[kind](X)
-    np.testing.assert_allclose(
-        small(cls).fit(other, y).predict_proba(other), expected, atol=1e-3
-    )
+    np.testing.assert_allclose(small(cls).fit(other, y).predict_proba(other), expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("cls", CLASSIFIERS)
@@ -177,9 +175,7 @@ def test_pickle_crosses_processes(cls, cells, tmp_path):
 def test_worker_processes_share_the_cores(cls, cells):
     X, y = cells.images[:80], cells.target[:80]
     expected = small(cls).fit(X, y).predict_proba(X)
-    found = Parallel(n_jobs=2)(
-        delayed(_fit_in_worker)(small(cls), X, y) for _ in range(2)
-    )
+    found = Parallel(n_jobs=2)(delayed(_fit_in_worker)(small(cls), X, y) for _ in range(2))
     for probabilities, threads in found:
         np.testing.assert_allclose(probabilities, expected, atol=1e-5)
         assert threads == 1, "each of two workers on two cores gets one"
@@ -220,7 +216,7 @@ def test_unknown_parameter_is_answered_with_the_nearest(cls):
 def test_importing_skcell_is_light():
     code = (
         "import sys, skcell, skcell.pipeline, skcell.datasets, skcell.over_sampling;"
-        "heavy = {'keras', 'tensorflow', 'torch', 'jax'} & set(sys.modules); assert not heavy, heavy"
+        "heavy = {'keras', 'tensorflow', 'torch', 'jax'} & set(sys.modules); assert not heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

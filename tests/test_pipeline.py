@@ -120,7 +120,9 @@ def test_groups_stay_together(tagged):
 
 def test_transformers_see_the_training_part_and_transform_the_holdout(tagged):
     X, y = tagged
-    model = Pipeline([("half", Halve()), ("smote", ImageSMOTE(random_state=0)), ("clf", Recorder())])
+    model = Pipeline(
+        [("half", Halve()), ("smote", ImageSMOTE(random_state=0)), ("clf", Recorder())]
+    )
     model.fit(X, y)
     assert model["half"].n_seen_ == 180
     assert names(LAST["X_val"]) <= {n // 2 for n in names(X)}

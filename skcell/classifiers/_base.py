@@ -15,23 +15,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scikeras.wrappers import BaseWrapper
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
-from sklearn.utils import check_consistent_length, check_random_state, compute_class_weight
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    assert_all_finite,
-    check_is_fitted,
-    column_or_1d,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skcell._holdout import split_holdout
 from skcell._parameters import SuggestsParameters
 from skcell._validation import ImageSpec, check_images, check_like, layout_of
 from skcell.augmentation import ImageAugmenter
 from skcell.classifiers._callbacks import Divergence, EpochProgress, LearningRate
-from skcell.classifiers._feeding import ImageBatches, take
+from skcell.classifiers._data import Labelled
+from skcell.classifiers._feeding import take
 from skcell.datasets._read import probe_image
 from skcell.networks import OPTIMIZERS, FittedNetwork, Recipe
 
@@ -41,8 +35,6 @@ _PREDICT_BATCH = 128
 # dead code in scikeras: it calls a method that scikit-learn no longer has.
 if hasattr(BaseWrapper, "_more_tags"):
     del BaseWrapper._more_tags
-
-Held = tuple[NDArray[Any], ImageSpec, NDArray[np.intp]]  # images, what they are, class codes
 
 
 class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
@@ -83,6 +75,12 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
     # scikeras lists every public attribute as a parameter, and has its own repr.
     _get_param_names = BaseEstimator.__dict__["_get_param_names"]
     __repr__ = BaseEstimator.__repr__
+
+    # What fitting learned that is not for users.
+    _network: FittedNetwork
+    _spec: ImageSpec
+    _seed: int
+    history_: dict[str, list[float]]
 
     @abstractmethod
     def __init__(
@@ -176,20 +174,22 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
             If training diverged.
         """
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
-        images, spec, codes, classes, weights = self._check_training_data(
-            X, y, sample_weight, None if fresh else self.classes_
-        )
-        held = self._check_held_out(X_val, y_val, spec, classes)
-        if self.early_stopping and held is None:
+        data = self._check(X, y, sample_weight, None if fresh else self.classes_)
+        held = None
+        if X_val is not None or y_val is not None:
+            if X_val is None or y_val is None:
+                raise ValueError("X_val and y_val go together; one of them is missing.")
+            seen = check_like(X_val, data.spec, type(self).__name__)
+            held = Labelled.check(*seen, y_val, classes=data.classes)
+        elif self.early_stopping:
             train, rest = split_holdout(
-                classes[codes],
+                data.classes[data.codes],
                 fraction=self.validation_fraction,
                 groups=groups,
                 random_state=check_random_state(self.random_state).randint(2**31 - 1),
             )
-            held = images[rest], spec, codes[rest]
-            images, codes, weights = images[train], codes[train], weights[train]
-        return self._train(images, spec, codes, classes, weights, held, self.epochs, fresh)
+            held, data = replace(data.take(rest), weights=np.ones_like(rest)), data.take(train)
+        return self._train(data, held, self.epochs, fresh)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -223,60 +223,22 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
                 "partial_fit; pass a dict of weights, or sample_weight."
             )
         fresh = not self.__sklearn_is_fitted__()
-        known = classes if fresh else self.classes_
-        images, spec, codes, known, weights = self._check_training_data(
-            X, y, sample_weight, None if known is None else np.unique(known)
-        )
-        return self._train(images, spec, codes, known, weights, None, 1, fresh)
+        if not fresh:
+            classes = self.classes_
+        data = self._check(X, y, sample_weight, None if classes is None else np.unique(classes))
+        return self._train(data, None, 1, fresh)
 
-    def _check_training_data(
-        self, X: Any, y: Any, sample_weight: Any, classes: NDArray[Any] | None
-    ) -> tuple[NDArray[Any], ImageSpec, NDArray[np.intp], NDArray[Any], NDArray[np.float32]]:
+    def _check(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Labelled:
         """Check everything that fitting is given, before anything is built."""
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
-                "is None."
-            )
-        images, spec = self._check_X(X, reset=not hasattr(self, "_spec") or classes is None)
-        y = column_or_1d(y, warn=True)
-        check_consistent_length(images, y)
-        assert_all_finite(y, input_name="y")
-        check_classification_targets(y)
-        seen, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
-        if classes is None:
-            classes = seen
-            if len(classes) < 2:
-                raise ValueError(
-                    f"{type(self).__name__} needs images of at least two classes, got 1 class: "
-                    f"{classes[0]!r} for all of the {len(y)} images."
-                )
-            if counts.max() == 1:
-                raise ValueError(
-                    f"Every class has a single image ({len(y)} images, {len(y)} classes), from "
-                    "which nothing can be learned. Are y the classes, not names of the images?"
-                )
-        codes = _encode(y, classes)
-        weights = _check_sample_weight(
-            sample_weight, images, dtype=np.float32, ensure_non_negative=True, copy=True
+        known = hasattr(self, "_spec") and classes is not None
+        return Labelled.check(
+            *self._check_X(X, reset=not known),
+            y,
+            classes=classes,
+            sample_weight=sample_weight,
+            class_weight=self.class_weight,
+            owner=type(self).__name__,
         )
-        if not weights.any():
-            raise ValueError("sample_weight is zero for all images; there is nothing to learn.")
-        if self.class_weight is not None:
-            weights *= compute_class_weight(self.class_weight, classes=classes, y=y)[codes]
-        return images, spec, codes, classes, weights
-
-    def _check_held_out(
-        self, X: Any, y: Any, spec: ImageSpec, classes: NDArray[Any]
-    ) -> Held | None:
-        if X is None and y is None:
-            return None
-        if X is None or y is None:
-            raise ValueError("X_val and y_val go together; one of them is missing.")
-        images, seen = check_like(X, spec, type(self).__name__)
-        y = column_or_1d(y)
-        check_consistent_length(images, y)
-        return images, seen, _encode(y, classes)
 
     def _check_X(self, X: Any, *, reset: bool) -> tuple[NDArray[Any], ImageSpec]:
         """Check `X` against the data contract and, unless `reset`, against what was fitted."""
@@ -292,21 +254,11 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
             self.n_features_in_ = spec.n_features
         return images, spec
 
-    def _train(
-        self,
-        images: NDArray[Any],
-        spec: ImageSpec,
-        codes: NDArray[np.intp],
-        classes: NDArray[Any],
-        weights: NDArray[np.float32],
-        held: Held | None,
-        epochs: int,
-        fresh: bool,
-    ) -> Self:
+    def _train(self, data: Labelled, held: Labelled | None, epochs: int, fresh: bool) -> Self:
         """Fit the network on checked data."""
         if fresh:
             seed = check_random_state(self.random_state).randint(2**31 - 1)
-            network = FittedNetwork(self._make_recipe(spec, len(classes)), seed)
+            network = FittedNetwork(self._make_recipe(data.spec, len(data.classes)), seed)
             history: dict[str, list[float]] = {}
         else:
             seed, network, history = self._seed, self._network, self.history_
@@ -315,24 +267,10 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
         if network.recipe.decays:
             model.optimizer.weight_decay.assign(self.weight_decay)
         done = len(history.get("loss", ()))
-        hot = np.eye(len(classes), dtype=np.float32)
-        smooth = hot * (1 - self.label_smoothing) + self.label_smoothing / len(classes)
-        batches = ImageBatches(
-            images,
-            spec,
-            smooth[codes],
-            weights,
-            batch_size=self.batch_size,
-            seed=seed,
-            epoch=done,
+        batches = data.batches(
+            batch_size=self.batch_size, smoothing=self.label_smoothing, seed=seed, epoch=done
         )
-        validation = None
-        if held is not None:
-            X_val, spec_val, codes_val = held
-            ones = np.ones(len(codes_val), np.float32)
-            validation = ImageBatches(
-                X_val, spec_val, hot[codes_val], ones, batch_size=_PREDICT_BATCH
-            )
+        watched = None if held is None else held.batches(batch_size=_PREDICT_BATCH)
         callbacks = self._make_callbacks(epochs, done)
         try:
             new = model.fit(
@@ -341,15 +279,15 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
                 initial_epoch=done,
                 shuffle=False,  # the batches shuffle themselves, by seed and epoch
                 callbacks=callbacks,
-                validation_data=validation,
+                validation_data=watched,
                 verbose=0,
             ).history
         finally:
             for callback in callbacks:
                 getattr(callback, "close", lambda: None)()
                 callback.set_model(None)  # a callback must not keep a model that is lent again
-        self._network, self._spec, self._seed = network, spec, seed
-        self.classes_, self.image_shape_ = classes, spec.shape
+        self._network, self._spec, self._seed = network, data.spec, seed
+        self.classes_, self.image_shape_ = data.classes, data.spec.shape
         self.history_ = {name: history.get(name, []) + values for name, values in new.items()}
         self.n_iter_ = len(self.history_["loss"])
         return self
@@ -455,14 +393,3 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
             "learning_rate": 0.01,
             "random_state": 0,
         }
-
-
-def _encode(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.intp]:
-    """Positions of labels in the sorted `classes`."""
-    unknown = np.setdiff1d(y, classes)
-    if len(unknown):
-        raise ValueError(
-            f"y contains labels that are not among the classes {classes.tolist()}: "
-            f"{unknown.tolist()}. For partial_fit, name all classes in the first call."
-        )
-    return np.searchsorted(classes, y)

@@ -90,4 +90,5 @@ def take(X: NDArray[Any], rows: NDArray[np.intp] | slice, spec: ImageSpec) -> ND
     """Take `rows` of `X` as images of the dtype that the network reads."""
     if spec.layout != "paths":
         return X[rows].astype(spec.dtype, copy=False)
+    assert spec.dtype != "float32"  # files are decoded to whole numbers
     return np.stack([decode_image(path, spec.shape, spec.dtype) for path in X[rows]])

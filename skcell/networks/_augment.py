@@ -1,5 +1,6 @@
 """Random changes of images as one Keras layer: one interpolation, whatever is combined."""
 
+import inspect
 import math
 from typing import Any
 
@@ -79,11 +80,8 @@ class RandomTransform(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        names = (
-            "horizontal_flip vertical_flip turns rotation zoom translation brightness contrast "
-            "fill_mode clip seed"
-        ).split()
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        own = inspect.signature(type(self)).parameters.keys() - {"kwargs"}
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
 
     def call(self, images: Any, training: bool = False) -> Any:
         """Return changed images in training, and `images` themselves otherwise."""

@@ -54,7 +54,9 @@ def cnn(
     }
 
     def activate(x: Any) -> Any:
-        return layers.ReLU()(layers.BatchNormalization(momentum=BN_MOMENTUM)(x) if batch_norm else x)
+        return layers.ReLU()(
+            layers.BatchNormalization(momentum=BN_MOMENTUM)(x) if batch_norm else x
+        )
 
     for n_filters in filters:
         x = activate(layers.Conv2D(n_filters, kernel_size, padding="same", **linear)(x))

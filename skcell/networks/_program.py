@@ -5,7 +5,7 @@ import functools
 import os
 import random
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,9 @@ OPTIMIZERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {
 }
 
 _building = threading.RLock()
+
+#: Keyword arguments that can be hashed; their values are what the function takes.
+Arguments = tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,11 @@ class Recipe:
     """
 
     network: Callable[..., Any]
-    arguments: tuple[tuple[str, Hashable], ...]
+    arguments: Arguments
     input_shape: tuple[int, int, int]
     dtype: str
     n_classes: int
-    augmentation: tuple[tuple[str, Hashable], ...] | None = None
+    augmentation: Arguments | None = None
     optimizer: str = "adam"
     decays: bool = False
     loss: str | Callable[..., Any] = "categorical_crossentropy"

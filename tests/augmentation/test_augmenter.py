@@ -68,9 +68,9 @@ def test_symmetries_folded_into_the_affine_map_are_the_same(images):
 def test_affine_map_is_that_of_an_independent_formula():
     image = np.random.default_rng(1).random((1, 21, 21, 1), np.float32)
     layer = RandomTransform(**OFF, rotation=0.2, zoom=0.2, translation=0.1, seed=3)
-    a, b, x, c, d, y, *_ = np.asarray(layer._draw_matrix(ops.convert_to_tensor(image), *[None] * 3))[
-        0
-    ]
+    a, b, x, c, d, y, *_ = np.asarray(
+        layer._draw_matrix(ops.convert_to_tensor(image), *[None] * 3)
+    )[0]
     found = np.asarray(
         ops.image.affine_transform(
             image, np.array([[a, b, x, c, d, y, 0, 0]], np.float32), fill_mode="constant"

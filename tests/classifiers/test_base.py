@@ -163,16 +163,16 @@ def test_watched_scores_are_those_of_the_images(cells):
 
 
 def test_holdout_never_trains(cells, monkeypatch):
-    from skcell.classifiers import _base
+    from skcell.classifiers import _data
 
     seen = []
 
-    class Spy(_base.ImageBatches):
+    class Spy(_data.ImageBatches):
         def __init__(self, X, spec, targets, weights, **kwargs):
             seen.append({x.tobytes() for x in X})
             super().__init__(X, spec, targets, weights, **kwargs)
 
-    monkeypatch.setattr(_base, "ImageBatches", Spy)
+    monkeypatch.setattr(_data, "ImageBatches", Spy)
     small(early_stopping=True, validation_fraction=0.25).fit(cells.images, cells.target)
     train, held = seen
     assert len(held) == 60
@@ -181,19 +181,19 @@ def test_holdout_never_trains(cells, monkeypatch):
 
 
 def test_holdout_is_of_whole_groups(cells, monkeypatch):
-    from skcell.classifiers import _base
+    from skcell.classifiers import _data
 
     groups = np.arange(240) // 8
     tagged = cells.images.copy()
     tagged[:, 0, 0, 0] = groups
     seen = []
 
-    class Spy(_base.ImageBatches):
+    class Spy(_data.ImageBatches):
         def __init__(self, X, spec, targets, weights, **kwargs):
             seen.append(set(X[:, 0, 0, 0]))
             super().__init__(X, spec, targets, weights, **kwargs)
 
-    monkeypatch.setattr(_base, "ImageBatches", Spy)
+    monkeypatch.setattr(_data, "ImageBatches", Spy)
     small(early_stopping=True).fit(tagged, cells.target, groups=groups)
     train, held = seen
     assert held

@@ -1,0 +1,181 @@
+"""The command line: `skcell study`."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from skcell import __version__
+
+if TYPE_CHECKING:
+    from skcell.study import Study
+
+app = typer.Typer(
+    help="Cell-image classification as an ordinary scikit-learn affair.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_INTERRUPTED = 130  # as a shell reports Ctrl-C
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"skcell {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _skcell(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print version."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def study(
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="SOURCE",
+            help="A folder with one sub-folder per class (or train/ and val/); an .npz file; "
+            "'bloodmnist', to be downloaded; or 'generated', drawn on the spot.",
+        ),
+    ] = "generated",
+    cv: Annotated[
+        int | None,
+        typer.Option(min=2, help="Number of folds. (default: the data's own split, else 5)"),
+    ] = None,
+    holdout: Annotated[
+        bool, typer.Option("--holdout", help="One split: the data's own, or a stratified fifth.")
+    ] = False,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Epochs of each fit. (default: 12 for generated cells, else 20)"),
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(min=8, help="Height and width in pixels. (default: folders 96, generated 48)"),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A look in a minute or two: few, small images, 3 folds.")
+    ] = False,
+    rows: Annotated[
+        str | None, typer.Option(help="Names of rows, separated by commas. (default: all)")
+    ] = None,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out files that cannot be read.")
+    ] = False,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Seed of folds, weights and everything else.")
+    ] = 0,
+    out: Annotated[
+        Path, typer.Option(help="Folder for table, plot and report; replaces those there.")
+    ] = Path("skcell-study"),
+) -> None:
+    """Compare techniques on your cells: one table, with intervals, by cross-validation.
+
+    Ctrl-C stops the study and keeps what is done.
+    """
+    if holdout and cv is not None:
+        _fail("--cv and --holdout exclude each other; give one of them.")
+    console = Console()
+    run: Study | None = None
+    try:
+        _check_writable(out)
+        with _quietly_starting(console):
+            from skcell import study as room
+
+            room.Study  # noqa: B018 # imports Keras now
+        chosen = room.find_rows(None if rows is None else rows.split(","))
+        cells = room.load_study_data(
+            data, image_size=image_size, quick=quick, skip_broken=skip_broken, random_state=seed
+        )
+        run = room.Study(
+            chosen,
+            cv=cells.choose_cv(cv, holdout=holdout, random_state=seed),
+            epochs=epochs or cells.epochs,
+            random_state=seed,
+        )
+        run.run(cells.images, cells.labels, data_name=cells.name)
+    except KeyboardInterrupt:
+        console.print("Interrupted before the first fit was scored; nothing was written.")
+        raise typer.Exit(_INTERRUPTED) from None
+    except (ValueError, OSError, ImportError, ArithmeticError) as error:
+        if run is not None and hasattr(run, "rows_"):
+            _keep(run, out, console)
+            if not isinstance(error, ArithmeticError):
+                raise  # no mistake of the user's: the traceback helps
+        _fail(str(error))
+    _keep(run, out, console)
+    if not run.complete_:
+        console.print("Interrupted; what was done is kept.", style="yellow")
+        raise typer.Exit(_INTERRUPTED)
+
+
+def _keep(run: "Study", out: Path, console: Console) -> None:
+    """Print and write what was measured."""
+    if run.rows_:
+        run.show(console)
+        for file in run.save(out):
+            console.print(f"wrote {file}", highlight=False, soft_wrap=True)
+
+
+def _fail(message: str) -> NoReturn:
+    Console(stderr=True).print(Text(f"Error: {message}", style="red"), soft_wrap=True)
+    raise typer.Exit(2)
+
+
+def _check_writable(folder: Path) -> None:
+    """Fail now rather than after the study."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(f"Cannot write to --out {folder}: {error.strerror}.") from error
+
+
+@contextlib.contextmanager
+def _quietly_starting(console: Console) -> Iterator[None]:
+    """Import the backend without its chatter about drivers, which it writes past Python.
+
+    If that fails, the chatter is shown after all.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with tempfile.TemporaryFile() as chatter, console.status("Starting Keras ..."):
+        sys.stderr.flush()
+        stderr = os.dup(2)
+        os.dup2(chatter.fileno(), 2)
+        try:
+            import keras
+
+            keras.ops.zeros(1)  # looks for devices, which is when drivers are missed
+            yield
+        except Exception:
+            chatter.seek(0)
+            os.write(stderr, chatter.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
