@@ -30,7 +30,7 @@ def contact_sheet(cells: Bunch, n_columns: int) -> Figure:
 def main() -> None:
     """Read the command line and write the picture."""
     parser = argparse.ArgumentParser(description="Write a contact sheet of generated cells.")
-    parser.add_argument("path", type=Path, help="the PNG to write")
+    parser.add_argument("path", type=Path, help="the picture to write")
     parser.add_argument("--columns", type=int, default=10, help="cells of each class")
     parser.add_argument("--image-size", type=int, default=96, help="pixels")
     parser.add_argument("--noise", type=float, default=1.0)
