@@ -4,12 +4,13 @@ import numpy as np
 from imblearn.base import BaseSampler
 from imblearn.utils import check_target_type
 from sklearn.utils import check_consistent_length
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import _check_feature_names, column_or_1d, validate_data
 
+from skcell._parameters import SuggestsParameters
 from skcell._validation import check_pixels, layout_of
 
 
-class BaseImageSampler(BaseSampler):
+class BaseImageSampler(SuggestsParameters, BaseSampler):
     """A sampler that takes images `(n, H, W[, C])` as well as rows `(n, n_features)`.
 
     Subclasses write `_fit_resample(X, y)` for an array of any number of dimensions, whose
@@ -37,7 +38,7 @@ class BaseImageSampler(BaseSampler):
             Their labels.
         """
         # imbalanced-learn gives lists back for lists: of images, nested ones of plain integers.
-        if isinstance(X, (list, tuple)) and not looks_like_paths(X) and not is_table(X):
+        if isinstance(X, (list, tuple)) and layout_of(X) == "images":
             X = check_pixels(X)
         return super().fit_resample(X, y, **params)
 
@@ -50,16 +51,20 @@ class BaseImageSampler(BaseSampler):
                 "load the images first: load_image_folder(path, load_images=True)."
             )
         if layout == "rows":
+            if hasattr(X, "sparse"):  # a data frame of sparse columns, which come back sparse
+                X = X.sparse.to_dense()
             X, y = validate_data(self, X=X, y=y, reset=True, accept_sparse=False)
         else:
             X = check_pixels(X)
             y = column_or_1d(y)
             check_consistent_length(X, y)
             self.n_features_in_ = int(np.prod(X.shape[1:]))
+            _check_feature_names(self, X, reset=True)
         return X, y, binarize_y
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = False
         tags.input_tags.three_d_array = True
+        tags.sampler_tags.sample_indices = True
         return tags

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 from imblearn.over_sampling import RandomOverSampler
-from imblearn.utils.estimator_checks import parametrize_with_checks as imblearn_checks
+from imblearn.utils.estimator_checks import estimator_checks_generator as imblearn_checks
 from joblib import Parallel, delayed
 from numpydoc.validate import validate
 from sklearn.base import BaseEstimator, clone, is_classifier
@@ -39,7 +39,7 @@ def instance(cls):
         return cls(**cls._get_test_params())
     if cls.__name__ == "ImageSampler":
         return cls(RandomOverSampler(random_state=0))
-    return cls()
+    return cls(random_state=0)
 
 
 ESTIMATORS = [cls for cls in public_estimators() if cls.__name__ != "Pipeline"]
@@ -57,14 +57,19 @@ def expected(estimator):
     return EXPECTED_FAILURES.get(type(estimator).__name__, {})
 
 
-@parametrize_with_checks(
-    [instance(cls) for cls in ESTIMATORS], expected_failed_checks=expected, xfail_strict=True
-)
+@parametrize_with_checks([instance(cls) for cls in ESTIMATORS], expected_failed_checks=expected)
 def test_scikit_learn_check(estimator, check):
     check(estimator)
 
 
-@imblearn_checks([instance(cls) for cls in SAMPLERS])
+@pytest.mark.parametrize(
+    ("estimator", "check"),
+    [
+        pytest.param(estimator, check, id=f"{type(estimator).__name__}-{check.func.__name__}")
+        for cls in SAMPLERS
+        for estimator, check in imblearn_checks(instance(cls))
+    ],
+)
 def test_imbalanced_learn_check(estimator, check):
     check(estimator)
 

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skcell._parameters import SuggestsParameters
 from skcell._sampling import BaseImageSampler
 from skcell._validation import resolve_shape
 
@@ -25,7 +24,7 @@ _LAYER_PARAMETERS = (
 )
 
 
-class ImageAugmenter(SuggestsParameters, BaseImageSampler):
+class ImageAugmenter(BaseImageSampler):
     """Augment images by random flips, turns, affine moves and changes of light.
 
     One class with two uses. As ``augmentation=`` of a classifier it changes every image anew in
@@ -163,6 +162,11 @@ class ImageAugmenter(SuggestsParameters, BaseImageSampler):
         """
         self._validate_params()
         return tuple((name, getattr(self, name)) for name in _LAYER_PARAMETERS)
+
+    @classmethod
+    def _get_test_params(cls) -> dict[str, Any]:
+        """Parameters of an instance that takes a table of numbers."""
+        return {"image_shape": (1, -1, 1), "random_state": 0}
 
     def _fit_resample(self, X: NDArray[Any], y: NDArray[Any]) -> tuple:
         rng = check_random_state(self.random_state)

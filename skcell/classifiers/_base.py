@@ -17,7 +17,7 @@ from scikeras.wrappers import BaseWrapper
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_feature_names, check_is_fitted, validate_data
 
 from skcell._holdout import split_holdout
 from skcell._parameters import SuggestsParameters
@@ -252,6 +252,7 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
             spec = replace(spec, dtype=probe_image(images[0])[1])
         if layout != "rows":
             self.n_features_in_ = spec.n_features
+            _check_feature_names(self, images, reset=True)
         return images, spec
 
     def _train(self, data: Labelled, held: Labelled | None, epochs: int, fresh: bool) -> Self:

@@ -1,0 +1,106 @@
+"""Rivals in one run: each in fresh processes that take turns, medians and ratios to a file."""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import _record
+
+Measured = dict[str, float]
+Side = Callable[..., Measured]
+
+
+def peak_rss() -> int:
+    """Peak resident memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def compare(
+    script: str,
+    doc: str,
+    sides: dict[str, Side],
+    defaults: dict[str, int],
+    *,
+    repeats: int = 3,
+    packages: Iterable[str] = (),
+    summary: Callable[[dict[str, Measured]], dict[str, Any]] | None = None,
+) -> None:
+    """Run all sides as the command line says, and write what they measured.
+
+    Parameters
+    ----------
+    script : str
+        `__file__` of the benchmark; its results file is named after it.
+    doc : str
+        Its docstring.
+    sides : dict
+        Name to function; each takes the settings as keyword arguments, and returns numbers. The
+        first side is ours: ratios are the others' numbers over its.
+    defaults : dict
+        Settings, with the values of the full run.
+    repeats : int
+        Processes for each side.
+    packages : iterable of str
+        Whose versions are recorded beside the usual ones.
+    summary : callable or None
+        From medians by side to further figures for the file.
+    """
+    name = Path(script).stem.removeprefix("bench_")
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for setting, value in defaults.items():
+        parser.add_argument(f"--{setting.replace('_', '-')}", type=int, default=value)
+    parser.add_argument("--repeats", type=int, default=repeats)
+    parser.add_argument("--only", nargs="*", choices=sides, help="leave out other sides")
+    parser.add_argument("--out", default=Path(script).parent / "results" / f"{name}.json")
+    parser.add_argument("--child", choices=sides, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    settings = {setting: getattr(options, setting) for setting in defaults}
+    if options.child:
+        print(json.dumps(sides[options.child](**settings)))
+        return
+
+    chosen = options.only or list(sides)
+    runs: dict[str, list[Measured]] = {side: [] for side in chosen}
+    arguments = [f"--{key.replace('_', '-')}={value}" for key, value in settings.items()]
+    for _ in range(options.repeats):
+        for side in chosen:
+            command = [sys.executable, script, f"--child={side}", *arguments]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            runs[side].append(json.loads(done.stdout.splitlines()[-1]))
+            print(side, {k: round(v, 4) for k, v in runs[side][-1].items()}, flush=True)
+    medians = {
+        side: {key: statistics.median(run[key] for run in done) for key in done[0]}
+        for side, done in runs.items()
+    }
+    ours = medians[chosen[0]]
+    ratios = {
+        side: {k: median[k] / ours[k] for k in median if k in ours and ours[k] > 0}
+        for side, median in medians.items()
+        if side != chosen[0]
+    }
+    path = _record.write(
+        options.out,
+        {
+            "benchmark": name,
+            "settings": {**settings, "repeats": options.repeats},
+            "environment": _record.environment(
+                (*_record.PACKAGES, *packages),
+            ),
+            "runs": runs,
+            "medians": medians,
+            f"ratios_to_{chosen[0]}": ratios,
+            **(summary(medians) if summary else {}),
+        },
+    )
+    for side, figures in ratios.items():
+        print(side, "over", chosen[0], {k: round(v, 3) for k, v in figures.items()})
+    print("written:", path.name)
