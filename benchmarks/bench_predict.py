@@ -50,7 +50,9 @@ def onnxruntime(n: int, size: int, seed: int) -> dict[str, float]:
 
     X, _ = images(n, size, seed)
     file = Path(tempfile.mkdtemp()) / "net.onnx"
-    keras_cnn(size).export(file, format="onnx", verbose=False)
+    model = keras_cnn(size)
+    model.predict(X[:1], verbose=0)  # Keras exports what has been called
+    model.export(file, format="onnx", verbose=False)
     session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 
