@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -27,10 +28,18 @@ class Divergence(keras.callbacks.Callback):
         """Look at the epoch's loss."""
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"Training diverged: the loss is {loss} after epoch {epoch + 1}. Lower "
-                f"learning_rate (now {self.learning_rate:g}), or scale float images to about 0..1."
-            )
+            self._stop(f"the loss is {loss} after epoch {epoch + 1}")
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Look at the weights: clipped probabilities can hide from the loss what became of them."""
+        if not all(np.isfinite(np.asarray(v)).all() for v in self.model.trainable_variables):
+            self._stop("weights are not finite")
+
+    def _stop(self, what: str) -> None:
+        raise FloatingPointError(
+            f"Training diverged: {what}. Lower learning_rate (now {self.learning_rate:g}), or "
+            "scale float images to about 0..1."
+        )
 
 
 class LearningRate(keras.callbacks.Callback):

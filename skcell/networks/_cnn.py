@@ -1,5 +1,6 @@
 """The plain convolutional network."""
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,4 +65,6 @@ def cnn(
     for n_filters in extra_filters:
         x = activate(layers.Conv2D(n_filters, kernel_size, padding="same", **linear)(x))
     x = activate(layers.Dense(dense_units, **linear)(layers.Flatten()(x)))
-    return layers.Dropout(dropout)(x) if dropout else x
+    # With a seed of its own, drawn where Keras draws its seeds: without one, dropout under torch
+    # follows the global state.
+    return layers.Dropout(dropout, seed=random.getrandbits(31))(x) if dropout else x
