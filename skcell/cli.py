@@ -66,7 +66,7 @@ def study(
     ] = None,
     image_size: Annotated[
         int | None,
-        typer.Option(min=8, help="Height and width in pixels. (default: folders 96, generated 48)"),
+        typer.Option(min=8, help="Height and width in pixels. (default: folders 96, generated 32)"),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A look in a minute or two: few, small images, 3 folds.")
@@ -94,14 +94,15 @@ def study(
     run: Study | None = None
     try:
         _check_writable(out)
-        with _quietly_starting(console):
-            from skcell import study as room
+        console.print(f"Loading {data} ...", style="dim", highlight=False, markup=False)
+        from skcell import study as room
 
-            room.Study  # noqa: B018 # imports Keras now
         chosen = room.find_rows(None if rows is None else rows.split(","))
         cells = room.load_study_data(
             data, image_size=image_size, quick=quick, skip_broken=skip_broken, random_state=seed
         )
+        with _quietly_starting(console):
+            room.Study  # noqa: B018 # imports the classifiers, and so Keras
         run = room.Study(
             chosen,
             cv=cells.choose_cv(cv, holdout=holdout, random_state=seed),
@@ -119,6 +120,8 @@ def study(
                 raise  # no mistake of the user's: the traceback helps
         _fail(str(error))
     _keep(run, out, console)
+    if quick:
+        console.print("A quick look: few images and folds make wide intervals.", style="dim")
     if not run.complete_:
         console.print("Interrupted; what was done is kept.", style="yellow")
         raise typer.Exit(_INTERRUPTED)

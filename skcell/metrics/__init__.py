@@ -1,0 +1,8 @@
+"""Figures with the uncertainty that belongs to them."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={"_intervals": ["accuracy_interval", "cross_validated_interval"]},
+)

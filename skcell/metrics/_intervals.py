@@ -1,0 +1,144 @@
+"""Intervals for scores: of one holdout, and of several overlapping training sets."""
+
+import math
+from numbers import Integral, Real
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils.validation import check_array
+
+
+@validate_params(
+    {
+        "n_correct": [Interval(Integral, 0, None, closed="left")],
+        "n": [Interval(Integral, 1, None, closed="left")],
+        "confidence": [Interval(Real, 0, 1, closed="neither")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def accuracy_interval(n_correct: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of an accuracy measured on one set of images.
+
+    It says how far the accuracy of *this* trained model may lie from the measured one because the
+    test images are a sample. It does not know how much another training set or seed would change.
+
+    Parameters
+    ----------
+    n_correct : int
+        Number of images whose class was predicted correctly.
+    n : int
+        Number of images, which must be independent: not several of one cell, or of a few patients.
+    confidence : float, default=0.95
+        Probability with which the interval covers the accuracy.
+
+    Returns
+    -------
+    low, high : float
+        Ends of the interval, within 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If more images are correct than there are, or a parameter is out of its range.
+
+    See Also
+    --------
+    cross_validated_interval : For the scores of a cross-validation.
+    scipy.stats.binomtest : Computes it, and other intervals.
+
+    References
+    ----------
+    .. [1] E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
+       Journal of the American Statistical Association 22(158), 209-212, 1927.
+
+    Examples
+    --------
+    >>> from skcell.metrics import accuracy_interval
+    >>> low, high = accuracy_interval(85, 100)
+    >>> print(f"{low:.3f} to {high:.3f}")
+    0.767 to 0.907
+    """
+    if n_correct > n:
+        raise ValueError(f"n_correct={n_correct} of n={n} images cannot be correct.")
+    ends = stats.binomtest(int(n_correct), int(n)).proportion_ci(confidence, method="wilson")
+    return float(ends.low), float(ends.high)
+
+
+@validate_params(
+    {
+        "scores": ["array-like"],
+        "n_train": [Interval(Real, 0, None, closed="neither")],
+        "n_test": [Interval(Real, 0, None, closed="neither")],
+        "confidence": [Interval(Real, 0, 1, closed="neither")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def cross_validated_interval(
+    scores: ArrayLike, *, n_train: float, n_test: float, confidence: float = 0.95
+) -> tuple[float, float]:
+    r"""Corrected resampled t interval of the mean of cross-validated scores.
+
+    The training sets of a cross-validation overlap, so that its scores are not independent and
+    their standard error is too small. Nadeau and Bengio [1]_ correct it by the sizes of both sides
+    of a split. Of `J` scores with mean `m` and variance `s^2`, the interval is
+
+    .. math:: m \pm t_{J-1} \sqrt{\left(\frac{1}{J} + \frac{n_{test}}{n_{train}}\right) s^2} .
+
+    The same holds for the differences between two methods' scores on the same folds.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_splits,)
+        One score for each split, of any metric, or differences of such.
+    n_train, n_test : float
+        Number of samples on the two sides of a split; means, where splits differ.
+    confidence : float, default=0.95
+        Probability with which the interval covers the expected score.
+
+    Returns
+    -------
+    low, high : float
+        Ends of the interval. They may lie outside the metric's range.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two scores, or they are not finite.
+
+    See Also
+    --------
+    accuracy_interval : For a single split.
+
+    Notes
+    -----
+    The correction is a good approximation, not exact: no unbiased estimate of the variance
+    of cross-validation exists. It has no term for images that depend on one another; split by
+    patient or slide where they are known.
+
+    References
+    ----------
+    .. [1] C. Nadeau, Y. Bengio, "Inference for the generalization error", Machine Learning 52,
+       239-281, 2003.
+
+    Examples
+    --------
+    >>> from skcell.metrics import cross_validated_interval
+    >>> low, high = cross_validated_interval(
+    ...     [0.84, 0.86, 0.83, 0.85, 0.87], n_train=800, n_test=200
+    ... )
+    >>> print(f"{low:.3f} to {high:.3f}")
+    0.821 to 0.879
+    """
+    values = check_array(scores, ensure_2d=False, dtype=np.float64, input_name="scores")
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(
+            f"An interval needs at least two scores in one dimension, got shape {values.shape}. "
+            "For a single split, use accuracy_interval."
+        )
+    n = len(values)
+    error = math.sqrt((1 / n + n_test / n_train) * values.var(ddof=1))
+    reach = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error
+    mean = float(values.mean())
+    return mean - reach, mean + reach

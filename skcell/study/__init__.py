@@ -1,0 +1,13 @@
+"""The study: named techniques, one cross-validation, one table."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_data": ["StudyData", "load_study_data"],
+        "_records": ["FoldResult", "RowResult"],
+        "_rows": ["ROWS", "Row", "find_rows"],
+        "_study": ["Study"],
+    },
+)

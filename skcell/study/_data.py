@@ -1,0 +1,192 @@
+"""The data of the command `skcell study`, by name, and the splits that suit them."""
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import PredefinedSplit, StratifiedShuffleSplit
+from sklearn.utils import Bunch
+
+from skcell.datasets import fetch_bloodmnist, load_image_folder, load_npz, make_cells
+
+
+@dataclass(frozen=True)
+class _Size:
+    """Settings that bound how long a study takes."""
+
+    image_size: int
+    n_images: int | None
+    epochs: int
+    n_folds: int
+
+
+# Two cores take about six minutes for the full study of generated cells, and one for the quick.
+_GENERATED = {
+    False: _Size(image_size=32, n_images=1500, epochs=12, n_folds=5),
+    True: _Size(image_size=32, n_images=600, epochs=8, n_folds=3),
+}
+_REAL = {
+    False: _Size(image_size=96, n_images=None, epochs=20, n_folds=5),
+    True: _Size(image_size=48, n_images=1200, epochs=8, n_folds=3),
+}
+_FEWEST = 6  # images of a class that a quick study keeps
+
+#: What `--data` may name besides folders and files.
+NAMES = ("generated", "bloodmnist")
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """Images, labels and what suits them.
+
+    Parameters
+    ----------
+    name : str
+        Name for titles and files.
+    images : ndarray of shape (n, H, W, C)
+        Images.
+    labels : ndarray of shape (n,)
+        Class names.
+    test_fold : ndarray of shape (n,) or None
+        -1 for images to train on and 0 for those to validate on, where the data say so.
+    epochs : int
+        A sensible number of epochs.
+    n_folds : int
+        A sensible number of folds.
+    """
+
+    name: str
+    images: NDArray[Any]
+    labels: NDArray[Any]
+    test_fold: NDArray[np.intp] | None
+    epochs: int
+    n_folds: int
+
+    def choose_cv(self, cv: int | None = None, *, holdout: bool = False, random_state: int) -> Any:
+        """Choose the splits.
+
+        Parameters
+        ----------
+        cv : int, default=None
+            Number of folds; None leaves it to the data.
+        holdout : bool, default=False
+            Whether to use one split: the data's own, or else a stratified fifth.
+        random_state : int
+            Seed of a split that is drawn.
+
+        Returns
+        -------
+        int or splitter
+            For `Study`.
+        """
+        if cv is None and self.test_fold is not None:
+            return PredefinedSplit(self.test_fold)
+        if holdout:
+            return StratifiedShuffleSplit(1, test_size=0.2, random_state=random_state)
+        return cv or self.n_folds
+
+
+def load_study_data(
+    source: str | os.PathLike[str] = "generated",
+    *,
+    image_size: int | None = None,
+    quick: bool = False,
+    skip_broken: bool = False,
+    random_state: int = 0,
+) -> StudyData:
+    """Load what a study is to be run on.
+
+    Parameters
+    ----------
+    source : str or path-like, default="generated"
+        "generated", "bloodmnist", a folder with one sub-folder per class (or with `train` and
+        `val`), or an `.npz` file.
+    image_size : int, default=None
+        Height and width in pixels; None is what suits the source. Not for `.npz` files.
+    quick : bool, default=False
+        Fewer and smaller images, a stratified sample.
+    skip_broken : bool, default=False
+        Whether to leave out image files that cannot be read, with a warning, instead of failing.
+    random_state : int, default=0
+        Seed of generated cells, and of the sample.
+
+    Returns
+    -------
+    StudyData
+        Images of the training and validation part; those of a published test part stay unseen.
+
+    Raises
+    ------
+    ValueError, OSError
+        If there is no such source, or it cannot be used.
+    """
+    name = os.fspath(source)
+    if name == "generated":
+        size = _GENERATED[quick]
+        assert size.n_images is not None
+        cells = make_cells(
+            size.n_images, image_size=image_size or size.image_size, random_state=random_state
+        )
+        return _study_data("generated cells", cells, None, size)
+    size = _REAL[quick]
+    if name == "bloodmnist":
+        cells, title = fetch_bloodmnist(size=image_size or 28), "BloodMNIST"
+    elif os.path.isdir(name):
+        side = image_size or size.image_size
+        on_error = "warn" if skip_broken else "raise"
+        cells = load_image_folder(name, image_size=side, on_error=on_error)
+        title = Path(name).resolve().name
+    elif os.path.isfile(name):
+        if image_size is not None:
+            raise ValueError(
+                f"The images in {name!r} have the size that they have; leave out the image size."
+            )
+        cells, title = load_npz(name), Path(name).name
+    else:
+        close = difflib.get_close_matches(name.lower(), NAMES, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise FileNotFoundError(
+            f"There is no folder or file {name!r}.{hint} Give a folder with one sub-folder per "
+            "class, an .npz file, 'bloodmnist' or 'generated'."
+        )
+    return _study_data(title, cells, random_state, size)
+
+
+def _study_data(name: str, cells: Bunch, random_state: int | None, size: _Size) -> StudyData:
+    split = cells.get("split")
+    held = None
+    if split is not None and "train" in split:
+        held = next((part for part in ("val", "test") if part in split), None)
+    if held is None:
+        split, rows = None, np.arange(len(cells.target))
+    else:
+        rows = np.flatnonzero(np.isin(split, ["train", held]))
+    if random_state is not None and size.n_images is not None and len(rows) > size.n_images:
+        strata = cells.target if split is None else np.char.add(split, cells.target.astype(str))
+        rows = _sample(rows, strata[rows], size.n_images, random_state)
+    everything = len(rows) == len(cells.target)
+    return StudyData(
+        name=name,
+        images=cells.images if everything else cells.images[rows],
+        labels=np.asarray(cells.target_names)[cells.target[rows]],
+        test_fold=None if split is None else np.where(split[rows] == "train", -1, 0),
+        epochs=size.epochs,
+        n_folds=size.n_folds,
+    )
+
+
+def _sample(
+    rows: NDArray[np.intp], strata: NDArray[Any], n: int, random_state: int
+) -> NDArray[np.intp]:
+    """Keep about `n` of the rows, of each stratum its share, but a few of even the rarest."""
+    rng = np.random.default_rng(random_state)
+    kept = []
+    for stratum in np.unique(strata):
+        members = rows[strata == stratum]
+        wanted = max(_FEWEST, round(n * len(members) / len(rows)))
+        kept.append(rng.permutation(members)[:wanted])
+    return np.sort(np.concatenate(kept))

@@ -1,0 +1,117 @@
+"""The study's plot."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from skcell.study._study import Study
+
+# Okabe and Ito's palette: told apart by colour-blind readers, and in grey.
+_BASE, _OTHER, _FOLD = "#555555", "#0072B2", "#E69F00"
+
+
+def plot_rows(study: "Study", ax: Any = None) -> Any:
+    """Plot accuracies with intervals and folds, one line for each row.
+
+    Parameters
+    ----------
+    study : Study
+        A study that was run.
+    ax : matplotlib.axes.Axes, default=None
+        Where to; None makes a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The plot.
+    """
+    rows = study.rows_
+    if ax is None:
+        from matplotlib import pyplot as plt
+
+        _, ax = plt.subplots(figsize=figure_size(len(rows)), layout="constrained")
+    first = 100 * rows[0].accuracy
+    ax.axvline(first, color=_BASE, linestyle="--", linewidth=1, zorder=0, label=rows[0].name)
+    for place, row in enumerate(rows):
+        color = _BASE if place == 0 else _OTHER
+        mean = 100 * row.accuracy
+        ax.errorbar(
+            mean,
+            place,
+            xerr=[[mean - 100 * row.low], [100 * row.high - mean]],
+            fmt="o",
+            color=color,
+            markerfacecolor=color if row.complete else "white",
+            markersize=7,
+            capsize=4,
+            linewidth=1.8,
+            zorder=3,
+            label=("mean and interval" if place == 0 else None),
+        )
+        if len(row.scores) > 1:
+            ax.scatter(
+                100 * np.array(row.scores),
+                np.full(len(row.scores), place + 0.24),
+                s=14,
+                color=_FOLD,
+                edgecolors="black",
+                linewidths=0.4,
+                zorder=2,
+                label=("single folds" if place == 0 else None),
+            )
+        ax.annotate(
+            f"{mean:.1f} %",
+            (1.01, place),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            color="0.2",
+        )
+    names = [
+        row.name if row.complete else f"{row.name}\n({len(row.scores)} of {row.n_folds} folds)"
+        for row in rows
+    ]
+    ax.set_yticks(range(len(rows)), names)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set_xlabel(f"validation accuracy (%), {100 * study.confidence:g} % interval")
+    ax.grid(axis="x", color="0.9")
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    data = study.data_
+    name = f"{data['name']}: {data['n_images']:,} images, {data['n_classes']} classes"
+    unfinished = "" if study.complete_ else " (interrupted)"
+    ax.set_title(f"{name}{unfinished}\n", loc="left", fontweight="bold", fontsize=11)
+    ax.text(
+        0,
+        1.02,
+        f"{study.protocol_}; {study.epochs} epochs, seed {study.random_state}",
+        transform=ax.transAxes,
+        fontsize=9,
+    )
+    # Below the label of the axis, by a distance in letters, whatever the height of the plot.
+    ax.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        borderaxespad=5,
+        ncols=3,
+        fontsize=8,
+        frameon=False,
+    )
+    return ax
+
+
+def figure_size(n_rows: int) -> tuple[float, float]:
+    """Inches for a number of rows.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows.
+
+    Returns
+    -------
+    width, height : float
+        Inches.
+    """
+    return 8.0, 2.0 + 0.5 * n_rows

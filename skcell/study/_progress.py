@@ -1,0 +1,200 @@
+"""Progress of a study: a live table in a terminal, a line for each fit in a log."""
+
+from types import TracebackType
+from typing import Any, Self
+
+import keras
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from skcell.study._records import FoldResult
+from skcell.study._tally import Tally, duration
+
+
+class Reporter:
+    """Follows a study; this one in silence.
+
+    Parameters
+    ----------
+    tally : Tally
+        What to keep and show.
+    """
+
+    def __init__(self, tally: Tally):
+        self.tally = tally
+
+    def __enter__(self) -> Self:
+        self.tally.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        return None
+
+    def epoch(self, row: str, done: int, epochs: int) -> None:
+        """Hear of an epoch's end, or of a fit's first epoch beginning."""
+        self.tally.epoch = row, done, epochs
+
+    def fold(self, result: FoldResult) -> None:
+        """Hear of a fit that was scored."""
+        self.tally.add(result)
+
+
+class LogReporter(Reporter):
+    """A line for each fit."""
+
+    def __enter__(self) -> Self:
+        tally = self.tally
+        _say(f"Study of {tally.title}; {tally.protocol}")
+        _say(f"{len(tally.rows)} rows x {tally.n_folds} split(s) = {tally.n_fits} fits")
+        return super().__enter__()
+
+    def fold(self, result: FoldResult) -> None:
+        """Write the line."""
+        super().fold(result)
+        tally = self.tally
+        width = len(str(tally.n_fits))
+        _say(
+            f"[{tally.n_done:{width}}/{tally.n_fits}] {result.row}, fold {result.fold + 1}/"
+            f"{tally.n_folds}: accuracy {result.accuracy:.3f} "
+            f"({result.n_correct}/{result.n_test}), fit {result.fit_seconds:.1f} s, "
+            f"{_left(tally)}"
+        )
+
+
+class LiveReporter(Reporter):
+    """A table that redraws itself while the study runs, and is gone at its end."""
+
+    def __init__(self, tally: Tally, console: Console):
+        super().__init__(tally)
+        self._live = Live(
+            get_renderable=self.render, console=console, refresh_per_second=4, transient=True
+        )
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._live.start()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Give the terminal back."""
+        self._live.stop()
+
+    def render(self) -> Group:
+        """Draw the present state."""
+        tally = self.tally
+        table = Table(title=tally.title, caption=tally.protocol, title_justify="left")
+        table.caption_justify = "left"
+        table.add_column("Row", no_wrap=True)
+        table.add_column("Folds", no_wrap=True)
+        table.add_column("Mean so far", justify="right", no_wrap=True)
+        table.add_column("Fit", justify="right", no_wrap=True)
+        table.add_column("Now", width=24, no_wrap=True)
+        best = tally.best()
+        for row in tally.rows:
+            folds = tally.folds.get(row, [])
+            mean = tally.mean(row)
+            seconds = [fold.fit_seconds for fold in folds]
+            style = "bold green" if best and best[0] == row else ""
+            table.add_row(
+                Text(row, style=style),
+                f"{len(folds)}/{tally.n_folds}",
+                Text("" if mean is None else f"{100 * mean:.1f} %", style=style),
+                f"{sum(seconds) / len(seconds):.1f} s" if seconds else "",
+                self._now(row),
+            )
+        leader = f"; best so far: {best[0]}, {100 * best[1]:.1f} %" if best else ""
+        line = (
+            f"{tally.n_done} of {tally.n_fits} fits in {duration(tally.elapsed())}, "
+            f"{_left(tally)}{leader}"
+        )
+        return Group(table, Text(line), Text("Ctrl-C stops and keeps what is done.", style="dim"))
+
+    def _now(self, row: str) -> Table | str:
+        tally = self.tally
+        epoch = tally.epoch
+        if epoch is None or epoch[0] != row:
+            return ""
+        now = Table.grid(padding=(0, 1, 0, 0))
+        now.add_row(
+            f"epoch {epoch[1]}/{epoch[2]}",
+            ProgressBar(total=epoch[2], completed=epoch[1], width=10),
+        )
+        return now
+
+
+def make_reporter(tally: Tally, verbose: int | bool) -> Reporter:
+    """Choose how to follow a study.
+
+    Parameters
+    ----------
+    tally : Tally
+        What to keep and show.
+    verbose : int or bool
+        0 is silence.
+
+    Returns
+    -------
+    Reporter
+        Live in a terminal; lines in a log and in a notebook.
+    """
+    console = Console()
+    if not verbose:
+        return Reporter(tally)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return LiveReporter(tally, console)
+    return LogReporter(tally)
+
+
+class RowWatch(keras.callbacks.Callback):
+    """Tells a reporter of the epochs of one row's fits, and remembers which row it is.
+
+    scikit-learn copies parameters for every fit; this one stays itself, so that it still reaches
+    its reporter. In another process it is silent.
+
+    Parameters
+    ----------
+    row : str
+        Name of the row.
+    reporter : Reporter or None
+        Whom to tell.
+    """
+
+    def __init__(self, row: str, reporter: Reporter | None):
+        super().__init__()
+        self.row, self.reporter = row, reporter
+        self.n_scored = 0
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "reporter": None, "_model": None}
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Tell that a fit begins."""
+        if self.reporter is not None:
+            self.reporter.epoch(self.row, 0, self.params["epochs"])
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Tell how far it is."""
+        if self.reporter is not None:
+            self.reporter.epoch(self.row, epoch + 1, self.params["epochs"])
+
+
+def _left(tally: Tally) -> str:
+    if tally.n_done == tally.n_fits:
+        return f"all done in {duration(tally.elapsed())}"
+    seconds = tally.seconds_left()
+    return "estimating the time left" if seconds is None else f"about {duration(seconds)} left"
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

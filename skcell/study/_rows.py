@@ -1,0 +1,134 @@
+"""The techniques that a study compares, as data."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sklearn.base import BaseEstimator, clone
+
+from skcell.augmentation import ImageAugmenter
+from skcell.over_sampling import ImageSMOTE
+
+
+@dataclass(frozen=True)
+class Row:
+    """One technique: a name, and parameters of the study's pipeline.
+
+    The pipeline is ``Pipeline([("smote", "passthrough"), ("clf", CellCNNClassifier())])``.
+
+    Parameters
+    ----------
+    name : str
+        Name in tables and plots.
+    parameters : mapping of str to object, default={}
+        What is set on the pipeline, such as ``{"clf__batch_norm": True}``; the rest is as in
+        every row.
+    description : str, default=""
+        What the technique does, in one line.
+
+    Examples
+    --------
+    >>> from skcell.study import Row
+    >>> Row("dropout", {"clf__dropout": 0.5}, "half of the dense layer left out at each step").name
+    'dropout'
+    """
+
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+
+
+#: The techniques of a study, in order; every other row is compared with the first by eye.
+ROWS: tuple[Row, ...] = (
+    Row("base", {}, "three convolutions (32, 64, 128 filters), one dense layer of 128"),
+    Row(
+        "augmentation",
+        {"clf__augmentation": ImageAugmenter()},
+        "every image flipped and turned anew in every epoch",
+    ),
+    Row("batch norm", {"clf__batch_norm": True}, "batches normalised before each activation"),
+    Row("extra layers", {"clf__extra_filters": (128, 128)}, "two more convolutions of 128 filters"),
+    Row(
+        "class weights",
+        {"clf__class_weight": "balanced"},
+        "images of rare classes count for more",
+    ),
+    Row("SMOTE", {"smote": ImageSMOTE()}, "rare classes filled up with interpolated images"),
+    Row(
+        "SMOTE + augmentation",
+        {"smote": ImageSMOTE(), "clf__augmentation": ImageAugmenter()},
+        "filled up, and then flipped and turned",
+    ),
+)
+
+
+def find_rows(rows: Iterable[Row | str] | None = None) -> tuple[Row, ...]:
+    """Turn names of rows into rows.
+
+    Parameters
+    ----------
+    rows : iterable of Row or str, default=None
+        Rows of one's own, or names of those in `ROWS`, in any case. None means all of `ROWS`.
+
+    Returns
+    -------
+    tuple of Row
+        The rows, in the order given.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or two rows have the same.
+
+    Examples
+    --------
+    >>> from skcell.study import find_rows
+    >>> [row.name for row in find_rows(["base", "smote"])]
+    ['base', 'SMOTE']
+    """
+    if isinstance(rows, str):
+        raise ValueError(f"rows must be a list, got the text {rows!r}; pass [{rows!r}].")
+    found = tuple(row if isinstance(row, Row) else _named(row) for row in rows or ROWS)
+    names = [row.name for row in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"Rows need different names; more than one is called {twice[0]!r}.")
+    return found
+
+
+def _named(name: str) -> Row:
+    known = {row.name.lower(): row for row in ROWS}
+    key = " ".join(str(name).lower().split())
+    if key not in known:
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f" Did you mean {known[close[0]].name!r}?" if close else ""
+        raise ValueError(
+            f"There is no row {name!r}.{hint} The rows are: {', '.join(r.name for r in ROWS)}."
+        )
+    return known[key]
+
+
+def seeded(parameters: Mapping[str, Any], random_state: int) -> dict[str, Any]:
+    """Give estimators among `parameters` that have no seed yet this one.
+
+    Parameters
+    ----------
+    parameters : mapping of str to object
+        Parameters of a pipeline; they are not changed.
+    random_state : int
+        The seed.
+
+    Returns
+    -------
+    dict
+        The parameters, with estimators cloned.
+    """
+    out = {}
+    for name, value in parameters.items():
+        if isinstance(value, BaseEstimator):
+            value = clone(value)
+            if value.get_params().get("random_state", 0) is None:
+                value.set_params(random_state=random_state)
+        out[name] = value
+    return out

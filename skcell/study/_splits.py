@@ -1,0 +1,198 @@
+"""Data and splits, checked before anything is trained."""
+
+from collections.abc import Iterable
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
+from sklearn.utils import check_consistent_length
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite, column_or_1d
+
+from skcell._validation import check_images, layout_of
+
+Split = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+def check_data(
+    X: Any, y: Any, groups: Any = None
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+    """Check images, labels and groups.
+
+    Parameters
+    ----------
+    X : array-like
+        Images or file paths.
+    y : array-like of shape (n,)
+        Labels.
+    groups : array-like of shape (n,), default=None
+        Patient, slide or the like.
+
+    Returns
+    -------
+    X, y, groups : ndarray
+        The same, as arrays.
+
+    Raises
+    ------
+    ValueError
+        If they cannot be used.
+    """
+    if layout_of(X) == "rows":
+        raise ValueError(
+            f"A study needs images of shape (n, height, width[, channels]) or file paths, got an "
+            f"array of shape {np.shape(X)}. Reshape rows: X.reshape(-1, height, width, channels)."
+        )
+    X, _ = check_images(X)
+    y = column_or_1d(y)
+    check_consistent_length(X, y)
+    assert_all_finite(y, input_name="y")
+    check_classification_targets(y)
+    classes = np.unique(y)
+    if len(classes) < 2:
+        raise ValueError(
+            f"A study needs images of at least two classes; all {len(y)} images are of class "
+            f"{classes[0]!r}."
+        )
+    if groups is not None:
+        groups = column_or_1d(groups)
+        check_consistent_length(X, y, groups)
+    return X, y, groups
+
+
+def describe_data(
+    name: str, X: NDArray[Any], y: NDArray[Any], groups: NDArray[Any] | None
+) -> dict[str, Any]:
+    """Sum up data that were checked.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data.
+    X, y, groups : ndarray
+        As from `check_data`.
+
+    Returns
+    -------
+    dict
+        Ready for JSON.
+    """
+    classes, counts = np.unique(y, return_counts=True)
+    paths = X.ndim == 1
+    return {
+        "name": name,
+        "n_images": len(X),
+        "n_classes": len(classes),
+        "image_shape": None if paths else list(X.shape[1:]),
+        "dtype": "file paths" if paths else X.dtype.name,
+        "classes": {str(c): int(n) for c, n in zip(classes.tolist(), counts, strict=True)},
+        "n_groups": None if groups is None else len(np.unique(groups)),
+    }
+
+
+def plan_splits(
+    cv: Any, y: NDArray[Any], groups: NDArray[Any] | None, random_state: int
+) -> tuple[list[Split], str]:
+    """Make the splits that every row is fitted on.
+
+    Parameters
+    ----------
+    cv : int, splitter or iterable of (train, test)
+        As for `Study`.
+    y : ndarray of shape (n,)
+        Labels.
+    groups : ndarray of shape (n,) or None
+        Kept together in one fold.
+    random_state : int
+        Seed of the folds.
+
+    Returns
+    -------
+    splits : list of (train, test)
+        Row numbers.
+    protocol : str
+        The splits in words.
+
+    Raises
+    ------
+    ValueError
+        If a class is too small for them, or they leak.
+    """
+    classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    if isinstance(cv, Integral):
+        splitter = _folds(int(cv), classes, codes, counts, groups, random_state)
+    else:
+        splitter = check_cv(cv, codes, classifier=True)
+    splits = [
+        (np.asarray(train), np.asarray(test))
+        for train, test in splitter.split(np.zeros(len(y)), codes, groups)
+    ]
+    if not splits:
+        raise ValueError(f"cv={cv!r} makes no split; give a number of folds or a splitter.")
+    for train, test in splits:
+        _check_split(train, test, classes, codes)
+    return splits, _describe(cv, splits, groups)
+
+
+def _folds(
+    n_splits: int,
+    classes: NDArray[Any],
+    codes: NDArray[np.intp],
+    counts: NDArray[np.intp],
+    groups: NDArray[Any] | None,
+    random_state: int,
+) -> StratifiedKFold | StratifiedGroupKFold:
+    if groups is None:
+        units, what = counts, "images"
+        fewest = int(units.argmin())
+    else:
+        units = np.array([len(np.unique(groups[codes == code])) for code in range(len(classes))])
+        what, fewest = "groups", int(units.argmin())
+    if n_splits < 2 or units[fewest] < (n_splits if groups is None else 2):
+        needed = f"at least {n_splits}" if groups is None else "at least two"
+        raise ValueError(
+            f"cv={n_splits} needs at least two folds, and {needed} {what} of every class, but "
+            f"class {classes[fewest]!s} has {units[fewest]}. Use fewer folds, add images of this "
+            "class, or leave it out."
+        )
+    if groups is None:
+        return StratifiedKFold(n_splits, shuffle=True, random_state=random_state)
+    n_groups = len(np.unique(groups))
+    if n_groups < n_splits:
+        raise ValueError(
+            f"cv={n_splits} needs at least {n_splits} groups, got {n_groups}; use fewer folds."
+        )
+    return StratifiedGroupKFold(n_splits, shuffle=True, random_state=random_state)
+
+
+def _check_split(
+    train: NDArray[Any], test: NDArray[Any], classes: NDArray[Any], codes: NDArray[np.intp]
+) -> None:
+    if not len(test):
+        raise ValueError("A split has no images to validate on; change cv.")
+    both = np.intersect1d(train, test)
+    if len(both):
+        raise ValueError(
+            f"A split trains and validates on the same {len(both)} image(s), for example number "
+            f"{both[0]}; its accuracy would mean nothing. Change cv."
+        )
+    missing = np.setdiff1d(codes[test], codes[train])
+    if len(missing):
+        raise ValueError(
+            f"A split validates on class {classes[missing[0]]!s} without a single image of it to "
+            "train on. Use fewer folds, another split, or leave the class out."
+        )
+
+
+def _describe(cv: Any, splits: list[Split], groups: NDArray[Any] | None) -> str:
+    train, test = (round(np.mean([len(split[side]) for split in splits])) for side in (0, 1))
+    sizes = f"{train:,} images train, {test:,} validate"
+    if len(splits) == 1:
+        return f"one holdout: {sizes}"
+    if isinstance(cv, Integral):
+        by_group = "" if groups is None else ", whole groups"
+        return f"{cv}-fold cross-validation, stratified{by_group}: {sizes}"
+    name = "given" if isinstance(cv, Iterable) else type(cv).__name__
+    return f"{len(splits)} splits ({name}): {sizes}"

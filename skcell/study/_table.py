@@ -1,0 +1,67 @@
+"""The study's table in a terminal."""
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from skcell.study._study import Study
+
+
+def rows_table(study: "Study") -> Table:
+    """Lay out the results of a study.
+
+    Parameters
+    ----------
+    study : Study
+        A study that was run.
+
+    Returns
+    -------
+    rich.table.Table
+        One line for each row, accuracies in per cent.
+    """
+    data, rows = study.data_, study.rows_
+    title = f"{data['name']}: {data['n_images']:,} images, {data['n_classes']} classes"
+    table = Table(title=title, title_justify="left")
+    table.add_column("Row", no_wrap=True)
+    table.add_column("Accuracy", justify="right", no_wrap=True)
+    table.add_column(f"{100 * study.confidence:g} % interval", justify="right", no_wrap=True)
+    table.add_column("Folds", justify="right", no_wrap=True)
+    table.add_column("Fit", justify="right", no_wrap=True)
+    best = max((row.accuracy for row in rows if row.complete), default=None)
+    for row in rows:
+        style = "bold green" if row.complete and row.accuracy == best else ""
+        table.add_row(
+            Text(row.name, style=style),
+            Text(f"{100 * row.accuracy:.1f} %", style=style),
+            f"{100 * row.low:.1f} to {100 * row.high:.1f}",
+            Text(f"{len(row.scores)}/{row.n_folds}", style="" if row.complete else "yellow"),
+            f"{row.fit_seconds:.1f} s",
+        )
+    return table
+
+
+def caption(study: "Study") -> str:
+    """State protocol, kind of interval and what is missing.
+
+    Parameters
+    ----------
+    study : Study
+        A study that was run.
+
+    Returns
+    -------
+    str
+        A few sentences.
+    """
+    several = any(len(row.scores) > 1 for row in study.rows_)
+    kind = "corrected resampled t (Nadeau & Bengio)" if several else "Wilson's, of one holdout"
+    text = (
+        f"Validation accuracy; {study.protocol_}; {study.epochs} epochs, seed "
+        f"{study.random_state}. Intervals: {kind}."
+    )
+    if not study.complete_:
+        text += " Interrupted: rows and folds are missing."
+    return text

@@ -1,0 +1,93 @@
+"""How far a study has come, and how long it will take."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from skcell.study._records import FoldResult
+
+
+@dataclass
+class Tally:
+    """Counts fits, and estimates the time left from those measured.
+
+    Parameters
+    ----------
+    rows : sequence of str
+        Names of the rows, in the order in which they are fitted.
+    n_folds : int
+        Number of splits.
+    title, protocol : str
+        The data and the splits, in words.
+    """
+
+    rows: Sequence[str]
+    n_folds: int
+    title: str = ""
+    protocol: str = ""
+    folds: dict[str, list[FoldResult]] = field(default_factory=dict)
+    epoch: tuple[str, int, int] | None = None  # row, epochs done, epochs
+    _seconds: dict[str, list[float]] = field(default_factory=dict)
+    _started: float = field(default_factory=time.perf_counter)
+    _mark: float = field(default_factory=time.perf_counter)
+
+    @property
+    def n_fits(self) -> int:
+        """Number of fits planned."""
+        return len(self.rows) * self.n_folds
+
+    @property
+    def n_done(self) -> int:
+        """Number of fits scored."""
+        return sum(len(folds) for folds in self.folds.values())
+
+    def start(self) -> None:
+        """Start the clock."""
+        self._started = self._mark = time.perf_counter()
+
+    def add(self, result: FoldResult) -> None:
+        """Count a fit that was just scored."""
+        now = time.perf_counter()
+        self.folds.setdefault(result.row, []).append(result)
+        self._seconds.setdefault(result.row, []).append(now - self._mark)
+        self._mark, self.epoch = now, None
+
+    def mean(self, row: str) -> float | None:
+        """Mean accuracy of a row so far."""
+        folds = self.folds.get(row)
+        return float(np.mean([fold.accuracy for fold in folds])) if folds else None
+
+    def best(self) -> tuple[str, float] | None:
+        """Row with the highest mean so far."""
+        means = [(name, float(mean)) for name in self.rows if (mean := self.mean(name)) is not None]
+        return max(means, key=lambda pair: pair[1], default=None)
+
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self._started
+
+    def seconds_left(self) -> float | None:
+        """Estimate the seconds left; None before the first fit was measured.
+
+        A fit yet to come is taken to last as long as those of its row did, or, for a row not
+        begun, as all did on average.
+        """
+        if not self._seconds:
+            return None
+        average = float(np.mean(np.concatenate(list(self._seconds.values()))))
+        left = 0.0
+        for row in self.rows:
+            measured = self._seconds.get(row, [])
+            missing = self.n_folds - len(measured)
+            left += missing * (float(np.mean(measured)) if measured else average)
+        return max(left - (time.perf_counter() - self._mark), 0.0)
+
+
+def duration(seconds: float) -> str:
+    """Write a duration as one would say it: 48 s, 12 min, 3 h 05 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

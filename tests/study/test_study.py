@@ -1,0 +1,303 @@
+"""Study: the same folds for all rows, honest intervals, files, checks before training."""
+
+import csv
+import json
+import time
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from PIL import Image
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import (
+    PredefinedSplit,
+    RepeatedStratifiedKFold,
+    StratifiedKFold,
+    cross_val_score,
+)
+
+from skcell import CellCNNClassifier, ImageSMOTE
+from skcell.datasets import make_cells
+from skcell.metrics import accuracy_interval, cross_validated_interval
+from skcell.pipeline import Pipeline
+from skcell.study import ROWS, Row, Study, find_rows
+
+SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
+BASE = Row("base", SMALL, "small")
+SMOTE = Row("SMOTE", {**SMALL, "smote": ImageSMOTE()}, "small, filled up")
+
+
+@pytest.fixture(scope="module")
+def data():
+    cells = make_cells(90, n_classes=3, image_size=16, random_state=0)
+    return cells.images, cells.target_names[cells.target]
+
+
+@pytest.fixture(scope="module")
+def study(data):
+    return Study([BASE, SMOTE], cv=3, epochs=2, batch_size=16, verbose=False).run(
+        *data, data_name="small cells"
+    )
+
+
+def test_rows_are_those_of_the_study(study):
+    assert [row.name for row in study.rows_] == ["base", "SMOTE"]
+    assert study.complete_
+    assert [(fold.row, fold.fold) for fold in study.folds_] == [
+        (name, fold) for name in ("base", "SMOTE") for fold in range(3)
+    ]
+    for row in study.rows_:
+        assert row.complete
+        assert_allclose(row.accuracy, np.mean(row.scores))
+        low, high = cross_validated_interval(row.scores, n_train=60, n_test=30)
+        assert_allclose((row.low, row.high), (max(low, 0), min(high, 1)))
+        assert 0 < row.fit_seconds < 60
+    assert study.data_["classes"] == {"basophil": 18, "eosinophil": 48, "erythroblast": 24}
+
+
+def test_scores_are_those_of_cross_val_score(study, data):
+    clf = CellCNNClassifier(filters=(4, 4), dense_units=8, epochs=2, batch_size=16, random_state=0)
+    model = Pipeline([("smote", ImageSMOTE(random_state=0)), ("clf", clf)])
+    cv = StratifiedKFold(3, shuffle=True, random_state=0)
+    assert_allclose(study.rows_[1].scores, cross_val_score(model, *data, cv=cv))
+
+
+def test_again_gives_the_same(study, data):
+    again = Study([SMOTE], cv=3, epochs=2, batch_size=16, verbose=False).run(*data)
+    assert again.rows_[0].scores == study.rows_[1].scores
+
+
+def test_all_named_rows_run():
+    cells = make_cells(80, n_classes=2, image_size=16, random_state=0)
+    study = Study(cv=2, epochs=1, verbose=False).run(cells.images, cells.target)
+    assert [row.name for row in study.rows_] == [row.name for row in ROWS]
+    assert all(row.description for row in study.rows_)
+
+
+def test_workers_give_the_same(study, data):
+    parallel = Study([BASE, SMOTE], cv=3, epochs=2, batch_size=16, n_jobs=2, verbose=False)
+    assert [r.scores for r in parallel.run(*data).rows_] == [r.scores for r in study.rows_]
+
+
+def test_files(study, tmp_path):
+    files = study.save(tmp_path / "new" / "folder")
+    assert {f.name for f in files} == {"results.csv", "folds.csv", "study.json", "study.png"}
+    assert {f.name for f in files} == {f.name for f in files[0].parent.iterdir()}  # no leftovers
+    folder = files[0].parent
+
+    with open(folder / "results.csv", encoding="utf-8") as file:
+        results = list(csv.DictReader(file))
+    assert [r["row"] for r in results] == ["base", "SMOTE"]
+    assert_allclose(float(results[0]["accuracy"]), study.rows_[0].accuracy, atol=1e-6)
+    assert "ImageSMOTE(random_state=0)" in json.loads(results[1]["parameters"])["smote"]
+    with open(folder / "folds.csv", encoding="utf-8") as file:
+        folds = list(csv.DictReader(file))
+    assert len(folds) == 6
+    assert sum(int(fold["n_test"]) for fold in folds[:3]) == 90
+
+    report = json.loads((folder / "study.json").read_text())
+    assert report["complete"] is True
+    assert report["started"] <= report["finished"]
+    assert report["configuration"]["random_state"] == 0
+    assert report["configuration"]["epochs"] == 2
+    assert [row["name"] for row in report["configuration"]["rows"]] == ["base", "SMOTE"]
+    assert report["data"]["image_shape"] == [16, 16, 3]
+    assert report["data"]["name"] == "small cells"
+    assert report["environment"]["versions"]["scikit-learn"]
+    assert report["environment"]["cores"] >= 1
+    assert report["results"][0]["folds"] == 3
+    assert str(folder) not in json.dumps(report)
+
+    with Image.open(folder / "study.png") as image:
+        assert image.width > 800
+
+
+def test_files_are_replaced(study, tmp_path):
+    study.save(tmp_path)
+    (tmp_path / "results.csv").write_text("old")
+    study.save(tmp_path)
+    assert (tmp_path / "results.csv").read_text().startswith("row,")
+
+
+def test_predefined_split_has_wilsons_interval(data):
+    test_fold = np.where(np.arange(90) % 5, -1, 0)
+    study = Study([BASE], cv=PredefinedSplit(test_fold), epochs=1, verbose=False).run(*data)
+    (row,), (fold,) = study.rows_, study.folds_
+    assert fold.n_test == 18
+    assert fold.n_train == 72
+    assert_allclose((row.low, row.high), accuracy_interval(fold.n_correct, 18))
+    assert study.protocol_ == "one holdout: 72 images train, 18 validate"
+
+
+def test_groups_stay_whole(data):
+    X, y = data
+    groups = np.arange(90) // 3
+    study = Study([BASE], cv=3, epochs=1, verbose=False).run(X, y, groups)
+    assert "whole groups" in study.protocol_
+    assert study.data_["n_groups"] == 30
+    assert all(fold.n_test % 3 == 0 for fold in study.folds_)
+
+
+def test_groups_reach_early_stopping(data):
+    X, y = data
+    row = Row("stop", {**SMALL, "clf__early_stopping": True, "clf__validation_fraction": 0.3})
+    groups = np.repeat(["a", "b"], 45)
+    with pytest.raises(ValueError, match=r"groups names 1 group"):
+        Study([row], cv=2, epochs=1, verbose=False).run(X, y, groups)
+
+
+def test_repeated_splits(data):
+    cv = RepeatedStratifiedKFold(n_splits=2, n_repeats=2, random_state=0)
+    study = Study([BASE], cv=cv, epochs=1, verbose=False).run(*data)
+    assert len(study.rows_[0].scores) == 4
+    assert "4 splits (RepeatedStratifiedKFold)" in study.protocol_
+
+
+def test_paths(real_folder):
+    files = [
+        str(file)
+        for name in ("platelet", "lymphocyte")
+        for file in sorted((real_folder / "train" / name).iterdir())[:8]
+    ]
+    y = np.repeat(["platelet", "lymphocyte"], 8)
+    study = Study([BASE], cv=2, epochs=1, verbose=False).run(files, y)
+    assert study.data_["image_shape"] is None
+    with pytest.raises(ValueError, match=r"'SMOTE' resamples pixels .* file paths"):
+        Study([SMOTE], cv=2, epochs=1, verbose=False).run(files, y)
+
+
+def test_log(data, capsys):
+    Study([BASE], cv=2, epochs=1).run(*data, data_name="mine")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Study of mine: 90 images, 3 classes; 2-fold cross-validation")
+    assert "2 fits" in lines[1]
+    assert lines[2].startswith("[1/2] base, fold 1/2: accuracy 0.")
+    assert "left" in lines[2]
+    assert "all done in" in lines[3]
+    assert len(lines) == 4
+
+
+def test_interrupt_keeps_finished_fits(data, tmp_path):
+    stop = _StopAfter(epochs=5)  # of 2 epochs each: in the third fit
+    row = Row("second", {**SMALL, "clf__callbacks": [stop]})
+    study = Study([BASE, row], cv=3, epochs=2, verbose=False).run(*data)
+    assert not study.complete_
+    assert [len(row.scores) for row in study.rows_] == [3, 2]
+    assert not study.rows_[1].complete
+    study.save(tmp_path)
+    report = json.loads((tmp_path / "study.json").read_text())
+    assert report["complete"] is False
+    assert report["results"][1]["folds"] == 2
+    assert report["results"][1]["folds_planned"] == 3
+
+
+def test_interrupt_before_anything_is_an_interrupt(data):
+    row = Row("base", {**SMALL, "clf__callbacks": [_StopAfter(epochs=1)]})
+    study = Study([row], cv=3, epochs=2, verbose=False)
+    with pytest.raises(KeyboardInterrupt):
+        study.run(*data)
+    with pytest.raises(NotFittedError, match=r"call run"):
+        study.show()
+
+
+def test_error_in_a_fit_keeps_the_fits_before(data):
+    rows = [BASE, Row("wild", {**SMALL, "clf__learning_rate": 1e30})]
+    study = Study(rows, cv=2, epochs=2, verbose=False)
+    with pytest.raises(FloatingPointError, match="diverged"):
+        study.run(*data)
+    assert [row.name for row in study.rows_] == ["base"]
+    assert not study.complete_
+
+
+def test_rows_are_found_by_name():
+    assert [row.name for row in find_rows(["smote  + Augmentation", "base"])] == [
+        "SMOTE + augmentation",
+        "base",
+    ]
+    with pytest.raises(ValueError, match=r"no row 'batchnorm'\. Did you mean 'batch norm'"):
+        find_rows(["batchnorm"])
+    with pytest.raises(ValueError, match="more than one is called 'base'"):
+        find_rows(["base", BASE])
+    with pytest.raises(ValueError, match=r"pass \['base'\]"):
+        find_rows("base")
+
+
+X0 = np.zeros((12, 8, 8, 3), np.uint8)
+Y0 = np.repeat(["a", "b"], 6)
+NAN = np.full((12, 8, 8, 3), np.nan, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "options", "message"),
+    [
+        (X0[:0], Y0[:0], {}, "no images"),
+        (X0, np.repeat("a", 12), {}, "at least two classes"),
+        (X0, [str(i) for i in range(12)], {}, "class 0 has 1"),
+        (X0, np.repeat(["a", "b"], [10, 2]), {}, "cv=3 needs .* class b has 2"),
+        (X0, Y0[:5], {}, "inconsistent numbers"),
+        (NAN, Y0, {}, "NaN or infinity"),
+        (X0.reshape(12, -1), Y0, {}, "Reshape rows"),
+        (X0.astype(np.int32), Y0, {}, "dtype int32"),
+        (["missing.png"] * 12, Y0, {}, "names no file"),
+        (X0, Y0, {"epochs": 0}, "'epochs' parameter of Study"),
+        (X0, Y0, {"cv": 1}, "'cv' parameter of Study"),
+        (X0, Y0, {"rows": ["bse"]}, "Did you mean 'base'"),
+        (X0, Y0, {"rows": [Row("r", {"clf__epoch": 3})]}, "Row 'r' .*Did you mean 'epochs'"),
+        (X0, Y0, {"rows": [Row("r", {"clf__l2": -1})]}, "Row 'r' .*'l2'"),
+        (X0, Y0, {"rows": [Row("r", {"smote__k_neighbors": 3})]}, "Row 'r' cannot be used"),
+        (X0, Y0, {"cv": [(np.arange(8), np.arange(6, 12))]}, "same 2 image"),
+        (X0, Y0, {"cv": [(np.arange(6), np.arange(6, 12))]}, "class b without a single image"),
+        (X0, Y0, {"cv": []}, "makes no split"),
+    ],
+)
+def test_bad_input_is_named_before_training(X, y, options, message):
+    study = Study(**{"cv": 3, "verbose": False, **options})
+    with pytest.raises(ValueError, match=message):
+        study.run(X, y)
+    assert not hasattr(study, "started_")
+
+
+def test_groups_must_suffice():
+    with pytest.raises(ValueError, match="at least 3 groups, got 2"):
+        Study(cv=3).run(X0, Y0, np.tile([0, 1], 6))
+    with pytest.raises(ValueError, match="at least two groups of every class, but class a has 1"):
+        Study(cv=3).run(X0, Y0, np.repeat([0, 1, 2], [6, 3, 3]))
+
+
+def test_unknown_parameter():
+    with pytest.raises(TypeError, match="Did you mean 'epochs'"):
+        Study(epoch=3)
+
+
+class _StopAfter:
+    """Presses Ctrl-C after so many epochs."""
+
+    def __new__(cls, epochs):
+        import keras
+
+        class Stop(keras.callbacks.Callback):
+            done = 0
+
+            def __deepcopy__(self, memo):
+                return self
+
+            def on_epoch_end(self, epoch, logs=None):
+                self.done += 1
+                if self.done == epochs:
+                    raise KeyboardInterrupt
+
+        return Stop()
+
+
+def test_time_left_follows_the_fits():
+    from skcell.study._records import FoldResult
+    from skcell.study._tally import Tally, duration
+
+    tally = Tally(["a", "b"], 2)
+    assert tally.seconds_left() is None
+    for _ in range(2):
+        time.sleep(0.05)
+        tally.add(FoldResult("a", 0, 1, 2, 2, 0.05))
+    assert 0.05 < tally.seconds_left() < 0.4
+    assert tally.best() == ("a", 0.5)
+    assert [duration(s) for s in (7, 600, 7500)] == ["7 s", "10 min", "2 h 05 min"]

@@ -1,0 +1,178 @@
+"""The command, run as a user runs it: in a process of its own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skcell import __version__
+
+SKCELL = [sys.executable, "-m", "skcell.cli"]
+
+
+def skcell(*arguments, cwd, **options):
+    return subprocess.run(
+        [*SKCELL, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, **options
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """20 grey images of two classes."""
+    rng = np.random.default_rng(0)
+    for name, level in (("dense", 60), ("pale", 200)):
+        (tmp_path / "cells" / name).mkdir(parents=True)
+        for i in range(10):
+            pixels = rng.integers(level - 40, level + 40, size=(20, 20), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "cells" / name / f"{i}.png")
+    return tmp_path / "cells"
+
+
+def test_help_and_version_are_quick_and_import_no_backend(tmp_path):
+    code = (
+        "import sys, time; start = time.perf_counter();"
+        "from typer.testing import CliRunner; from skcell.cli import app;"
+        "run = CliRunner().invoke(app, ['study', '--help']);"
+        "assert run.exit_code == 0 and '--holdout' in run.output;"
+        "heavy = {'keras', 'tensorflow', 'sklearn', 'matplotlib'} & set(sys.modules);"
+        "assert not heavy, heavy; print(time.perf_counter() - start)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert float(run.stdout) < 1.5
+    assert skcell("--version", cwd=tmp_path).stdout == f"skcell {__version__}\n"
+
+
+def test_study_of_a_folder(tmp_path, folder):
+    run = skcell(
+        *("study", "--data", "cells", "--image-size", "16", "--epochs", "2", "--cv", "2"),
+        *("--rows", "base,smote", "--seed", "3", "--out", "result"),
+        cwd=tmp_path,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    lines = run.stdout.splitlines()
+    assert lines[0] == "Loading cells ..."
+    assert lines[1].startswith("Study of cells: 20 images, 2 classes; 2-fold cross-validation")
+    assert sum(line.startswith("[") for line in lines) == 4
+    assert "SMOTE" in run.stdout
+    assert "95 % interval" in run.stdout
+    report = json.loads((tmp_path / "result" / "study.json").read_text())
+    assert report["data"]["classes"] == {"dense": 10, "pale": 10}
+    assert report["configuration"]["random_state"] == 3
+    assert {p.name for p in (tmp_path / "result").iterdir()} == {
+        "results.csv",
+        "folds.csv",
+        "study.json",
+        "study.png",
+    }
+
+
+def test_own_split_is_used(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.tile(["x", "y"], 10)
+    images = rng.integers(0, 256, size=(20, 12, 12), dtype=np.uint8)
+    split = np.repeat(["train", "val", "test"], [10, 6, 4])
+    np.savez(tmp_path / "cells.npz", images=images, target=labels, split=split)
+    run = skcell(
+        *("study", "--data", "cells.npz", "--epochs", "1", "--rows", "base"),
+        cwd=tmp_path,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "one holdout: 10 images train, 6 validate" in run.stdout
+    report = json.loads((tmp_path / "skcell-study" / "study.json").read_text())
+    assert report["data"]["n_images"] == 16  # the published test part stays unseen
+
+
+def test_ctrl_c_keeps_rows(tmp_path):
+    process = subprocess.Popen(
+        [*SKCELL, "study", "--quick", "--rows", "base", "--epochs", "4", "--cv", "20"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if line.startswith("[ 2/20]"):
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            break
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "Interrupted" in out
+    report = json.loads((tmp_path / "skcell-study" / "study.json").read_text())
+    assert report["complete"] is False
+    assert 2 <= report["results"][0]["folds"] < 20
+    assert len(report["folds"]) == report["results"][0]["folds"]
+    assert (tmp_path / "skcell-study" / "study.png").stat().st_size > 5000
+
+
+def test_ctrl_c_at_once(tmp_path):
+    process = subprocess.Popen(
+        [*SKCELL, "study", "--quick"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "nowhere"], "There is no folder or file 'nowhere'"),
+        (["--data", "generate"], "Did you mean 'generated'"),
+        (["--data", "broken.npz"], "broken.npz"),
+        (["--data", "one_class"], "one_class"),
+        (["--rows", "base,smot"], "Did you mean 'SMOTE'"),
+        (["--cv", "3", "--holdout"], "exclude each other"),
+        (["--out", "broken.npz/x"], "Cannot write to --out"),
+        (["--data", "few"], "cv=5 needs .* class b has 1"),
+    ],
+)
+def test_errors_are_one_line(tmp_path, arguments, message):
+    (tmp_path / "broken.npz").write_bytes(b"nothing")
+    for name in ("one_class/a", "few/a", "few/b"):
+        (tmp_path / name).mkdir(parents=True)
+        Image.new("L", (16, 16)).save(tmp_path / name / "1.png")
+    for i in range(5):
+        Image.new("L", (16, 16)).save(tmp_path / "few" / "a" / f"{i}.png")
+    run = skcell("study", *arguments, cwd=tmp_path)
+    assert run.returncode == 2
+    assert len(run.stderr.splitlines()) == 1
+    assert run.stderr.startswith("Error: ")
+    assert re.search(message, run.stderr)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["study", "--cv", "1"], ["study", "--epochs", "0"], ["study", "--typo"], ["x"]]
+)
+def test_bad_options(tmp_path, arguments):
+    run = skcell(*arguments, cwd=tmp_path)
+    assert run.returncode == 2
+    assert "Traceback" not in run.stderr
+    assert "Error" in run.stderr
+
+
+def test_broken_file_is_named_or_skipped(tmp_path, folder):
+    (folder / "pale" / "broken.png").write_bytes(b"no image")
+    options = ["study", "--data", "cells", "--epochs", "1", "--holdout", "--rows", "base"]
+    run = skcell(*options, cwd=tmp_path)
+    assert run.returncode == 2
+    assert "broken.png" in run.stderr
+    run = skcell(*options, "--image-size", "16", "--skip-broken", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert "broken.png" in run.stderr
+    assert "20 images" in run.stdout
