@@ -82,8 +82,9 @@ class Pipeline(imblearn_pipeline.Pipeline):
 
     def _fit(self, X: Any, y: Any = None, routed_params: Any = None, raw_params: Any = None) -> Any:
         """Fit all steps but the last, with the holdout set aside first."""
-        final = self.steps[-1][1]
-        fit_params = routed_params[self.steps[-1][0]]["fit"]
+        name, final = self.steps[-1]
+        # A last step that only passes through has no parameters of its own.
+        fit_params = routed_params.get(name, {}).get("fit", {})
         _check_accepted(final, fit_params)
         weights, groups = fit_params.get("sample_weight"), fit_params.get("groups")
         if weights is not None:

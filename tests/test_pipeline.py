@@ -130,6 +130,14 @@ def test_transformers_see_the_training_part_and_transform_the_holdout(tagged):
     assert names(LAST["X_predicted"]) == {n // 2 for n in names(X)}
 
 
+def test_pipelines_that_end_in_a_transformer_or_in_nothing(tagged):
+    X, y = tagged
+    for last in (Halve(), "passthrough", None):
+        found = make_pipeline(Halve(), last).fit(X, y).transform(X)
+        np.testing.assert_array_equal(found, X // 4 if isinstance(last, Halve) else X // 2)
+    np.testing.assert_array_equal(make_pipeline(Halve()).fit_transform(X, y), X // 2)
+
+
 def test_own_validation_set_is_used_and_transformed(tagged):
     X, y = tagged
     make_pipeline(Halve(), Recorder()).fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])

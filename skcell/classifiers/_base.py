@@ -283,6 +283,11 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
                 validation_data=watched,
                 verbose=0,
             ).history
+        except Exception:
+            for error in (batches.error, watched and watched.error):
+                if error is not None:
+                    raise error from None
+            raise
         finally:
             for callback in callbacks:
                 getattr(callback, "close", lambda: None)()
@@ -344,7 +349,7 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
         out = np.empty((len(images), len(self.classes_)))
         for start in range(0, len(images), _PREDICT_BATCH):
             rows = slice(start, start + _PREDICT_BATCH)
-            out[rows] = forward(take(images, rows, spec))
+            out[rows] = forward(take(images, rows, spec, n_jobs=-1))
         return out / out.sum(axis=1, keepdims=True)  # exact in double precision
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:

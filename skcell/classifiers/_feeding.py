@@ -4,10 +4,12 @@ from typing import Any
 
 import keras
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from skcell._validation import ImageSpec
 from skcell.datasets._decode import decode_image
+from skcell.errors import ImageReadError
 
 #: Threads that decode files ahead of the device.
 DECODERS = 4
@@ -55,6 +57,7 @@ class ImageBatches(keras.utils.PyDataset):
         self.size = min(batch_size, len(self.rows))
         self.seed, self.epoch = seed, epoch
         self._order = self._draw()
+        self.error: ImageReadError | None = None
 
     @property
     def num_batches(self) -> int:
@@ -83,12 +86,24 @@ class ImageBatches(keras.utils.PyDataset):
         if missing:
             rows = np.concatenate([rows, self._order[:missing]])
             weights = np.concatenate([weights, np.zeros(missing, weights.dtype)])
-        return take(self.X, rows, self.spec), self.targets[rows], weights
+        try:
+            images = take(self.X, rows, self.spec)
+        except ImageReadError as error:
+            self.error = error  # backends that fetch in threads of their own hide it in theirs
+            raise
+        return images, self.targets[rows], weights
 
 
-def take(X: NDArray[Any], rows: NDArray[np.intp] | slice, spec: ImageSpec) -> NDArray[Any]:
-    """Take `rows` of `X` as images of the dtype that the network reads."""
+def take(
+    X: NDArray[Any], rows: NDArray[np.intp] | slice, spec: ImageSpec, n_jobs: int = 1
+) -> NDArray[Any]:
+    """Take `rows` of `X` as images of the dtype that the network reads.
+
+    Files are decoded by `n_jobs` threads; -1 is one for each core.
+    """
     if spec.layout != "paths":
         return X[rows].astype(spec.dtype, copy=False)
     assert spec.dtype != "float32"  # files are decoded to whole numbers
-    return np.stack([decode_image(path, spec.shape, spec.dtype) for path in X[rows]])
+    decode = delayed(decode_image)
+    files = (decode(path, spec.shape, spec.dtype) for path in X[rows])
+    return np.stack(Parallel(n_jobs=n_jobs, prefer="threads")(files))

@@ -6,6 +6,7 @@ import threading
 import keras
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from sklearn.base import clone, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
@@ -23,7 +24,7 @@ from sklearn.model_selection import (
 
 import skcell
 from skcell import CellCNNClassifier, ImageAugmenter
-from skcell.errors import PixelRangeWarning
+from skcell.errors import ImageReadError, PixelRangeWarning
 
 
 def small(**params):
@@ -396,6 +397,25 @@ def test_files_are_the_images_in_them(files, cells):
     np.testing.assert_array_equal(clf.predict_proba(files), expected)
     np.testing.assert_array_equal(clf.predict_proba(X), expected)
     np.testing.assert_array_equal(clf.predict_proba(np.array([str(f) for f in files])), expected)
+
+
+def test_a_broken_file_is_named(files, cells):
+    files[7].write_bytes(files[7].read_bytes()[:100])
+    clf = small(image_shape=(24, 24, 3), epochs=1)
+    with pytest.raises(ImageReadError, match=r"7\.png: truncated"):
+        clf.fit(files, cells.target[:120])
+    with pytest.raises(ImageReadError, match=r"7\.png: truncated"):
+        clf.fit(cells.images, cells.target).predict(files)
+
+
+def test_files_of_sixteen_bits_keep_them(cells, tmp_path):
+    deep = cells.images[:60].astype(np.uint16) * 257
+    paths = [tmp_path / f"{i}.tif" for i in range(60)]
+    for path, image in zip(paths, deep, strict=True):
+        tifffile.imwrite(path, image)
+    clf = small(image_shape=(24, 24, 3)).fit(paths, cells.target[:60])
+    expected = small().fit(deep, cells.target[:60]).predict_proba(deep)
+    np.testing.assert_array_equal(clf.predict_proba(paths), expected)
 
 
 def test_files_cross_validate_and_stop_early(files, cells):
