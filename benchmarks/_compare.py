@@ -10,10 +10,18 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import _record
+from skcell._environment import environment
 
 Measured = dict[str, float]
 Side = Callable[..., Measured]
+
+
+def write(path: str | Path, payload: dict[str, Any]) -> None:
+    """Write `payload` as JSON, making its folder."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
+    print("written:", path.name)
 
 
 def peak_rss() -> int:
@@ -87,14 +95,12 @@ def compare(
         for side, median in medians.items()
         if side != chosen[0]
     }
-    path = _record.write(
+    write(
         options.out,
         {
             "benchmark": name,
             "settings": {**settings, "repeats": options.repeats},
-            "environment": _record.environment(
-                (*_record.PACKAGES, *packages),
-            ),
+            "environment": environment(packages),
             "runs": runs,
             "medians": medians,
             f"ratios_to_{chosen[0]}": ratios,
@@ -103,4 +109,3 @@ def compare(
     )
     for side, figures in ratios.items():
         print(side, "over", chosen[0], {k: round(v, 3) for k, v in figures.items()})
-    print("written:", path.name)

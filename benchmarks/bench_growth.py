@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 
 import _compare
-import _record
 import numpy as np
 from _rivals import images, stopwatch
+
+from skcell._environment import environment
 
 IMAGES = (1_000, 3_000, 10_000, 30_000, 100_000)
 FITS = (10, 40, 100, 400)
@@ -67,9 +68,8 @@ def main() -> None:
             print(curve, points[-1], flush=True)
         logs = np.log([[p["count"], p["seconds"]] for p in points])
         curves[curve] = {"points": points, "power": float(np.polyfit(*logs.T, 1)[0])}
-    _record.write(
-        options.out,
-        {"benchmark": "growth", "environment": _record.environment(), "curves": curves},
+    _compare.write(
+        options.out, {"benchmark": "growth", "environment": environment(), "curves": curves}
     )
 
 

@@ -59,5 +59,5 @@ print("each fold:", scores.round(3), f"mean {scores.mean():.3f}")
 
 from skcell.metrics import cross_validated_interval
 
-low, high = cross_validated_interval(scores, test_fraction=0.2)
+low, high = cross_validated_interval(scores, n_train=4 * N_CELLS // 5, n_test=N_CELLS // 5)
 print(f"95 % interval {low:.3f} to {high:.3f}")

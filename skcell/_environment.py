@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,13 @@ from skcell import __version__
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "imbalanced-learn", "keras", "scikeras")
 
 
-def environment() -> dict[str, Any]:
+def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
     """Describe the machine and the software, without names of hosts, users or folders.
+
+    Parameters
+    ----------
+    packages : iterable of str
+        Whose versions are wanted beside the usual ones.
 
     Returns
     -------
@@ -36,7 +42,7 @@ def environment() -> dict[str, Any]:
         "devices": _devices(backend),
         "versions": {
             "skcell": __version__,
-            **{name: _version(name) for name in (*_PACKAGES, backend)},
+            **{name: _version(name) for name in (*_PACKAGES, backend, *packages)},
         },
     }
 
