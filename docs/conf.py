@@ -14,7 +14,8 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 html_theme = "furo"
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "generated/*.md"]
+myst_heading_anchors = 2
 numpydoc_show_class_members = False
 autosummary_generate = True
 intersphinx_mapping = {

@@ -25,7 +25,7 @@ from skcell._validation import ImageSpec, check_images, check_like, layout_of
 from skcell.augmentation import ImageAugmenter
 from skcell.classifiers._callbacks import Divergence, EpochProgress, LearningRate
 from skcell.classifiers._data import Labelled
-from skcell.classifiers._feeding import take
+from skcell.classifiers._feeding import ImageBatches, take
 from skcell.datasets._read import probe_image
 from skcell.networks import OPTIMIZERS, FittedNetwork, Recipe
 
@@ -269,10 +269,10 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
             model.optimizer.weight_decay.assign(self.weight_decay)
         done = len(history.get("loss", ()))
         batches = data.batches(
-            batch_size=self.batch_size, smoothing=self.label_smoothing, seed=seed, epoch=done
+            batch_size=self.batch_size, smoothing=self.label_smoothing, seed=seed
         )
         watched = None if held is None else held.batches(batch_size=_PREDICT_BATCH)
-        callbacks = self._make_callbacks(epochs, done)
+        callbacks = self._make_callbacks(batches, epochs, done)
         try:
             new = model.fit(
                 batches,
@@ -314,8 +314,13 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
             jit_compile=self.jit_compile,
         )
 
-    def _make_callbacks(self, epochs: int, done: int) -> list[keras.callbacks.Callback]:
-        callbacks = [Divergence(self.learning_rate)]
+    def _make_callbacks(
+        self, batches: ImageBatches, epochs: int, done: int
+    ) -> list[keras.callbacks.Callback]:
+        callbacks: list[keras.callbacks.Callback] = [
+            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: batches.shuffle(epoch)),
+            Divergence(self.learning_rate),
+        ]
         if self.schedule is not None:
             callbacks.append(LearningRate(self.learning_rate, self.schedule, epochs, done))
         if self.early_stopping:

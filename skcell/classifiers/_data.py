@@ -82,12 +82,14 @@ class Labelled:
             self, images=self.images[rows], codes=self.codes[rows], weights=self.weights[rows]
         )
 
-    def batches(self, *, batch_size: int, smoothing: float = 0.0, **order: Any) -> ImageBatches:
+    def batches(
+        self, *, batch_size: int, smoothing: float = 0.0, seed: int | None = None
+    ) -> ImageBatches:
         """Make batches with one-hot targets, of which `smoothing` is spread over all classes."""
         hot = np.eye(len(self.classes), dtype=np.float32)
         targets = (hot * (1 - smoothing) + smoothing / len(self.classes))[self.codes]
         return ImageBatches(
-            self.images, self.spec, targets, self.weights, batch_size=batch_size, **order
+            self.images, self.spec, targets, self.weights, batch_size=batch_size, seed=seed
         )
 
 

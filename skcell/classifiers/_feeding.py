@@ -1,5 +1,6 @@
 """Batches of images for Keras: drawn by index, so that nothing is copied but the batch."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from skcell._validation import ImageSpec
 from skcell.datasets._decode import decode_image
 from skcell.errors import ImageReadError
+
+Batch = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 #: Threads that decode files ahead of the device.
 DECODERS = 4
@@ -36,8 +39,6 @@ class ImageBatches(keras.utils.PyDataset):
     seed : int or None
         Seed of the order in training; None keeps the order, and weighs images so that Keras'
         mean over batches is the mean over images.
-    epoch : int
-        Epoch to begin with.
     """
 
     def __init__(
@@ -49,33 +50,47 @@ class ImageBatches(keras.utils.PyDataset):
         *,
         batch_size: int,
         seed: int | None = None,
-        epoch: int = 0,
     ):
-        super().__init__(workers=DECODERS if spec.layout == "paths" else 1)
+        super().__init__()
         self.X, self.spec, self.targets, self.weights = X, spec, targets, weights
         self.rows = np.flatnonzero(weights)
         self.size = min(batch_size, len(self.rows))
-        self.seed, self.epoch = seed, epoch
-        self._order = self._draw()
+        self.seed = seed
+        self._order = self.rows
         self.error: ImageReadError | None = None
+        self._pool = ThreadPoolExecutor(DECODERS)
+        self._ahead: dict[int, Future[Batch]] = {}
 
     @property
     def num_batches(self) -> int:
         """Number of batches of one epoch."""
         return -(-len(self.rows) // self.size)
 
-    def _draw(self) -> NDArray[np.intp]:
-        if self.seed is None:
-            return self.rows
-        return np.random.default_rng([self.seed, self.epoch]).permutation(self.rows)
+    def shuffle(self, epoch: int) -> None:
+        """Draw the order of an epoch, before it begins.
 
-    def on_epoch_end(self) -> None:
-        """Draw the next epoch's order; done here because threads may fetch before it begins."""
-        self.epoch += 1
-        self._order = self._draw()
+        Not counted here: Keras may look at a batch, or begin an epoch, only to learn shapes.
+        """
+        self._ahead.clear()
+        if self.seed is not None:
+            self._order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
 
-    def __getitem__(self, index: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    def __getitem__(self, index: int) -> Batch:
         """Return images, targets and weights of one batch."""
+        if self.spec.layout != "paths":
+            return self._make(index)
+        # Not by Keras' own workers: a batch that they fetched for a look at shapes may turn up in
+        # training, in place of another.
+        for ahead in range(index, min(index + DECODERS, self.num_batches)):
+            if ahead not in self._ahead:
+                self._ahead[ahead] = self._pool.submit(self._make, ahead)
+        try:
+            return self._ahead.pop(index).result()
+        except ImageReadError as error:
+            self.error = error  # backends that fetch in threads of their own hide it in theirs
+            raise
+
+    def _make(self, index: int) -> Batch:
         rows = self._order[index * self.size : (index + 1) * self.size]
         weights = self.weights[rows]
         missing = self.size - len(rows)
@@ -86,12 +101,7 @@ class ImageBatches(keras.utils.PyDataset):
         if missing:
             rows = np.concatenate([rows, self._order[:missing]])
             weights = np.concatenate([weights, np.zeros(missing, weights.dtype)])
-        try:
-            images = take(self.X, rows, self.spec)
-        except ImageReadError as error:
-            self.error = error  # backends that fetch in threads of their own hide it in theirs
-            raise
-        return images, self.targets[rows], weights
+        return take(self.X, rows, self.spec), self.targets[rows], weights
 
 
 def take(

@@ -1,0 +1,29 @@
+"""The core of the suite on a second Keras backend, in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+CORE = "bit or traces_nothing or reset or forward or partial_fit or crosses or early or uint or files"
+
+
+@pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="a backend is chosen already")
+def test_core_of_the_suite_on_jax():
+    pytest.importorskip("jax", reason="jax is not installed; it comes with skcell[tests]")
+    done = subprocess.run(
+        [
+            *[sys.executable, "-m", "pytest", "-k", CORE, "-p", "no:cacheprovider"],
+            *[str(TESTS / part) for part in ("networks", "classifiers", "test_common.py")],
+        ],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        cwd=TESTS.parent,
+        capture_output=True,
+        text=True,
+        timeout=1200,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert " passed" in done.stdout
