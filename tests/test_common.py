@@ -180,17 +180,17 @@ def test_pickle_crosses_processes(cls, cells, tmp_path):
 def test_worker_processes_share_the_cores(cls, cells):
     X, y = cells.images[:80], cells.target[:80]
     expected = small(cls).fit(X, y).predict_proba(X)
-    found = Parallel(n_jobs=2)(delayed(_fit_in_worker)(small(cls), X, y) for _ in range(2))
+
+    def fit(clf):
+        import tensorflow as tf
+
+        threads = tf.config.threading.get_intra_op_parallelism_threads
+        return clf.fit(X, y).predict_proba(X), threads()
+
+    found = Parallel(n_jobs=2)(delayed(fit)(small(cls)) for _ in range(2))
     for probabilities, threads in found:
         np.testing.assert_allclose(probabilities, expected, atol=1e-5)
         assert threads == 1, "each of two workers on two cores gets one"
-
-
-def _fit_in_worker(clf, X, y):
-    import tensorflow as tf
-
-    probabilities = clf.fit(X, y).predict_proba(X)
-    return probabilities, tf.config.threading.get_intra_op_parallelism_threads()
 
 
 @pytest.mark.parametrize("cls", SAMPLERS)

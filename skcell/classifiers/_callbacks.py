@@ -32,7 +32,8 @@ class Divergence(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Look at the weights: clipped probabilities can hide from the loss what became of them."""
-        if not all(np.isfinite(np.asarray(v)).all() for v in self.model.trainable_variables):
+        weights = map(keras.ops.convert_to_numpy, self.model.trainable_variables)
+        if not all(np.isfinite(w).all() for w in weights):
             self._stop("weights are not finite")
 
     def _stop(self, what: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from skcell.networks._augment import RandomTransform
 
@@ -144,7 +145,8 @@ class Program:
             weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             jit_compile=_jit_compile(recipe.jit_compile),
         )
-        self._fresh = [np.asarray(v) if np.any(v) else None for v in optimizer.variables]
+        fresh = [ops.convert_to_numpy(v) for v in optimizer.variables]
+        self._fresh = [value if value.any() else None for value in fresh]
         self.forward = _forward(self.model)
 
     def reset(self, seed: int) -> None:
@@ -159,7 +161,8 @@ class Program:
 
     def get_state(self) -> list[np.ndarray]:
         """Copy the values of all variables of model and optimizer."""
-        return [np.array(v) for v in [*self.model.variables, *self.model.optimizer.variables]]
+        variables = [*self.model.variables, *self.model.optimizer.variables]
+        return [np.array(ops.convert_to_numpy(v)) for v in variables]
 
     def set_state(self, state: list[np.ndarray]) -> None:
         """Assign what `get_state` returned."""
