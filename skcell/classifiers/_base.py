@@ -272,6 +272,7 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
             batch_size=self.batch_size, smoothing=self.label_smoothing, seed=seed
         )
         watched = None if held is None else held.batches(batch_size=_PREDICT_BATCH)
+        feeds = [batches] if watched is None else [batches, watched]
         callbacks = self._make_callbacks(batches, epochs, done)
         try:
             new = model.fit(
@@ -284,11 +285,13 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
                 verbose=0,
             ).history
         except Exception:
-            for error in (batches.error, watched and watched.error):
-                if error is not None:
-                    raise error from None
+            for fed in feeds:
+                if fed.error is not None:
+                    raise fed.error from None
             raise
         finally:
+            for fed in feeds:
+                fed.close()
             for callback in callbacks:
                 getattr(callback, "close", lambda: None)()
                 callback.set_model(None)  # a callback must not keep a model that is lent again

@@ -75,6 +75,14 @@ class ImageBatches(keras.utils.PyDataset):
         if self.seed is not None:
             self._order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
 
+    def close(self) -> None:
+        """Let go of the images: TensorFlow never forgets an object it has drawn batches from."""
+        self._pool.shutdown(cancel_futures=True)
+        self._ahead.clear()
+        self.X = np.empty(0)
+        self.targets = self.weights = np.empty(0, np.float32)
+        self.rows = self._order = np.empty(0, np.intp)
+
     def __getitem__(self, index: int) -> Batch:
         """Return images, targets and weights of one batch."""
         if self.spec.layout != "paths":

@@ -2,6 +2,7 @@
 
 import gc
 import threading
+import weakref
 
 import keras
 import numpy as np
@@ -309,6 +310,16 @@ def test_threads_train_apart(cells):
         thread.join()
     for seed, probabilities in expected.items():
         np.testing.assert_array_equal(found[seed], probabilities)
+
+
+def test_training_images_are_let_go_of(cells):
+    X, X_val = cells.images.copy(), cells.images[:40].copy()
+    images = weakref.ref(X), weakref.ref(X_val)
+    clf = small(epochs=1).fit(X, cells.target, X_val=X_val, y_val=cells.target[:40])
+    del X, X_val
+    gc.collect()
+    assert [image() for image in images] == [None, None]
+    assert clf.predict(cells.images[:2]).shape == (2,)
 
 
 # The rest of scikit-learn
