@@ -32,8 +32,8 @@ class Divergence(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Look at the weights: clipped probabilities can hide from the loss what became of them."""
-        weights = map(keras.ops.convert_to_numpy, self.model.trainable_variables)
-        if not all(np.isfinite(w).all() for w in weights):
+        weights = (v.value for v in self.model.trainable_variables)
+        if not all(np.isfinite(keras.ops.convert_to_numpy(w)).all() for w in weights):
             self._stop("weights are not finite")
 
     def _stop(self, what: str) -> None:

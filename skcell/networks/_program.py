@@ -145,7 +145,7 @@ class Program:
             weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             jit_compile=_jit_compile(recipe.jit_compile),
         )
-        fresh = [ops.convert_to_numpy(v) for v in optimizer.variables]
+        fresh = [ops.convert_to_numpy(v.value) for v in optimizer.variables]
         self._fresh = [value if value.any() else None for value in fresh]
         self.forward = _forward(self.model)
 
@@ -153,7 +153,7 @@ class Program:
         """Become, to the bit, what a program newly made from `seed` would be."""
         twin = build(self.recipe, seed)
         for mine, new in zip(self.model.variables, twin.variables, strict=True):
-            mine.assign(new)
+            mine.assign(new.value)
         for variable, value in zip(self.model.optimizer.variables, self._fresh, strict=True):
             variable.assign(np.zeros(variable.shape) if value is None else value)
         self.model.stop_training = False
@@ -162,7 +162,7 @@ class Program:
     def get_state(self) -> list[np.ndarray]:
         """Copy the values of all variables of model and optimizer."""
         variables = [*self.model.variables, *self.model.optimizer.variables]
-        return [np.array(ops.convert_to_numpy(v)) for v in variables]
+        return [np.array(ops.convert_to_numpy(v.value)) for v in variables]
 
     def set_state(self, state: list[np.ndarray]) -> None:
         """Assign what `get_state` returned."""

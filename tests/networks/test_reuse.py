@@ -33,7 +33,7 @@ def _empty():
 
 
 def values(model):
-    return [np.array(keras.ops.convert_to_numpy(v)) for v in model.variables]
+    return [np.array(keras.ops.convert_to_numpy(v.value)) for v in model.variables]
 
 
 def test_build_is_a_function_of_its_seed_and_leaves_global_state():
@@ -91,10 +91,10 @@ def test_weight_decay_spares_biases_and_reads_its_value_at_run_time():
     X = np.zeros((4, 8, 8, 1), np.uint8)
     for decay, factor in ((0.0, 1.0), (0.5, 0.5)):
         network.program.set_state(
-            [*before, *[np.array(keras.ops.convert_to_numpy(v)) for v in model.optimizer.variables]]
+            [*before, *[np.array(keras.ops.convert_to_numpy(v.value)) for v in model.optimizer.variables]]
         )
         model.optimizer.weight_decay.assign(decay)
         # Weights of zero leave the decay as the only change.
         model.fit(X, np.eye(3)[[0, 1, 2, 0]], sample_weight=np.zeros(4), verbose=0)
-        kernel = keras.ops.convert_to_numpy(model.layers[2].kernel)
+        kernel = keras.ops.convert_to_numpy(model.layers[2].kernel.value)
         np.testing.assert_allclose(kernel, before[0] * factor, rtol=1e-5)
