@@ -94,7 +94,8 @@ class EpochProgress(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Show the empty bar."""
         self._started = time.perf_counter()
-        if self.console.is_terminal or self.console.is_jupyter:
+        # In a notebook rich needs ipywidgets to redraw; lines read well there.
+        if self.console.is_terminal and not self.console.is_jupyter:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),

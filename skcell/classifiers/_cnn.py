@@ -82,7 +82,7 @@ class CellCNNClassifier(BaseCellClassifier):
     callbacks : list of keras.callbacks.Callback or None, default=None
         Called by Keras while training.
     verbose : int, default=0
-        1 shows progress: a bar in a terminal or notebook, a line for each epoch in a log.
+        1 shows progress: a bar in a terminal, a line for each epoch in a notebook or log.
 
     Attributes
     ----------

@@ -95,7 +95,7 @@ def decode_images(
     n_jobs : int, default=None
         Number of threads; None or -1 for one per core.
     progress : bool, default=False
-        Whether to show a bar in a terminal or notebook.
+        Whether to show a bar in a terminal.
     on_error : {"raise", "warn"}, default="raise"
         Whether files that cannot be read are an error, or are left out with a warning.
 

@@ -107,7 +107,7 @@ def fetch_bloodmnist(
     delay : float, default=1.0
         Seconds between tries.
     verbose : bool or int, default=True
-        Whether to show a progress bar, in a terminal or notebook.
+        Whether to show a progress bar, in a terminal.
 
     Returns
     -------

@@ -80,7 +80,7 @@ def load_image_folder(
     n_jobs : int, default=None
         Number of threads that decode; None or -1 for one per core.
     verbose : bool or int, default=True
-        Whether to show a progress bar, in a terminal or notebook.
+        Whether to show a progress bar, in a terminal.
 
     Returns
     -------

@@ -21,7 +21,8 @@ def progress_bar(
     total : int or None
         How many steps there are, None if that is not known.
     enabled : bool, default=True
-        Whether to show the bar where there is someone to see it: a terminal or a notebook.
+        Whether to show the bar where it can be redrawn: in a terminal. In a notebook rich would
+        need ipywidgets.
     in_bytes : bool, default=False
         Whether steps are bytes.
 
@@ -31,7 +32,7 @@ def progress_bar(
         Takes the number of steps just done.
     """
     console = Console(stderr=True)
-    if not (enabled and (console.is_terminal or console.is_jupyter)):
+    if not enabled or not console.is_terminal or console.is_jupyter:
         yield lambda steps: None
         return
     bar = Progress(
