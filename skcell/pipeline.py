@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from imblearn import pipeline as imblearn_pipeline
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.pipeline import _name_estimators
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._metadata_requests import _routing_enabled
@@ -33,7 +33,8 @@ class Pipeline(imblearn_pipeline.Pipeline):
     `y_val`. So no synthetic image is ever validated on, and no image made from a held-out one is
     trained on. And ``fit(X, y, sample_weight=..., groups=..., X_val=..., y_val=...)`` carries
     these four to the final estimator by their plain names; weights go through samplers, where a
-    new sample inherits the weight of the one it was made from.
+    new sample inherits the weight of the one it was made from. A classifier that stops early inside
+    another estimator cannot be given such a holdout, and is refused behind a sampler.
 
     Parameters
     ----------
@@ -86,6 +87,8 @@ class Pipeline(imblearn_pipeline.Pipeline):
         # A last step that only passes through has no parameters of its own.
         fit_params = routed_params.get(name, {}).get("fit", {})
         _check_accepted(final, fit_params)
+        if any(hasattr(step, "fit_resample") for _, step in self.steps[:-1]):
+            _check_holdout_is_ours(final)
         weights, groups = fit_params.get("sample_weight"), fit_params.get("groups")
         if weights is not None:
             weights = _check_sample_weight(weights, X)
@@ -128,7 +131,28 @@ class Pipeline(imblearn_pipeline.Pipeline):
 
 
 def _stops_early(final: Any) -> bool:
-    return bool(getattr(final, "early_stopping", False)) and _accepts(final, "X_val")
+    """Whether `final` would hold out images, and takes a holdout instead."""
+    return (
+        getattr(final, "early_stopping", False) is True
+        and is_classifier(final)
+        and _accepts(final, "X_val")
+    )
+
+
+def _check_holdout_is_ours(final: Any) -> None:
+    """Refuse a classifier that would take its holdout from resampled images."""
+    if _stops_early(final) or not hasattr(final, "get_params"):
+        return
+    inner = final.get_params(deep=True)
+    name = next(
+        (n for n, v in inner.items() if n.split("__")[-1] == "early_stopping" and v is True), None
+    )
+    if name is not None:
+        raise ValueError(
+            f"{type(final).__name__} has {name}=True behind a sampler: it would hold out images "
+            "after resampling, synthetic ones and copies of training images among them. Set "
+            f"{name}=False, or end the pipeline in the skcell classifier itself."
+        )
 
 
 def _accepts(final: Any, name: str) -> bool:

@@ -6,8 +6,10 @@ import sklearn
 from imblearn.over_sampling import SMOTE
 from imblearn.under_sampling import RandomUnderSampler
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
+from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
+from sklearn.neural_network import MLPClassifier
 
 from skcell import CellCNNClassifier, ImageAugmenter, ImageSampler, ImageSMOTE, make_pipeline
 from skcell.pipeline import Pipeline
@@ -136,6 +138,27 @@ def test_pipelines_that_end_in_a_transformer_or_in_nothing(tagged):
         found = make_pipeline(Halve(), last).fit(X, y).transform(X)
         np.testing.assert_array_equal(found, X // 4 if isinstance(last, Halve) else X // 2)
     np.testing.assert_array_equal(make_pipeline(Halve()).fit_transform(X, y), X // 2)
+
+
+@pytest.mark.parametrize(
+    "final",
+    [
+        VotingClassifier([("a", CellCNNClassifier(early_stopping=True))]),
+        MLPClassifier(early_stopping=True),
+    ],
+)
+def test_early_stopping_that_would_see_resampled_images_is_refused(tagged, final):
+    X, y = tagged
+    with pytest.raises(ValueError, match="early_stopping=True behind a sampler"):
+        make_pipeline(ImageSMOTE(), final).fit(X.reshape(240, -1), y)
+
+
+def test_other_estimators_keep_all_their_samples(tagged):
+    X, y = tagged
+    rows = X.reshape(240, -1)
+    alone = HistGradientBoostingClassifier(max_iter=3).fit(rows, y)
+    piped = make_pipeline(HistGradientBoostingClassifier(max_iter=3)).fit(rows, y)
+    np.testing.assert_array_equal(piped.predict_proba(rows), alone.predict_proba(rows))
 
 
 def test_own_validation_set_is_used_and_transformed(tagged):

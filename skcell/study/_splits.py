@@ -133,6 +133,15 @@ def plan_splits(
         raise ValueError(f"cv={cv!r} makes no split; give a number of folds or a splitter.")
     for train, test in splits:
         _check_split(train, test, classes, codes)
+        if groups is None:
+            continue
+        shared = np.intersect1d(groups[train], groups[test])
+        if len(shared):
+            raise ValueError(
+                f"cv={cv!r} puts {len(shared)} group(s), for example {shared[0]}, on both sides "
+                "of a split; use a splitter that keeps groups whole, such as "
+                "StratifiedGroupKFold, or a number of folds."
+            )
     return splits, _describe(cv, splits, groups)
 
 

@@ -301,3 +301,11 @@ def test_time_left_follows_the_fits():
     assert 0.05 < tally.seconds_left() < 0.4
     assert tally.best() == ("a", 0.5)
     assert [duration(s) for s in (7, 600, 7500)] == ["7 s", "10 min", "2 h 05 min"]
+
+
+def test_a_splitter_that_breaks_groups_is_refused():
+    X = np.zeros((48, 8, 8, 3), np.uint8)
+    y = np.array(["a", "b"] * 24)
+    folds = StratifiedKFold(2, shuffle=True, random_state=0)
+    with pytest.raises(ValueError, match=r"group\(s\), for example 0, on both sides"):
+        Study(["base"], cv=folds, epochs=1, verbose=False).run(X, y, groups=np.arange(48) // 4)
