@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any, Self
 
+from sklearn.base import BaseEstimator
+
 
 class SuggestsParameters:
     """Mixin for estimators: an unknown parameter is answered with the nearest known one."""
@@ -32,7 +34,17 @@ class SuggestsParameters:
         for name in params:
             if name.split("__")[0] not in known:
                 raise ValueError(_unknown(name, type(self).__name__, known))
-        return super().set_params(**params)  # type: ignore[misc] # of BaseEstimator
+            if "__" in name and not hasattr(
+                params.get(name.split("__")[0], known[name.split("__")[0]]), "set_params"
+            ):
+                raise ValueError(
+                    f"{name!r} cannot be set: {name.split('__')[0]} of {type(self).__name__} is "
+                    "no estimator with parameters of its own. Give it one first, or use the "
+                    f"parameters of {type(self).__name__}: {sorted(known)}."
+                )
+        # Not by way of scikeras, which takes names such as optimizer__x and ignores them.
+        BaseEstimator.set_params(self, **params)
+        return self
 
 
 def _unknown(name: str, owner: str, known: Iterable[str]) -> str:

@@ -95,12 +95,18 @@ class Pipeline(imblearn_pipeline.Pipeline):
         held = None
         if _stops_early(final) and fit_params.get("X_val") is None and y is not None:
             y = column_or_1d(y, warn=True)
+            if not (getattr(final, "warm_start", False) and hasattr(self, "_holdout_seed")):
+                state = check_random_state(final.random_state)
+                self._holdout_seed = state.randint(2**31 - 1)
+            # Weight zero is absence.
+            rows = np.arange(len(y)) if weights is None else np.flatnonzero(weights)
             train, rest = split_holdout(
-                y,
+                y[rows],
                 fraction=final.validation_fraction,
-                groups=groups,
-                random_state=check_random_state(final.random_state).randint(2**31 - 1),
+                groups=None if groups is None else np.asarray(groups)[rows],
+                random_state=self._holdout_seed,
             )
+            train, rest = rows[train], rows[rest]
             held = _safe_indexing(X, rest), y[rest]
             X, y = _safe_indexing(X, train), y[train]
             weights = None if weights is None else weights[train]

@@ -7,7 +7,7 @@ stand in for its `BaseWrapper`, of which only the name and the notion of epochs 
 import numbers
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Self
 
 import keras
@@ -175,6 +175,7 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
         """
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
         data = self._check(X, y, sample_weight, None if fresh else self.classes_)
+        seed = self._draw_seed(fresh)
         held = None
         if X_val is not None or y_val is not None:
             if X_val is None or y_val is None:
@@ -182,14 +183,20 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
             seen = check_like(X_val, data.spec, type(self).__name__)
             held = Labelled.check(*seen, y_val, classes=data.classes)
         elif self.early_stopping:
+            rows = np.flatnonzero(data.weights)  # weight zero is absence
             train, rest = split_holdout(
-                data.classes[data.codes],
+                data.classes[data.codes[rows]],
                 fraction=self.validation_fraction,
-                groups=groups,
-                random_state=check_random_state(self.random_state).randint(2**31 - 1),
+                groups=None if groups is None else np.asarray(groups)[rows],
+                random_state=seed,
             )
-            held, data = replace(data.take(rest), weights=np.ones_like(rest)), data.take(train)
-        return self._train(data, held, self.epochs, fresh)
+            held = replace(data.take(rows[rest]), weights=np.ones(len(rest), np.float32))
+            data = data.take(rows[train])
+        return self._train(data, held, self.epochs, fresh, seed)
+
+    def _draw_seed(self, fresh: bool) -> int:
+        """Draw the seed of a new model; one that goes on keeps its own, and so its holdout."""
+        return check_random_state(self.random_state).randint(2**31 - 1) if fresh else self._seed
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -226,7 +233,7 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
         if not fresh:
             classes = self.classes_
         data = self._check(X, y, sample_weight, None if classes is None else np.unique(classes))
-        return self._train(data, None, 1, fresh)
+        return self._train(data, None, 1, fresh, self._draw_seed(fresh))
 
     def _check(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Labelled:
         """Check everything that fitting is given, before anything is built."""
@@ -255,14 +262,18 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
             _check_feature_names(self, images, reset=True)
         return images, spec
 
-    def _train(self, data: Labelled, held: Labelled | None, epochs: int, fresh: bool) -> Self:
+    def _train(
+        self, data: Labelled, held: Labelled | None, epochs: int, fresh: bool, seed: int
+    ) -> Self:
         """Fit the network on checked data."""
+        recipe = self._make_recipe(data.spec, len(data.classes))
         if fresh:
-            seed = check_random_state(self.random_state).randint(2**31 - 1)
-            network = FittedNetwork(self._make_recipe(data.spec, len(data.classes)), seed)
+            network, before = FittedNetwork(recipe, seed), None
             history: dict[str, list[float]] = {}
         else:
-            seed, network, history = self._seed, self._network, self.history_
+            network, history = self._network, self.history_
+            _check_same_recipe(network.recipe, recipe)
+            before = network.program.get_state()
         model = network.program.model
         model.optimizer.learning_rate = self.learning_rate
         if network.recipe.decays:
@@ -273,7 +284,7 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
         )
         watched = None if held is None else held.batches(batch_size=_PREDICT_BATCH)
         feeds = [batches] if watched is None else [batches, watched]
-        callbacks = self._make_callbacks(batches, epochs, done)
+        callbacks = self._make_callbacks(batches, epochs, done, watches=held is not None)
         try:
             new = model.fit(
                 batches,
@@ -284,7 +295,9 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
                 validation_data=watched,
                 verbose=0,
             ).history
-        except Exception:
+        except BaseException:
+            if before is not None:  # a model that goes on is left as it was
+                network.program.set_state(before)
             for fed in feeds:
                 if fed.error is not None:
                     raise fed.error from None
@@ -297,7 +310,7 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
                 callback.set_model(None)  # a callback must not keep a model that is lent again
         self._network, self._spec, self._seed = network, data.spec, seed
         self.classes_, self.image_shape_ = data.classes, data.spec.shape
-        self.history_ = {name: history.get(name, []) + values for name, values in new.items()}
+        self.history_ = _join(history, new)
         self.n_iter_ = len(self.history_["loss"])
         return self
 
@@ -318,7 +331,7 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
         )
 
     def _make_callbacks(
-        self, batches: ImageBatches, epochs: int, done: int
+        self, batches: ImageBatches, epochs: int, done: int, *, watches: bool
     ) -> list[keras.callbacks.Callback]:
         callbacks: list[keras.callbacks.Callback] = [
             keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: batches.shuffle(epoch)),
@@ -326,7 +339,7 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
         ]
         if self.schedule is not None:
             callbacks.append(LearningRate(self.learning_rate, self.schedule, epochs, done))
-        if self.early_stopping:
+        if self.early_stopping and watches:
             callbacks.append(
                 keras.callbacks.EarlyStopping(
                     "val_loss", patience=self.patience, restore_best_weights=True
@@ -407,3 +420,22 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
             "learning_rate": 0.01,
             "random_state": 0,
         }
+
+
+def _check_same_recipe(fitted: Recipe, wanted: Recipe) -> None:
+    """Refuse to go on with parameters that a trained network cannot take on."""
+    changed = [f.name for f in fields(Recipe) if getattr(fitted, f.name) != getattr(wanted, f.name)]
+    if changed:
+        raise ValueError(
+            f"Parameters that make the network were changed since it was trained ({changed}); "
+            "training cannot go on with them. Set them back, or fit anew with warm_start=False."
+        )
+
+
+def _join(history: dict[str, list[float]], new: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Append epochs; NaN stands where a score was not watched."""
+    done, more = len(history.get("loss", ())), len(new["loss"])
+    return {
+        name: history.get(name, [float("nan")] * done) + new.get(name, [float("nan")] * more)
+        for name in {**history, **new}
+    }

@@ -70,10 +70,13 @@ class Labelled:
         weights = _check_sample_weight(
             sample_weight, images, dtype=np.float32, ensure_non_negative=True, copy=True
         )
-        if not weights.any():
-            raise ValueError("sample_weight is zero for all images; there is nothing to learn.")
         if class_weight is not None:
             weights *= compute_class_weight(class_weight, classes=classes, y=y)[codes]
+        if weights.min() < 0 or not weights.any():
+            raise ValueError(
+                "sample_weight times class_weight must be positive for some images and negative "
+                "for none; there is nothing to learn otherwise."
+            )
         return cls(images, spec, classes, codes, weights)
 
     def take(self, rows: NDArray[np.intp]) -> Self:

@@ -322,6 +322,71 @@ def test_training_images_are_let_go_of(cells):
     assert clf.predict(cells.images[:2]).shape == (2,)
 
 
+def test_going_on_keeps_the_holdout(cells, monkeypatch):
+    from skcell.classifiers import _data
+
+    held = []
+
+    class Spy(_data.ImageBatches):
+        def __init__(self, X, *args, seed=None, **kwargs):
+            if seed is None:
+                held.append({x.tobytes() for x in X})
+            super().__init__(X, *args, seed=seed, **kwargs)
+
+    monkeypatch.setattr(_data, "ImageBatches", Spy)
+    clf = small(early_stopping=True, warm_start=True, random_state=None, epochs=1)
+    clf.fit(cells.images, cells.target).fit(cells.images, cells.target)
+    assert held[0] == held[1]
+
+
+def test_images_of_weight_zero_are_not_held_out(cells, monkeypatch):
+    from skcell.classifiers import _data
+
+    seen = []
+
+    class Spy(_data.ImageBatches):
+        def __init__(self, X, *args, **kwargs):
+            seen.append({x.tobytes() for x in X})
+            super().__init__(X, *args, **kwargs)
+
+    monkeypatch.setattr(_data, "ImageBatches", Spy)
+    weights = np.arange(240) % 2
+    small(early_stopping=True).fit(cells.images, cells.target, sample_weight=weights)
+    absent = {x.tobytes() for x in cells.images[weights == 0]}
+    assert not (seen[0] | seen[1]) & absent
+
+
+def test_changed_networks_cannot_go_on(cells):
+    clf = small(warm_start=True, epochs=1).fit(cells.images, cells.target)
+    with pytest.raises(ValueError, match=r"changed since it was trained \(\['arguments'\]\)"):
+        clf.set_params(dropout=0.5).fit(cells.images, cells.target)
+
+
+def test_divergence_leaves_a_trained_model_as_it_was(cells):
+    clf = small(optimizer="sgd").fit(cells.images, cells.target)
+    before = clf.predict_proba(cells.images)
+    clf.set_params(learning_rate=1e30)
+    with pytest.raises(FloatingPointError):
+        clf.partial_fit(cells.images, cells.target)
+    np.testing.assert_array_equal(clf.predict_proba(cells.images), before)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_history_stays_in_step_where_nothing_was_watched(cells):
+    clf = small(early_stopping=True, epochs=2).fit(cells.images, cells.target)
+    clf.partial_fit(cells.images, cells.target)
+    assert {len(values) for values in clf.history_.values()} == {3}
+    assert np.isnan(clf.history_["val_loss"][-1])
+
+
+@pytest.mark.parametrize("name", ["optimizer__learning_rate", "loss__gamma"])
+def test_nested_names_of_plain_parameters_are_refused(name):
+    with pytest.raises(ValueError, match="no estimator with parameters of its own"):
+        small().set_params(**{name: 1.0})
+    with pytest.raises(ValueError, match="Invalid parameter 'rotatoin'"):
+        small(augmentation=ImageAugmenter()).set_params(augmentation__rotatoin=0.1)
+
+
 # The rest of scikit-learn
 
 
@@ -523,6 +588,8 @@ def test_bad_input_is_named_before_training(change, message, cells, monkeypatch)
         ({"augmentation": "flip"}, "'augmentation' parameter"),
         ({"augmentation": ImageAugmenter(rotation=7)}, "'rotation' parameter"),
         ({"class_weight": {"x": 2}}, "class"),
+        ({"class_weight": {0: -1.0}}, "negative"),
+        ({"class_weight": dict.fromkeys(range(4), 0)}, "nothing to learn"),
         ({"image_shape": (10, 10, 3)}, "differs from the images' own shape"),
         ({"early_stopping": True, "validation_fraction": 0.001}, "change validation_fraction"),
     ],
