@@ -5,6 +5,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedShuffleSplit
+from sklearn.utils.validation import column_or_1d
+
+
+def check_groups(groups: Any, n: int) -> NDArray[Any] | None:
+    """Return groups as an array of `n` entries, or None; a missing entry is an error."""
+    if groups is None:
+        return None
+    groups = column_or_1d(groups)
+    if len(groups) != n:
+        raise ValueError(
+            f"groups has {len(groups)} entries for {n} images; give the patient or slide of each."
+        )
+    missing = np.array([g is None or g != g for g in groups], dtype=bool)  # NaN is not itself
+    if missing.any():
+        raise ValueError(
+            f"groups lacks the entry of {missing.sum()} image(s), the first at {missing.argmax()}; "
+            "name the patient or slide of each, or give an unknown one a name of its own."
+        )
+    return groups
 
 
 def split_holdout(
@@ -58,12 +77,11 @@ def _split_groups(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Of the folds of a grouped split, the one whose classes are nearest to the whole."""
     n_groups = len(np.unique(groups))
-    n_splits = min(max(2, round(1 / fraction)), n_groups)
-    if len(groups) != len(codes) or n_groups < 2:
+    n_splits = min(max(2, round(1 / fraction)), n_groups, int(counts.max()))
+    if n_groups < 2:
         raise ValueError(
-            f"groups names {n_groups} group(s) in {len(groups)} entries for {len(codes)} images; "
-            "early_stopping needs one entry for each image and at least two groups. Pass the "
-            "patient or slide of each image, or set early_stopping=False."
+            f"groups names {n_groups} group for {len(codes)} images; early_stopping needs at least "
+            "two. Pass the patient or slide of each image, or set early_stopping=False."
         )
     folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=state)
     # A class with few images in one fold only makes scikit-learn warn; whether a fold will do is

@@ -17,7 +17,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils.validation import _check_sample_weight, column_or_1d
 
-from skcell._holdout import split_holdout
+from skcell._holdout import check_groups, split_holdout
 
 __all__ = ["Pipeline", "make_pipeline"]
 
@@ -95,6 +95,7 @@ class Pipeline(imblearn_pipeline.Pipeline):
         held = None
         if _stops_early(final) and fit_params.get("X_val") is None and y is not None:
             y = column_or_1d(y, warn=True)
+            groups = check_groups(groups, len(y))
             if not (getattr(final, "warm_start", False) and hasattr(self, "_holdout_seed")):
                 state = check_random_state(final.random_state)
                 self._holdout_seed = state.randint(2**31 - 1)
@@ -103,7 +104,7 @@ class Pipeline(imblearn_pipeline.Pipeline):
             train, rest = split_holdout(
                 y[rows],
                 fraction=final.validation_fraction,
-                groups=None if groups is None else np.asarray(groups)[rows],
+                groups=None if groups is None else groups[rows],
                 random_state=self._holdout_seed,
             )
             train, rest = rows[train], rows[rest]
@@ -165,9 +166,16 @@ def _accepts(final: Any, name: str) -> bool:
     return hasattr(final, "fit") and name in inspect.signature(final.fit).parameters
 
 
+def _takes_any(final: Any) -> bool:
+    """Whether `final.fit` hands unnamed metadata on, as ensembles and searches do."""
+    parameters = inspect.signature(final.fit).parameters.values() if hasattr(final, "fit") else ()
+    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+
+
 def _check_accepted(final: Any, fit_params: dict[str, Any]) -> None:
     for name in _CARRIED:
-        if fit_params.get(name) is not None and not _accepts(final, name):
+        given = fit_params.get(name) is not None
+        if given and not _accepts(final, name) and not _takes_any(final):
             raise TypeError(
                 f"{name} was given to the pipeline, but {type(final).__name__}.fit does not take "
                 "it; leave it out, or end the pipeline in a classifier that does."

@@ -204,6 +204,13 @@ def test_weights_through_a_sampler_that_tells_no_origin_is_an_error(tagged):
         make_pipeline(Mute(), Recorder()).fit(X, y, sample_weight=np.ones(240))
 
 
+def test_weights_reach_an_ensemble(tagged):
+    X, y = tagged
+    ensemble = VotingClassifier([("a", LogisticRegression(max_iter=5))])
+    model = make_pipeline(ensemble).fit(X.reshape(240, -1), y, sample_weight=np.ones(240))
+    assert model.predict(X.reshape(240, -1)).shape == (240,)
+
+
 def test_classifier_without_weights_is_named(tagged):
     X, y = tagged
     with pytest.raises(TypeError, match=r"groups was given .* LogisticRegression\.fit does not"):

@@ -19,7 +19,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names, check_is_fitted, validate_data
 
-from skcell._holdout import split_holdout
+from skcell._holdout import check_groups, split_holdout
 from skcell._parameters import SuggestsParameters
 from skcell._validation import ImageSpec, check_images, check_like, layout_of
 from skcell.augmentation import ImageAugmenter
@@ -175,6 +175,7 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
         """
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
         data = self._check(X, y, sample_weight, None if fresh else self.classes_)
+        groups = check_groups(groups, len(data.images))
         seed = self._draw_seed(fresh)
         held = None
         if X_val is not None or y_val is not None:
@@ -187,7 +188,7 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
             train, rest = split_holdout(
                 data.classes[data.codes[rows]],
                 fraction=self.validation_fraction,
-                groups=None if groups is None else np.asarray(groups)[rows],
+                groups=None if groups is None else groups[rows],
                 random_state=seed,
             )
             held = replace(data.take(rows[rest]), weights=np.ones(len(rest), np.float32))
@@ -276,8 +277,8 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
             before = network.program.get_state()
         model = network.program.model
         model.optimizer.learning_rate = self.learning_rate
-        if network.recipe.decays:
-            model.optimizer.weight_decay.assign(self.weight_decay)
+        if network.program.weight_decay is not None:
+            network.program.weight_decay.assign(self.weight_decay)
         done = len(history.get("loss", ()))
         batches = data.batches(
             batch_size=self.batch_size, smoothing=self.label_smoothing, seed=seed
@@ -326,7 +327,7 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
             optimizer=self.optimizer,
             decays=self.weight_decay > 0,
             loss=self.loss,
-            dtype_policy=self.dtype_policy,
+            dtype_policy=self.dtype_policy or keras.config.dtype_policy().name,
             jit_compile=self.jit_compile,
         )
 

@@ -85,10 +85,10 @@ def _seeded(seed: int, dtype_policy: str | None) -> Iterator[None]:
     """
     with _building:
         state, policy = random.getstate(), keras.config.dtype_policy()
-        random.seed(seed)
-        if dtype_policy is not None:
-            keras.config.set_dtype_policy(dtype_policy)
         try:
+            random.seed(seed)
+            if dtype_policy is not None:
+                keras.config.set_dtype_policy(dtype_policy)
             yield
         finally:
             random.setstate(state)
@@ -138,13 +138,16 @@ class Program:
             # A variable, not a number, so that the traced program reads its current value.
             optimizer.weight_decay = optimizer.add_variable((), name="weight_decay")
             optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-        optimizer.build(self.model.trainable_variables)
+        self.weight_decay = optimizer.weight_decay if recipe.decays else None
         self.model.compile(
             optimizer=optimizer,
             loss=recipe.loss,
             weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             jit_compile=_jit_compile(recipe.jit_compile),
         )
+        optimizer = self.model.optimizer  # under mixed_float16, Keras has wrapped it
+        if not optimizer.built:
+            optimizer.build(self.model.trainable_variables)
         fresh = [ops.convert_to_numpy(v.value) for v in optimizer.variables]
         self._fresh = [value if value.any() else None for value in fresh]
         self.forward = _forward(self.model)

@@ -18,6 +18,7 @@ from skcell.networks._program import Program, Recipe
 MAX_IDLE = 16
 
 _lock = threading.Lock()
+_waking = threading.RLock()  # held while an unpickled network is given a program
 _idle: list[Program] = []
 # Owners die inside the garbage collector, which may run while this thread holds the lock; adding
 # to a deque needs none.
@@ -79,10 +80,13 @@ class FittedNetwork:
     def program(self) -> Program:
         """The compiled program, made again after unpickling when first asked for."""
         if self._program is None:
-            assert self._state is not None
-            self._own(_acquire(self.recipe, seed=0))
-            self.program.set_state(self._state)
-            self._state = None
+            with _waking:
+                if self._program is None:
+                    assert self._state is not None
+                    program = _acquire(self.recipe, seed=0)
+                    program.set_state(self._state)  # before any thread can see it
+                    self._own(program)
+                    self._state = None
         assert self._program is not None
         return self._program
 
@@ -99,7 +103,8 @@ class FittedNetwork:
         return model
 
     def __getstate__(self) -> dict[str, Any]:
-        state = self._state if self._program is None else self._program.get_state()
+        with _waking:
+            state = self._state if self._program is None else self._program.get_state()
         return {"recipe": self.recipe, "_state": state, "_program": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

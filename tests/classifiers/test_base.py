@@ -1,8 +1,10 @@
 """What a user of the classifiers relies on, beyond the common checks."""
 
 import gc
+import pickle
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -78,6 +80,8 @@ def test_learns_real_cells(real_cells):
         {"schedule": "cosine"},
         {"schedule": lambda done: 1 - done / 2},
         {"dtype_policy": "mixed_bfloat16"},
+        {"dtype_policy": "mixed_float16"},
+        {"dtype_policy": "mixed_float16", "weight_decay": 1e-2},
         {"augmentation": ImageAugmenter(rotation=0.1, zoom=0.1, brightness=0.1)},
     ],
     ids=lambda p: next(iter(p)),
@@ -233,8 +237,6 @@ def test_partial_fit_wants_all_classes_first(cells):
 
 
 def test_pickle_goes_on_where_it_was(cells):
-    import pickle
-
     X, y = cells.images, cells.target
     clf = small(epochs=1).partial_fit(X, y)
     copy = pickle.loads(pickle.dumps(clf))
@@ -293,6 +295,50 @@ def test_an_error_in_training_leaves_no_trace(cells):
         small(callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=fail)]).fit(X, y)
     gc.collect()
     np.testing.assert_array_equal(small().fit(X, y).predict_proba(X), expected)
+
+
+def test_half_precision_is_used_again_to_the_bit(cells):
+    X, y = cells.images, cells.target
+    first, second = (
+        small(dtype_policy="mixed_float16", weight_decay=1e-2).fit(X, y).predict_proba(X)
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_the_global_policy_is_part_of_the_program(cells):
+    X, y = cells.images, cells.target
+    plain = small().fit(X, y).predict_proba(X)
+    policy = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        assert (small().fit(X, y).predict_proba(X) != plain).any()
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def test_threads_may_wake_an_unpickled_model_together(cells):
+    X = cells.images[:20]
+    clf = small(epochs=1).fit(cells.images, cells.target)
+    expected = clf.predict_proba(X)
+    for _ in range(3):
+        copy = pickle.loads(pickle.dumps(clf))
+        with ThreadPoolExecutor(6) as pool:
+            for found in pool.map(lambda _, c=copy: c.predict_proba(X), range(6)):
+                np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ([1] * 5, "5 entries for 240"),
+        ([1, None] * 120, "lacks the entry of 120"),
+        ([1] * 240, "1 group"),
+    ],
+)
+def test_bad_groups_are_named(cells, groups, message):
+    with pytest.raises(ValueError, match=message):
+        small(early_stopping=True).fit(cells.images, cells.target, groups=np.array(groups, object))
 
 
 def test_threads_train_apart(cells):

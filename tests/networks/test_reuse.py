@@ -91,7 +91,7 @@ def test_weight_decay_spares_biases_and_reads_its_value_at_run_time():
     X = np.zeros((4, 8, 8, 1), np.uint8)
     for decay, factor in ((0.0, 1.0), (0.5, 0.5)):
         network.program.set_state(before)
-        model.optimizer.weight_decay.assign(decay)
+        network.program.weight_decay.assign(decay)
         # Weights of zero leave the decay as the only change.
         model.fit(X, np.eye(3)[[0, 1, 2, 0]], sample_weight=np.zeros(4), verbose=0)
         kernel = keras.ops.convert_to_numpy(model.layers[2].kernel.value)
