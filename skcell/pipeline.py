@@ -117,7 +117,7 @@ class Pipeline(imblearn_pipeline.Pipeline):
             fit_params["sample_weight"] = self._carry(weights)
         if held is not None:
             fit_params["X_val"], fit_params["y_val"] = held
-        if fit_params.get("X_val") is not None:
+        if fit_params.get("X_val") is not None and "X_val" not in (self.transform_input or ()):
             for _, _, transform in self._iter(with_final=False):
                 fit_params["X_val"] = transform.transform(fit_params["X_val"])
         return Xt, yt

@@ -8,7 +8,12 @@ from imblearn.under_sampling import RandomUnderSampler
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
+from sklearn.model_selection import (
+    GridSearchCV,
+    StratifiedGroupKFold,
+    cross_val_score,
+    cross_validate,
+)
 from sklearn.neural_network import MLPClassifier
 
 from skcell import CellCNNClassifier, ImageAugmenter, ImageSampler, ImageSMOTE, make_pipeline
@@ -276,3 +281,30 @@ def test_the_whole_study_is_parameters_of_one_pipeline(cells):
         model, cells.images, cells.target, cv=2, params={"sample_weight": np.ones(240)}
     )
     assert scores["test_score"].shape == (2,)
+
+
+def test_groups_reach_splitter_and_holdout_in_a_search(tagged):
+    X, y = tagged
+    groups = np.arange(240) // 8
+    search = GridSearchCV(
+        make_pipeline(ImageSMOTE(random_state=0), Recorder()),
+        {"imagesmote__k_neighbors": [2]},
+        cv=StratifiedGroupKFold(2),
+        refit=False,
+    )
+    search.fit(X, y, groups=groups, recorder__groups=groups)
+    held = LAST["X_val"][:, 0, 0, 0] // 200
+    # SMOTE keeps the originals first; two folds leave half of the images to train.
+    n_train = 120 - len(held)
+    real = LAST["X"][:n_train, 0, 0, 0] // 200
+    assert len(held)
+    assert not set(groups[held]) & set(groups[real])
+
+
+def test_own_validation_set_is_transformed_once_under_routing(tagged):
+    X, y = tagged
+    with sklearn.config_context(enable_metadata_routing=True):
+        clf = Recorder().set_fit_request(X_val=True, y_val=True)
+        model = make_pipeline(Halve(), clf, transform_input=["X_val"])
+        model.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
+    assert names(LAST["X_val"]) == {n // 2 for n in names(X[200:])}

@@ -54,7 +54,8 @@ class RowResult:
     accuracy : float
         Mean over the folds.
     low, high : float
-        Ends of the interval: Nadeau and Bengio's over several folds, Wilson's over one.
+        Ends of the interval: Wilson's over all validated images, widened to Nadeau and Bengio's
+        where there are several folds.
     scores : tuple of float
         Accuracy of each fold fitted.
     n_folds : int
@@ -101,15 +102,18 @@ def summarise(
         Mean, interval and scores.
     """
     scores = tuple(fold.accuracy for fold in folds)
-    if len(folds) == 1:
-        low, high = accuracy_interval(folds[0].n_correct, folds[0].n_test, confidence)
-    else:
-        low, high = cross_validated_interval(
+    # Folds may agree by chance; the images validated are a sample all the same.
+    low, high = accuracy_interval(
+        sum(fold.n_correct for fold in folds), sum(fold.n_test for fold in folds), confidence
+    )
+    if len(folds) > 1:
+        spread = cross_validated_interval(
             scores,
             n_train=float(np.mean([fold.n_train for fold in folds])),
             n_test=float(np.mean([fold.n_test for fold in folds])),
             confidence=confidence,
         )
+        low, high = min(low, spread[0]), max(high, spread[1])
     return RowResult(
         name=row.name,
         description=row.description,

@@ -86,8 +86,9 @@ class Study(SuggestsParameters, BaseEstimator):
 
     Notes
     -----
-    An interval over several folds is the corrected resampled t interval [1]_; that of one
-    holdout is Wilson's, which knows nothing of the variation between training sets. Intervals of
+    An interval over several folds is the corrected resampled t interval [1]_, and never narrower
+    than Wilson's over all validated images; with two folds it is very wide. That of one holdout
+    is Wilson's, which knows nothing of the variation between training sets. Intervals of
     two rows that overlap may still belong to techniques that differ: the rows share folds.
 
     References

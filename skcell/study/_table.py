@@ -57,7 +57,11 @@ def caption(study: "Study") -> str:
         A few sentences.
     """
     several = any(len(row.scores) > 1 for row in study.rows_)
-    kind = "corrected resampled t (Nadeau & Bengio)" if several else "Wilson's, of one holdout"
+    kind = (
+        "corrected resampled t (Nadeau & Bengio), at least Wilson's"
+        if several
+        else "Wilson's, of one split"
+    )
     text = (
         f"Validation accuracy; {study.protocol_}; {study.epochs} epochs, seed "
         f"{study.random_state}. Intervals: {kind}."

@@ -20,7 +20,8 @@ from skcell import CellCNNClassifier, ImageSMOTE
 from skcell.datasets import make_cells
 from skcell.metrics import accuracy_interval, cross_validated_interval
 from skcell.pipeline import Pipeline
-from skcell.study import ROWS, Row, Study, find_rows
+from skcell.study import ROWS, FoldResult, Row, Study, find_rows
+from skcell.study._records import summarise
 
 SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
 BASE = Row("base", SMALL, "small")
@@ -309,3 +310,11 @@ def test_a_splitter_that_breaks_groups_is_refused():
     folds = StratifiedKFold(2, shuffle=True, random_state=0)
     with pytest.raises(ValueError, match=r"group\(s\), for example 0, on both sides"):
         Study(["base"], cv=folds, epochs=1, verbose=False).run(X, y, groups=np.arange(48) // 4)
+
+
+def test_folds_that_agree_by_chance_are_no_certainty():
+    row = Row("base", {})
+    folds = [FoldResult("base", i, 15, 30, 30, 1.0) for i in range(2)]
+    found = summarise(row, folds, n_folds=2, confidence=0.95)
+    assert (found.low, found.high) == accuracy_interval(30, 60)
+    assert found.low < 0.4 < 0.6 < found.high
