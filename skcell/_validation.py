@@ -104,6 +104,11 @@ def check_pixels(X: Any) -> NDArray[Any]:
         finite.
     """
     if not isinstance(X, np.ndarray):
+        if any(getattr(image, "mode", None) in ("P", "PA") for image in X):
+            raise ValueError(
+                "X holds palette images, whose pixels are numbers of colours, not intensities; "
+                'convert each first: image.convert("RGB").'
+            )
         shapes = {np.shape(image) for image in X} if isinstance(X, (list, tuple)) else set()
         if len(shapes) > 1:
             raise ValueError(
@@ -114,6 +119,7 @@ def check_pixels(X: Any) -> NDArray[Any]:
         X = np.asarray(X)
     if X.dtype == object and X.ndim == 1 and len(X) and isinstance(X[0], np.ndarray):
         return check_pixels(list(X))
+    X = _native(X)
     if X.ndim not in (3, 4):
         raise ValueError(
             f"Expected images of shape (n, height, width) or (n, height, width, channels), got "
@@ -193,7 +199,7 @@ def check_images(
             )
         return paths, ImageSpec(_file_shape(image_shape), "uint8", "paths")
     if layout == "rows":
-        rows = np.asarray(X)
+        rows = _native(np.asarray(X))
         if rows.ndim != 2:
             raise ValueError(
                 f"Expected images, rows or file paths, got an array of {rows.ndim} dimension(s) "
@@ -276,6 +282,11 @@ def _file_shape(image_shape: tuple[int, ...] | None) -> tuple[int, int, int]:
         )
     height, width, channels = shape
     return height, width, channels
+
+
+def _native(X: NDArray[Any]) -> NDArray[Any]:
+    """Bring numbers into this machine's byte order; TIFF readers return either."""
+    return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
 
 
 def _pixel_dtype(X: NDArray[Any]) -> PixelDtype:

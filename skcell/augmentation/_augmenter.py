@@ -33,7 +33,8 @@ class ImageAugmenter(BaseImageSampler):
 
     All geometric moves are composed into one affine map, so that an image is interpolated once.
     Flips and quarter turns alone move whole pixels and interpolate nothing: cells have no up or
-    down, so they are the default. Other rotations blur images of few pixels.
+    down, so they are the default. Other rotations blur images of few pixels. As a sampler it works
+    in float32, which holds uint8, uint16 and float32 exactly, and rounds wider dtypes.
 
     Parameters
     ----------
@@ -193,7 +194,9 @@ class ImageAugmenter(BaseImageSampler):
         images = out.reshape(len(out), *shape, *(1,) * (3 - len(shape)))
         scale = np.iinfo(out.dtype).max if out.dtype.kind == "u" else 1.0
         clip = out.dtype.kind == "u"
-        layer = RandomTransform(**dict(self.layer_arguments()), clip=clip, seed=seed)
+        layer = RandomTransform(
+            **dict(self.layer_arguments()), clip=clip, seed=seed, dtype="float32"
+        )
         for start in range(0, len(out), 256):
             batch = images[start : start + 256].astype(np.float32) / np.float32(scale)
             changed = np.asarray(layer(batch, training=True)) * scale

@@ -191,8 +191,8 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
                 groups=None if groups is None else groups[rows],
                 random_state=seed,
             )
-            held = replace(data.take(rows[rest]), weights=np.ones(len(rest), np.float32))
-            data = data.take(rows[train])
+            held = data.only(rows[rest], weight=1.0)
+            data = data.only(rows[train])
         return self._train(data, held, self.epochs, fresh, seed)
 
     def _draw_seed(self, fresh: bool) -> int:

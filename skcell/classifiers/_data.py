@@ -79,11 +79,11 @@ class Labelled:
             )
         return cls(images, spec, classes, codes, weights)
 
-    def take(self, rows: NDArray[np.intp]) -> Self:
-        """Take some of the images."""
-        return replace(
-            self, images=self.images[rows], codes=self.codes[rows], weights=self.weights[rows]
-        )
+    def only(self, rows: NDArray[np.intp], weight: float | None = None) -> Self:
+        """Weigh all but `rows` zero, which leaves them out and copies no image."""
+        weights = np.zeros_like(self.weights)
+        weights[rows] = self.weights[rows] if weight is None else weight
+        return replace(self, weights=weights)
 
     def batches(
         self, *, batch_size: int, smoothing: float = 0.0, seed: int | None = None

@@ -170,6 +170,18 @@ def test_dtype_and_range_are_kept(cells, dtype):
         assert np.abs(found[40:].astype(float).mean() / X.mean() - 1) < 0.2
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_turned_pixels_keep_all_sixteen_bits(policy):
+    X = np.random.default_rng(0).integers(0, 65536, (20, 8, 8, 1)).astype(np.uint16)
+    before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy(policy)
+        found, _ = ImageAugmenter(n_copies=1, random_state=0).fit_resample(X, np.arange(20) % 2)
+    finally:
+        keras.config.set_dtype_policy(before)
+    np.testing.assert_array_equal(np.sort(found[20:].reshape(20, -1)), np.sort(X.reshape(20, -1)))
+
+
 def test_sampler_is_reproducible_and_leaves_global_state(cells):
     state = np.random.get_state()[1].copy()
     first, second, other = (

@@ -3,6 +3,7 @@
 import gc
 import pickle
 import threading
+import tracemalloc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -175,7 +176,7 @@ def test_holdout_never_trains(cells, monkeypatch):
 
     class Spy(_data.ImageBatches):
         def __init__(self, X, spec, targets, weights, **kwargs):
-            seen.append({x.tobytes() for x in X})
+            seen.append({x.tobytes() for x in X[weights > 0]})
             super().__init__(X, spec, targets, weights, **kwargs)
 
     monkeypatch.setattr(_data, "ImageBatches", Spy)
@@ -196,7 +197,7 @@ def test_holdout_is_of_whole_groups(cells, monkeypatch):
 
     class Spy(_data.ImageBatches):
         def __init__(self, X, spec, targets, weights, **kwargs):
-            seen.append(set(X[:, 0, 0, 0]))
+            seen.append(set(X[weights > 0, 0, 0, 0]))
             super().__init__(X, spec, targets, weights, **kwargs)
 
     monkeypatch.setattr(_data, "ImageBatches", Spy)
@@ -374,15 +375,26 @@ def test_going_on_keeps_the_holdout(cells, monkeypatch):
     held = []
 
     class Spy(_data.ImageBatches):
-        def __init__(self, X, *args, seed=None, **kwargs):
+        def __init__(self, X, spec, targets, weights, seed=None, **kwargs):
             if seed is None:
-                held.append({x.tobytes() for x in X})
-            super().__init__(X, *args, seed=seed, **kwargs)
+                held.append({x.tobytes() for x in X[weights > 0]})
+            super().__init__(X, spec, targets, weights, seed=seed, **kwargs)
 
     monkeypatch.setattr(_data, "ImageBatches", Spy)
     clf = small(early_stopping=True, warm_start=True, random_state=None, epochs=1)
     clf.fit(cells.images, cells.target).fit(cells.images, cells.target)
     assert held[0] == held[1]
+
+
+def test_the_holdout_copies_no_images():
+    X = np.random.default_rng(0).integers(0, 255, (2000, 48, 48, 3), np.uint8)
+    y = np.arange(2000) % 2
+    clf = small(filters=(2,), dense_units=2, epochs=1, early_stopping=True).fit(X[:64], y[:64])
+    tracemalloc.start()
+    clf.fit(X, y)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < X.nbytes / 2
 
 
 def test_images_of_weight_zero_are_not_held_out(cells, monkeypatch):
@@ -391,9 +403,9 @@ def test_images_of_weight_zero_are_not_held_out(cells, monkeypatch):
     seen = []
 
     class Spy(_data.ImageBatches):
-        def __init__(self, X, *args, **kwargs):
-            seen.append({x.tobytes() for x in X})
-            super().__init__(X, *args, **kwargs)
+        def __init__(self, X, spec, targets, weights, **kwargs):
+            seen.append({x.tobytes() for x in X[weights > 0]})
+            super().__init__(X, spec, targets, weights, **kwargs)
 
     monkeypatch.setattr(_data, "ImageBatches", Spy)
     weights = np.arange(240) % 2
@@ -577,6 +589,16 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     assert many - few < 60, "MiB; the images would take 105 as bytes, 421 as floats"
 
 
+@pytest.mark.parametrize("rows", [False, True])
+def test_byte_order_is_no_other_dtype(cells, rows):
+    deep = cells.images.astype(np.uint16) * 257
+    shape = (240, -1) if rows else deep.shape
+    params = {"image_shape": (24, 24, 3)} if rows else {}
+    found = small(**params).fit(deep.astype(">u2").reshape(shape), cells.target)
+    expected = small().fit(deep, cells.target)
+    np.testing.assert_array_equal(found.predict_proba(deep), expected.predict_proba(deep))
+
+
 # Progress
 
 
@@ -614,6 +636,7 @@ def test_silent_by_default(cells, capsys):
         (lambda X, y: ("cells.png", [0]), "single path"),
         (lambda X, y: (X.reshape(len(X), -1), y), "need image_shape"),
         (lambda X, y: (X, np.where(y > 1, np.nan, y)), "NaN"),
+        (lambda X, y: ([Image.fromarray(x).convert("P") for x in X], y), "palette"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
