@@ -40,7 +40,7 @@ X_train, X_test, y_train, y_test = train_test_split(
 )
 clf = CellCNNClassifier(epochs=30, early_stopping=True, random_state=0)
 clf.fit(X_train, y_train)
-print(f"stopped after {clf.n_iter_} epochs; accuracy on new cells {clf.score(X_test, y_test):.3f}")
+print(f"{clf.n_iter_} epochs; accuracy on new cells {clf.score(X_test, y_test):.3f}")
 
 # %%
 # How far can that number be trusted?

@@ -38,7 +38,7 @@ for i, (image, label) in enumerate(zip(drawn.images, drawn.target, strict=True))
 
 (FOLDER / drawn.target_names[0] / "broken.png").write_bytes(b"not an image")
 cells = load_image_folder(FOLDER, image_size=48, on_error="warn", verbose=False)
-print(cells.images.shape, cells.images.dtype, list(cells.target_names))
+print(cells.images.shape, cells.images.dtype, ", ".join(cells.target_names))
 
 # %%
 # Patients
@@ -48,7 +48,7 @@ print(cells.images.shape, cells.images.dtype, list(cells.target_names))
 # keeps each patient on one side. Here the patients are made up from the order of the files.
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_score, train_test_split
 
 patients = np.arange(len(cells.target)) % 20
 scores = cross_val_score(
@@ -70,5 +70,6 @@ print("accuracy on patients never seen:", scores.round(3))
 paths = load_image_folder(FOLDER, load_images=False, on_error="warn", verbose=False)
 whole = [i for i, name in enumerate(paths.filenames) if "broken" not in name]
 clf = CellCNNClassifier(image_shape=(48, 48, 3), epochs=4, random_state=0)
-clf.fit(paths.filenames[whole], paths.target[whole])
-print("first files:", paths.target_names[clf.predict(paths.filenames[whole][:4])])
+train, test = train_test_split(whole, stratify=paths.target[whole], random_state=0)
+clf.fit(paths.filenames[train], paths.target[train])
+print(f"accuracy on files not seen: {clf.score(paths.filenames[test], paths.target[test]):.3f}")

@@ -255,6 +255,11 @@ def check_like(X: Any, fitted: ImageSpec, owner: str) -> tuple[NDArray[Any], Ima
         If shape, channel count or pixel dtype differ.
     """
     own_shape = layout_of(X) == "images"
+    if own_shape and np.shape(X) == fitted.shape:
+        raise ValueError(
+            f"X has the shape of one image, {fitted.shape}; {owner} takes several. Pass X[None], "
+            "or images[:1] instead of images[0]."
+        )
     X, seen = check_images(X, image_shape=None if own_shape else fitted.shape)
     decoded = seen.layout == "paths" and fitted.dtype != "float32"
     if seen.dtype != fitted.dtype and not decoded:

@@ -118,7 +118,7 @@ def study(
             _keep(run, out, console)
             if not isinstance(error, ArithmeticError):
                 raise  # no mistake of the user's: the traceback helps
-        _fail(str(error))
+        _fail(str(error).replace("pass on_error='warn'", "give --skip-broken"))
     _keep(run, out, console)
     if quick:
         console.print("A quick look: few images and folds make wide intervals.", style="dim")

@@ -91,6 +91,11 @@ def test_own_split_is_used(tmp_path):
     assert report["data"]["n_images"] == 16  # the published test part stays unseen
 
 
+def _hear_ctrl_c():
+    """Undo what a shell does to commands in its background, and they to their children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_keeps_rows(tmp_path):
     process = subprocess.Popen(
         [*SKCELL, "study", "--quick", "--rows", "base", "--epochs", "4", "--cv", "20"],
@@ -99,6 +104,7 @@ def test_ctrl_c_keeps_rows(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        preexec_fn=_hear_ctrl_c,
     )
     seen = []
     for line in process.stdout:
@@ -120,7 +126,11 @@ def test_ctrl_c_keeps_rows(tmp_path):
 
 def test_ctrl_c_at_once(tmp_path):
     process = subprocess.Popen(
-        [*SKCELL, "study", "--quick"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*SKCELL, "study", "--quick"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=_hear_ctrl_c,
     )
     time.sleep(2)
     process.send_signal(signal.SIGINT)
@@ -172,6 +182,7 @@ def test_broken_file_is_named_or_skipped(tmp_path, folder):
     run = skcell(*options, cwd=tmp_path)
     assert run.returncode == 2
     assert "broken.png" in run.stderr
+    assert "--skip-broken" in run.stderr
     run = skcell(*options, "--image-size", "16", "--skip-broken", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert "broken.png" in run.stderr

@@ -209,6 +209,9 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
     ) -> Self:
         """Train for one more epoch, on these images.
 
+        Every call uses the learning rate that the schedule starts with: how many calls there
+        will be is not known.
+
         Parameters
         ----------
         X : array-like
@@ -217,6 +220,7 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
             Labels.
         classes : array-like of shape (n_classes,), default=None
             All labels that will ever be seen; needed in the first call if `y` lacks some.
+            Later calls may leave it out.
         sample_weight : array-like of shape (n,), default=None
             Weight of each image.
 
@@ -232,6 +236,11 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
             )
         fresh = not self.__sklearn_is_fitted__()
         if not fresh:
+            if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+                raise ValueError(
+                    f"classes={np.unique(classes).tolist()} differ from those of the first call, "
+                    f"{self.classes_.tolist()}; a fitted network keeps its classes."
+                )
             classes = self.classes_
         data = self._check(X, y, sample_weight, None if classes is None else np.unique(classes))
         return self._train(data, None, 1, fresh, self._draw_seed(fresh))

@@ -56,7 +56,7 @@ def caption(study: "Study") -> str:
     str
         A few sentences.
     """
-    several = any(len(row.scores) > 1 for row in study.rows_)
+    several = any(row.n_folds > 1 for row in study.rows_)
     kind = (
         "corrected resampled t (Nadeau & Bengio), at least Wilson's"
         if several
@@ -66,6 +66,8 @@ def caption(study: "Study") -> str:
         f"Validation accuracy; {study.protocol_}; {study.epochs} epochs, seed "
         f"{study.random_state}. Intervals: {kind}."
     )
+    if len(set(study.data_["classes"].values())) == 1:
+        text += " All classes are of one size: class weights and SMOTE change nothing."
     if not study.complete_:
         text += " Interrupted: rows and folds are missing."
     return text

@@ -226,6 +226,19 @@ def test_warm_start_goes_on(cells):
     np.testing.assert_array_equal(clf.predict_proba(X), small(epochs=4).fit(X, y).predict_proba(X))
 
 
+def test_partial_fit_keeps_its_classes(cells):
+    clf = small(epochs=1).fit(cells.images, cells.target)
+    clf.partial_fit(cells.images, cells.target, classes=np.unique(cells.target))
+    with pytest.raises(ValueError, match="differ from those of the first call"):
+        clf.partial_fit(cells.images, cells.target, classes=[0, 1, 2, 3, 4, 5])
+
+
+def test_one_image_alone_is_named(cells):
+    clf = small(epochs=1).fit(cells.images, cells.target)
+    with pytest.raises(ValueError, match=r"one image.*images\[:1\] instead of images\[0\]"):
+        clf.predict(cells.images[0])
+
+
 def test_partial_fit_wants_all_classes_first(cells):
     first, later = cells.target < 2, cells.target >= 2
     clf = small().partial_fit(cells.images[first], cells.target[first], classes=[0, 1, 2, 3])

@@ -22,6 +22,7 @@ from skcell.metrics import accuracy_interval, cross_validated_interval
 from skcell.pipeline import Pipeline
 from skcell.study import ROWS, FoldResult, Row, Study, find_rows
 from skcell.study._records import summarise
+from skcell.study._table import caption
 
 SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
 BASE = Row("base", SMALL, "small")
@@ -318,3 +319,16 @@ def test_folds_that_agree_by_chance_are_no_certainty():
     found = summarise(row, folds, n_folds=2, confidence=0.95)
     assert (found.low, found.high) == accuracy_interval(30, 60)
     assert found.low < 0.4 < 0.6 < found.high
+
+
+def test_caption_says_what_equal_classes_mean_and_never_calls_a_fold_a_split():
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 256, (24, 8, 8, 3), np.uint8)
+    row = Row("base", {**SMALL, "clf__callbacks": [_StopAfter(epochs=2)]})
+    study = Study([row], cv=3, epochs=1, verbose=False).run(X, np.array(["a", "b"] * 12))
+    assert not study.complete_
+    assert len(study.folds_) == 1
+    text = caption(study)
+    assert "at least Wilson's" in text
+    assert "one split" not in text
+    assert "All classes are of one size" in text
