@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-CORE = "bit or traces_nothing or reset or forward or partial_fit or crosses or early or files"
+CORE = (
+    "steps or bit or traces_nothing or reset or forward or partial_fit or crosses or early or files"
+)
 
 
 @pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="a backend is chosen already")

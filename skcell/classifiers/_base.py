@@ -25,9 +25,9 @@ from skcell._validation import ImageSpec, check_images, check_like, layout_of
 from skcell.augmentation import ImageAugmenter
 from skcell.classifiers._callbacks import Divergence, EpochProgress, LearningRate
 from skcell.classifiers._data import Labelled
-from skcell.classifiers._feeding import ImageBatches, take
+from skcell.classifiers._feeding import take
 from skcell.datasets._read import probe_image
-from skcell.networks import OPTIMIZERS, FittedNetwork, Recipe
+from skcell.networks import OPTIMIZERS, FittedNetwork, Recipe, train
 
 _PREDICT_BATCH = 128
 
@@ -293,28 +293,14 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
             batch_size=self.batch_size, smoothing=self.label_smoothing, seed=seed
         )
         watched = None if held is None else held.batches(batch_size=_PREDICT_BATCH)
-        feeds = [batches] if watched is None else [batches, watched]
-        callbacks = self._make_callbacks(batches, epochs, done, watches=held is not None)
+        callbacks = self._make_callbacks(epochs, done, watches=held is not None)
         try:
-            new = model.fit(
-                batches,
-                epochs=done + epochs,
-                initial_epoch=done,
-                shuffle=False,  # the batches shuffle themselves, by seed and epoch
-                callbacks=callbacks,
-                validation_data=watched,
-                verbose=0,
-            ).history
+            new = train(network.program, batches, watched, callbacks, epochs=epochs, done=done)
         except BaseException:
             if before is not None:  # a model that goes on is left as it was
                 network.program.set_state(before)
-            for fed in feeds:
-                if fed.error is not None:
-                    raise fed.error from None
             raise
         finally:
-            for fed in feeds:
-                fed.close()
             for callback in callbacks:
                 getattr(callback, "close", lambda: None)()
                 callback.set_model(None)  # a callback must not keep a model that is lent again
@@ -341,12 +327,9 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
         )
 
     def _make_callbacks(
-        self, batches: ImageBatches, epochs: int, done: int, *, watches: bool
+        self, epochs: int, done: int, *, watches: bool
     ) -> list[keras.callbacks.Callback]:
-        callbacks: list[keras.callbacks.Callback] = [
-            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: batches.shuffle(epoch)),
-            Divergence(self.learning_rate),
-        ]
+        callbacks: list[keras.callbacks.Callback] = [Divergence(self.learning_rate)]
         if self.schedule is not None:
             callbacks.append(LearningRate(self.learning_rate, self.schedule, epochs, done))
         if self.early_stopping and watches:
@@ -376,7 +359,7 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
         """
         check_is_fitted(self)
         images, spec = self._check_X(X, reset=False)
-        forward = self._network.program.forward
+        forward = self._network.program.steps.forward
         out = np.empty((len(images), len(self.classes_)))
         for start in range(0, len(images), _PREDICT_BATCH):
             rows = slice(start, start + _PREDICT_BATCH)

@@ -1,24 +1,24 @@
-"""Batches of images for Keras: drawn by index, so that nothing is copied but the batch."""
+"""Batches of images: drawn by index, so that nothing is copied but the batch."""
 
+from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import keras
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from skcell._validation import ImageSpec
 from skcell.datasets._decode import decode_image
-from skcell.errors import ImageReadError
 
 Batch = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
-#: Threads that decode files ahead of the device.
+#: Threads that decode files ahead of the device, a batch each.
 DECODERS = 4
 
 
-class ImageBatches(keras.utils.PyDataset):
+class ImageBatches:
     """Batches of one size, in an order that depends on seed and epoch alone.
 
     A last batch with too few images is filled with images of weight zero, so that every batch
@@ -37,8 +37,17 @@ class ImageBatches(keras.utils.PyDataset):
     batch_size : int
         Number of images in each batch, where there are as many.
     seed : int or None
-        Seed of the order in training; None keeps the order, and weighs images so that Keras'
-        mean over batches is the mean over images.
+        Seed of the order in training; None keeps the order, and weighs images so that the mean
+        over batches is the mean over images.
+
+    Attributes
+    ----------
+    images : ndarray or None
+        `X`, if it can be drawn from as it is.
+    rows, row_weights : ndarray of shape (n_batches, size)
+        Which images make each batch of this epoch, and their weights.
+    placed : object
+        What a device holds of the images; None if nothing.
     """
 
     def __init__(
@@ -51,65 +60,58 @@ class ImageBatches(keras.utils.PyDataset):
         batch_size: int,
         seed: int | None = None,
     ):
-        super().__init__()
         self.X, self.spec, self.targets, self.weights = X, spec, targets, weights
-        self.rows = np.flatnonzero(weights)
-        self.size = min(batch_size, len(self.rows))
+        self.images = X if spec.layout != "paths" and X.dtype == spec.dtype else None
+        self.placed: Any = None
         self.seed = seed
-        self._order = self.rows
-        self.error: ImageReadError | None = None
-        self._pool = ThreadPoolExecutor(DECODERS)
-        self._ahead: dict[int, Future[Batch]] = {}
+        self._present = np.flatnonzero(weights)
+        self._size = min(batch_size, len(self._present))
+        self._arrange(self._present)
 
-    @property
-    def num_batches(self) -> int:
-        """Number of batches of one epoch."""
-        return -(-len(self.rows) // self.size)
+    def __len__(self) -> int:
+        """Return the number of batches of one epoch."""
+        return -(-len(self._present) // self._size)
 
     def shuffle(self, epoch: int) -> None:
-        """Draw the order of an epoch, before it begins.
-
-        Not counted here: Keras may look at a batch, or begin an epoch, only to learn shapes.
-        """
-        self._ahead.clear()
+        """Draw the order of an epoch, before it begins."""
         if self.seed is not None:
-            self._order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
+            rng = np.random.default_rng([self.seed, epoch])
+            self._arrange(rng.permutation(self._present))
 
-    def close(self) -> None:
-        """Let go of the images: TensorFlow never forgets an object it has drawn batches from."""
-        self._pool.shutdown(cancel_futures=True)
-        self._ahead.clear()
-        self.X = np.empty(0)
-        self.targets = self.weights = np.empty(0, np.float32)
-        self.rows = self._order = np.empty(0, np.intp)
+    def _arrange(self, order: NDArray[np.intp]) -> None:
+        """Lay an order out in batches."""
+        n, size = len(order), self._size
+        missing = len(self) * size - n
+        weights = self.weights[order]
+        if self.seed is None:
+            weights = weights * (len(self) * size / n)
+        elif missing:
+            weights[missing - size :] *= size / (size - missing)
+        self.rows = np.resize(order, (len(self), size))  # filled up from the start
+        self.row_weights = np.pad(weights, (0, missing)).reshape(self.rows.shape)
 
-    def __getitem__(self, index: int) -> Batch:
-        """Return images, targets and weights of one batch."""
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield images, targets and weights of each batch."""
         if self.spec.layout != "paths":
-            return self._make(index)
-        # Not by Keras' own workers: a batch that they fetched for a look at shapes may turn up in
-        # training, in place of another.
-        for ahead in range(index, min(index + DECODERS, self.num_batches)):
-            if ahead not in self._ahead:
-                self._ahead[ahead] = self._pool.submit(self._make, ahead)
-        try:
-            return self._ahead.pop(index).result()
-        except ImageReadError as error:
-            self.error = error  # backends that fetch in threads of their own hide it in theirs
-            raise
+            for index in range(len(self)):
+                yield self._make(index)
+            return
+        with ThreadPoolExecutor(DECODERS) as pool:
+            ahead: deque[Future[Batch]] = deque()
+            try:
+                for index in range(len(self)):
+                    ahead.append(pool.submit(self._make, index))
+                    if len(ahead) > DECODERS:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            finally:
+                for future in ahead:
+                    future.cancel()
 
     def _make(self, index: int) -> Batch:
-        rows = self._order[index * self.size : (index + 1) * self.size]
-        weights = self.weights[rows]
-        missing = self.size - len(rows)
-        if self.seed is None:
-            weights = weights * (self.num_batches * self.size / len(self.rows))
-        elif missing:
-            weights = weights * (self.size / len(rows))
-        if missing:
-            rows = np.concatenate([rows, self._order[:missing]])
-            weights = np.concatenate([weights, np.zeros(missing, weights.dtype)])
-        return take(self.X, rows, self.spec), self.targets[rows], weights
+        rows = self.rows[index]
+        return take(self.X, rows, self.spec), self.targets[rows], self.row_weights[index]
 
 
 def take(

@@ -14,5 +14,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_cnn": ["cnn"],
         "_program": ["OPTIMIZERS", "Recipe", "build"],
         "_reuse": ["FittedNetwork", "clear_programs"],
+        "_training": ["train"],
     },
 )

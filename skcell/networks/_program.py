@@ -1,7 +1,6 @@
 """From a recipe to a compiled Keras model, and back to its first state."""
 
 import contextlib
-import functools
 import os
 import random
 import threading
@@ -14,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from skcell.networks._augment import RandomTransform
+from skcell.networks._steps import make_steps
 
 #: Optimizers by name; learning rate and weight decay are set when a fit starts.
 OPTIMIZERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {
@@ -150,7 +150,7 @@ class Program:
             optimizer.build(self.model.trainable_variables)
         fresh = [ops.convert_to_numpy(v.value) for v in optimizer.variables]
         self._fresh = [value if value.any() else None for value in fresh]
-        self.forward = _forward(self.model)
+        self.steps = make_steps(self.model)
 
     def reset(self, seed: int) -> None:
         """Become, to the bit, what a program newly made from `seed` would be."""
@@ -183,38 +183,6 @@ def _jit_compile(jit_compile: bool | None) -> bool | str:
 
         return "auto" if tf.config.list_physical_devices("GPU") else False
     return "auto" if keras.backend.backend() == "jax" else False
-
-
-def _forward(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Compile prediction on a batch of any size, without Keras' data adapters."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        @functools.cache
-        def concrete() -> Any:
-            spec = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
-            return tf.function(lambda x: model(x, training=False)).get_concrete_function(spec)
-
-        return lambda x: concrete()(tf.constant(x)).numpy()
-    if keras.backend.backend() == "jax":
-        import jax
-
-        @jax.jit
-        def apply(trainable: Any, frozen: Any, x: Any) -> Any:
-            return model.stateless_call(trainable, frozen, x, training=False)[0]
-
-        def forward(x: np.ndarray) -> np.ndarray:
-            # One compilation for each power of two instead of one for each batch size.
-            padded = np.zeros((1 << (len(x) - 1).bit_length(), *x.shape[1:]), x.dtype)
-            padded[: len(x)] = x
-            values = [
-                [v.value for v in group]
-                for group in (model.trainable_variables, model.non_trainable_variables)
-            ]
-            return np.asarray(apply(*values, padded))[: len(x)]
-
-        return forward
-    return model.predict_on_batch
 
 
 def _share_cores() -> None:
