@@ -150,20 +150,29 @@ class RandomTransform(keras.layers.Layer):
         return ops.stack([a, b, x, c, d, y, zero, zero], axis=1)
 
     def _relight(self, images: Any) -> Any:
-        mean = ops.mean(images, axis=(1, 2), keepdims=True)
+        # Over rows first: their pixels lie together in memory, those of a column do not.
+        mean = ops.mean(ops.mean(images, axis=1), axis=1)[:, None, None, :]
         gain = 1.0 + self._uniform(images, -1.0, 1.0, (1, 1, 1)) * self.contrast
         offset = self._uniform(images, -1.0, 1.0, (1, 1, 1)) * self.brightness
-        images = (images - mean) * gain + mean + offset
+        images = images * gain + (mean * (1.0 - gain) + offset)
         return ops.clip(images, 0.0, 1.0) if self.clip else images
 
 
 def _exact_symmetry(images: Any, transposed: Any, flip_x: Any, flip_y: Any) -> Any:
-    """Move pixels without interpolating any."""
-    for mask, moved in (
-        (transposed, lambda x: ops.transpose(x, (0, 2, 1, 3))),
-        (flip_x, lambda x: ops.flip(x, axis=2)),
-        (flip_y, lambda x: ops.flip(x, axis=1)),
-    ):
-        if mask is not None:
-            images = ops.where(mask[:, None, None, None], moved(images), images)
-    return images
+    """Move pixels without interpolating any: all moves are one look-up of each pixel."""
+    if transposed is None and flip_x is None and flip_y is None:
+        return images
+    height, width, channels = images.shape[1:]
+    down, across = ops.arange(height)[None], ops.arange(width)[None]
+    if flip_y is not None:
+        down = ops.where(flip_y[:, None], height - 1 - down, down)
+    if flip_x is not None:
+        across = ops.where(flip_x[:, None], width - 1 - across, across)
+    if transposed is None:
+        down = down * width
+    else:
+        down = down * ops.where(transposed, 1, width)[:, None]
+        across = across * ops.where(transposed, width, 1)[:, None]
+    first = ops.arange(ops.shape(images)[0])[:, None, None] * (height * width)
+    pixels = ops.reshape(images, (-1, channels))
+    return ops.take(pixels, first + down[:, :, None] + across[:, None, :], axis=0)
