@@ -130,7 +130,7 @@ class Program:
     """A compiled model that can be brought back to the state of a new one."""
 
     def __init__(self, recipe: Recipe, seed: int):
-        _share_cores()
+        _share_machine()
         self.recipe = recipe
         self.model = build(recipe, seed)
         optimizer = OPTIMIZERS[recipe.optimizer]()
@@ -158,7 +158,7 @@ class Program:
         for mine, new in zip(self.model.variables, twin.variables, strict=True):
             mine.assign(new.value)
         for variable, value in zip(self.model.optimizer.variables, self._fresh, strict=True):
-            variable.assign(np.zeros(variable.shape) if value is None else value)
+            variable.assign(ops.zeros(variable.shape, variable.dtype) if value is None else value)
         self.model.stop_training = False
         self.model.reset_metrics()
 
@@ -185,18 +185,23 @@ def _jit_compile(jit_compile: bool | None) -> bool | str:
     return "auto" if keras.backend.backend() == "jax" else False
 
 
-def _share_cores() -> None:
-    """Keep TensorFlow to the threads that joblib granted this process.
+def _share_machine() -> None:
+    """Keep to the cores that joblib granted this process, and to the GPU memory that is needed.
 
     joblib tells its workers by `OMP_NUM_THREADS`, which TensorFlow reads for some of its kernels
-    only; its thread pools must be bounded before its first operation.
+    only. Both backends would take all memory of a GPU, which leaves none for other processes. All
+    of it must be said before a backend's first operation; later it is without effect.
     """
-    granted = os.environ.get("OMP_NUM_THREADS", "")
-    if keras.backend.backend() != "tensorflow" or not granted.isdigit():
+    if keras.backend.backend() == "jax":
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    if keras.backend.backend() != "tensorflow":
         return
     import tensorflow as tf
 
-    if tf.config.threading.get_intra_op_parallelism_threads() == 0:
-        with contextlib.suppress(RuntimeError):  # already running: too late to change
+    granted = os.environ.get("OMP_NUM_THREADS", "")
+    with contextlib.suppress(RuntimeError):  # already running: too late to change
+        if granted.isdigit() and tf.config.threading.get_intra_op_parallelism_threads() == 0:
             tf.config.threading.set_intra_op_parallelism_threads(int(granted))
             tf.config.threading.set_inter_op_parallelism_threads(int(granted))
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
