@@ -14,12 +14,14 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "metrics",
         "over_sampling",
         "pipeline",
+        "preprocessing",
         "study",
     ],
     submod_attrs={
         "augmentation": ["ImageAugmenter"],
-        "classifiers": ["CellCNNClassifier"],
+        "classifiers": ["CellCNNClassifier", "SEInceptionResNetClassifier"],
         "over_sampling": ["ImageSMOTE", "ImageSampler"],
         "pipeline": ["Pipeline", "make_pipeline"],
+        "preprocessing": ["ImageFeatures"],
     },
 )

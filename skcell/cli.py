@@ -94,15 +94,15 @@ def study(
     run: Study | None = None
     try:
         _check_writable(out)
-        console.print(f"Loading {data} ...", style="dim", highlight=False, markup=False)
         from skcell import study as room
 
+        with _quietly_starting(console):
+            room.Study  # noqa: B018 # imports the classifiers, and so Keras
         chosen = room.find_rows(None if rows is None else rows.split(","))
+        console.print(f"Loading {data} ...", style="dim", highlight=False, markup=False)
         cells = room.load_study_data(
             data, image_size=image_size, quick=quick, skip_broken=skip_broken, random_state=seed
         )
-        with _quietly_starting(console):
-            room.Study  # noqa: B018 # imports the classifiers, and so Keras
         run = room.Study(
             chosen,
             cv=cells.choose_cv(cv, holdout=holdout, random_state=seed),

@@ -14,6 +14,18 @@ mpl.use("Agg")
 DATA = Path(os.environ.get("SKCELL_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
 
 
+WEIGHTS = Path(os.environ.get("SKCELL_WEIGHTS", DATA / ".." / "weights"))
+
+
+@pytest.fixture(scope="session")
+def mobilenet_weights():
+    """ImageNet weights of `mobilenet_v2_0.35`, without its top."""
+    file = WEIGHTS / "mobilenet_v2_0.35_notop.weights.h5"
+    if not file.is_file():
+        pytest.skip(f"weights are not at {file}; set SKCELL_WEIGHTS to the folder that has them")
+    return file
+
+
 @pytest.fixture(scope="session")
 def real_folder():
     """Folder of real cells, 96x96 JPEG."""

@@ -4,5 +4,9 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submod_attrs={"_base": ["BaseCellClassifier"], "_cnn": ["CellCNNClassifier"]},
+    submod_attrs={
+        "_base": ["BaseCellClassifier"],
+        "_cnn": ["CellCNNClassifier"],
+        "_se_inception_resnet": ["SEInceptionResNetClassifier"],
+    },
 )

@@ -7,7 +7,7 @@ stand in for its `BaseWrapper`, of which only the name and the notion of epochs 
 import numbers
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any, Self
 
 import keras
@@ -17,16 +17,15 @@ from scikeras.wrappers import BaseWrapper
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_feature_names, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skcell._holdout import check_groups, split_holdout
 from skcell._parameters import SuggestsParameters
-from skcell._validation import ImageSpec, check_images, check_like, layout_of
+from skcell._takes_images import TakesImages, take
+from skcell._validation import ImageSpec, check_like
 from skcell.augmentation import ImageAugmenter
 from skcell.classifiers._callbacks import Divergence, EpochProgress, LearningRate
 from skcell.classifiers._data import Labelled
-from skcell.classifiers._feeding import take
-from skcell.datasets._read import probe_image
 from skcell.networks import OPTIMIZERS, FittedNetwork, Recipe, train
 
 _PREDICT_BATCH = 128
@@ -37,7 +36,7 @@ if hasattr(BaseWrapper, "_more_tags"):
     del BaseWrapper._more_tags
 
 
-class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
+class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseWrapper):
     """Base of all classifiers: everything but the network.
 
     A subclass declares its own parameters beside these, passes these on, and writes
@@ -78,7 +77,6 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
 
     # What fitting learned that is not for users.
     _network: FittedNetwork
-    _spec: ImageSpec
     _seed: int
     history_: dict[str, list[float]]
 
@@ -257,21 +255,6 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
             owner=type(self).__name__,
         )
 
-    def _check_X(self, X: Any, *, reset: bool) -> tuple[NDArray[Any], ImageSpec]:
-        """Check `X` against the data contract and, unless `reset`, against what was fitted."""
-        layout = layout_of(X)
-        if layout == "rows":
-            X = validate_data(self, X, reset=reset)
-        if not reset:
-            return check_like(X, self._spec, type(self).__name__)
-        images, spec = check_images(X, image_shape=self.image_shape)
-        if layout == "paths":
-            spec = replace(spec, dtype=probe_image(images[0])[1])
-        if layout != "rows":
-            self.n_features_in_ = spec.n_features
-            _check_feature_names(self, images, reset=True)
-        return images, spec
-
     def _train(
         self, data: Labelled, held: Labelled | None, epochs: int, fresh: bool, seed: int
     ) -> Self:
@@ -397,12 +380,6 @@ class BaseCellClassifier(SuggestsParameters, ClassifierMixin, BaseWrapper):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_network")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.input_tags.string = True
-        return tags
 
     @classmethod
     def _get_test_params(cls) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class CellCNNClassifier(BaseCellClassifier):
     warm_start : bool, default=False
         Go on from the last fit's weights.
     callbacks : list of keras.callbacks.Callback or None, default=None
-        Called by Keras while training.
+        Called as in Keras' own `fit`; under jax, weights change between epochs for them.
     verbose : int, default=0
         1 shows progress: a bar in a terminal, a line for each epoch in a notebook or log.
 

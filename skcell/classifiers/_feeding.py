@@ -6,11 +6,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from skcell._takes_images import take
 from skcell._validation import ImageSpec
-from skcell.datasets._decode import decode_image
 
 Batch = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
@@ -112,18 +111,3 @@ class ImageBatches:
     def _make(self, index: int) -> Batch:
         rows = self.rows[index]
         return take(self.X, rows, self.spec), self.targets[rows], self.row_weights[index]
-
-
-def take(
-    X: NDArray[Any], rows: NDArray[np.intp] | slice, spec: ImageSpec, n_jobs: int = 1
-) -> NDArray[Any]:
-    """Take `rows` of `X` as images of the dtype that the network reads.
-
-    Files are decoded by `n_jobs` threads; -1 is one for each core.
-    """
-    if spec.layout != "paths":
-        return X[rows].astype(spec.dtype, copy=False)
-    assert spec.dtype != "float32"  # files are decoded to whole numbers
-    decode = delayed(decode_image)
-    files = (decode(path, spec.shape, spec.dtype) for path in X[rows])
-    return np.stack(Parallel(n_jobs=n_jobs, prefer="threads")(files))

@@ -11,9 +11,14 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_augment": ["RandomTransform"],
+        "_backbones": ["BACKBONES", "Backbone", "list_backbones"],
+        "_blocks": ["convolution", "dense", "inception", "residual", "squeeze_excitation"],
         "_cnn": ["cnn"],
+        "_feature_store": ["FeatureStore", "digest_images"],
+        "_features": ["Extractor", "embed", "get_extractor"],
         "_program": ["OPTIMIZERS", "Recipe", "build"],
         "_reuse": ["FittedNetwork", "clear_programs"],
+        "_se_inception_resnet": ["se_inception_resnet"],
         "_training": ["train"],
     },
 )

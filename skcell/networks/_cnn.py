@@ -1,14 +1,12 @@
 """The plain convolutional network."""
 
-import random
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 from keras import layers
 
-#: Keras' 0.99 needs some 500 steps to forget its start; short fits would predict with it.
-BN_MOMENTUM = 0.9
+from skcell.networks._blocks import convolution, dense
+from skcell.networks._seeds import draw_seed
 
 
 def cnn(
@@ -48,23 +46,10 @@ def cnn(
     KerasTensor of shape (n, dense_units)
         Features.
     """
-    linear = {
-        "kernel_initializer": "he_normal",
-        "kernel_regularizer": keras.regularizers.L2(l2) if l2 else None,
-        "use_bias": not batch_norm,  # batch normalisation has its own offset
-    }
-
-    def activate(x: Any) -> Any:
-        return layers.ReLU()(
-            layers.BatchNormalization(momentum=BN_MOMENTUM)(x) if batch_norm else x
-        )
-
     for n_filters in filters:
-        x = activate(layers.Conv2D(n_filters, kernel_size, padding="same", **linear)(x))
+        x = convolution(x, n_filters, kernel_size, batch_norm=batch_norm, l2=l2)
         x = layers.MaxPooling2D(2, padding="same")(x)
     for n_filters in extra_filters:
-        x = activate(layers.Conv2D(n_filters, kernel_size, padding="same", **linear)(x))
-    x = activate(layers.Dense(dense_units, **linear)(layers.Flatten()(x)))
-    # With a seed of its own, drawn where Keras draws its seeds: without one, dropout under torch
-    # follows the global state.
-    return layers.Dropout(dropout, seed=random.getrandbits(31))(x) if dropout else x
+        x = convolution(x, n_filters, kernel_size, batch_norm=batch_norm, l2=l2)
+    x = dense(layers.Flatten()(x), dense_units, batch_norm=batch_norm, l2=l2)
+    return layers.Dropout(dropout, seed=draw_seed())(x) if dropout else x

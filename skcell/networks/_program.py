@@ -1,6 +1,7 @@
 """From a recipe to a compiled Keras model, and back to its first state."""
 
 import contextlib
+import functools
 import os
 import random
 import threading
@@ -13,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from skcell.networks._augment import RandomTransform
+from skcell.networks._initial import InitialValues, read
 from skcell.networks._steps import make_steps
 
 #: Optimizers by name; learning rate and weight decay are set when a fit starts.
@@ -77,7 +79,7 @@ class Recipe:
 
 
 @contextlib.contextmanager
-def _seeded(seed: int, dtype_policy: str | None) -> Iterator[None]:
+def seeded(seed: int, dtype_policy: str | None) -> Iterator[None]:
     """Build layers from `seed` under `dtype_policy`, and leave global state as it was.
 
     Keras draws the seeds that its initializers and generators are not given from Python's
@@ -95,6 +97,14 @@ def _seeded(seed: int, dtype_policy: str | None) -> Iterator[None]:
             keras.config.set_dtype_policy(policy)
 
 
+def pixels(inputs: Any) -> Any:
+    """Scale whole numbers to 0..1 by their dtype's maximum; floats are taken as they are."""
+    if inputs.dtype == "float32":
+        return inputs
+    scale = 1.0 / np.iinfo(inputs.dtype).max
+    return keras.layers.Rescaling(scale, dtype="float32", name="pixels")(inputs)
+
+
 def build(recipe: Recipe, seed: int) -> keras.Model:
     """Build the uncompiled model of `recipe`, its weights drawn from `seed`.
 
@@ -110,12 +120,9 @@ def build(recipe: Recipe, seed: int) -> keras.Model:
     keras.Model
         From images, as pixels of `recipe.dtype`, to class probabilities.
     """
-    with _seeded(seed, recipe.dtype_policy):
+    with seeded(seed, recipe.dtype_policy):
         inputs = keras.Input(recipe.input_shape, dtype=recipe.dtype, name="image")
-        x: Any = inputs
-        if recipe.dtype != "float32":
-            scale = 1.0 / np.iinfo(recipe.dtype).max
-            x = keras.layers.Rescaling(scale, dtype="float32", name="pixels")(x)
+        x = pixels(inputs)
         if recipe.augmentation is not None:
             clip = recipe.dtype != "float32"
             x = RandomTransform(**dict(recipe.augmentation), clip=clip, dtype="float32")(x)
@@ -133,6 +140,7 @@ class Program:
         _share_machine()
         self.recipe = recipe
         self.model = build(recipe, seed)
+        self._initial = InitialValues(self.model, functools.partial(build, recipe), seed)
         optimizer = OPTIMIZERS[recipe.optimizer]()
         if recipe.decays:
             # A variable, not a number, so that the traced program reads its current value.
@@ -148,15 +156,13 @@ class Program:
         optimizer = self.model.optimizer  # under mixed_float16, Keras has wrapped it
         if not optimizer.built:
             optimizer.build(self.model.trainable_variables)
-        fresh = [ops.convert_to_numpy(v.value) for v in optimizer.variables]
+        fresh = [read(v) for v in optimizer.variables]
         self._fresh = [value if value.any() else None for value in fresh]
         self.steps = make_steps(self.model)
 
     def reset(self, seed: int) -> None:
         """Become, to the bit, what a program newly made from `seed` would be."""
-        twin = build(self.recipe, seed)
-        for mine, new in zip(self.model.variables, twin.variables, strict=True):
-            mine.assign(new.value)
+        self._initial.assign(seed)
         for variable, value in zip(self.model.optimizer.variables, self._fresh, strict=True):
             variable.assign(ops.zeros(variable.shape, variable.dtype) if value is None else value)
         self.model.stop_training = False
@@ -165,7 +171,7 @@ class Program:
     def get_state(self) -> list[np.ndarray]:
         """Copy the values of all variables of model and optimizer."""
         variables = [*self.model.variables, *self.model.optimizer.variables]
-        return [np.array(ops.convert_to_numpy(v.value)) for v in variables]
+        return [read(variable) for variable in variables]
 
     def set_state(self, state: list[np.ndarray]) -> None:
         """Assign what `get_state` returned."""

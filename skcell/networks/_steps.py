@@ -17,6 +17,8 @@ Batch = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 #: Index of the last batch done, and scores of the epoch so far.
 Done = tuple[int, dict[str, Any]]
 
+Forward = Callable[[NDArray[Any]], NDArray[Any]]
+
 #: Training steps in one call where the images lie on the device.
 STEPS_PER_CALL = 8
 
@@ -38,7 +40,7 @@ class Batches(Protocol):
 
 
 class Steps(Protocol):
-    """What a compiled model can do."""
+    """What a compiled model can do; `forward` predicts a batch of any size."""
 
     def train(self, batches: Batches) -> Generator[Done, None, None]:
         """Train on each batch in turn."""
@@ -46,8 +48,7 @@ class Steps(Protocol):
     def test(self, batches: Batches) -> Generator[Done, None, None]:
         """Score each batch in turn."""
 
-    def forward(self, images: NDArray[Any]) -> NDArray[Any]:
-        """Predict a batch of any size."""
+    forward: Forward
 
 
 def make_steps(model: keras.Model) -> Steps:
@@ -78,9 +79,7 @@ class _TensorFlowSteps:
         options = {"jit_compile": bool(model.jit_compile), "reduce_retracing": True}
         self._train = tf.function(lambda *batch: model.train_step(batch), **options)
         self._test = tf.function(lambda *batch: model.test_step(batch), **options)
-        # Of no fixed batch size, so that it is traced once.
-        spec = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
-        self._predict = tf.function(lambda x: model(x, training=False), input_signature=[spec])
+        self.forward = _forward_tensorflow(model)
 
     def train(self, batches: Batches) -> Generator[Done, None, None]:
         return ((i, self._train(*batch)) for i, batch in enumerate(batches))
@@ -88,13 +87,11 @@ class _TensorFlowSteps:
     def test(self, batches: Batches) -> Generator[Done, None, None]:
         return ((i, self._test(*batch)) for i, batch in enumerate(batches))
 
-    def forward(self, images: NDArray[Any]) -> NDArray[Any]:
-        return self._predict(images).numpy()
-
 
 class _TorchSteps:
     def __init__(self, model: keras.Model):
         self._model = model
+        self.forward = _forward_torch(model)
 
     def train(self, batches: Batches) -> Generator[Done, None, None]:
         self._model.train()
@@ -111,12 +108,6 @@ class _TorchSteps:
             with torch.no_grad():
                 yield i, self._model.test_step(tuple(map(ops.convert_to_tensor, batch)))
 
-    def forward(self, images: NDArray[Any]) -> NDArray[Any]:
-        import torch
-
-        with torch.no_grad():
-            return ops.convert_to_numpy(self._model(ops.convert_to_tensor(images), training=False))
-
 
 class _JaxSteps:
     def __init__(self, model: keras.Model):
@@ -129,9 +120,7 @@ class _JaxSteps:
             "train": jit(_several(model.train_step)),
             "test": jit(_several(model.test_step)),
         }
-        self._predict = jit(
-            lambda state, x: model.stateless_call(*state, x, training=False)[0]  # weights, others
-        )
+        self.forward = _forward_jax(model)
 
     def train(self, batches: Batches) -> Generator[Done, None, None]:
         return self._run("train", batches)
@@ -163,14 +152,6 @@ class _JaxSteps:
             for group, values in zip(variables, state, strict=True):
                 for variable, value in zip(group, values, strict=True):
                     variable.assign(value)
-
-    def forward(self, images: NDArray[Any]) -> NDArray[Any]:
-        # One compilation for each power of two instead of one for each batch size.
-        padded = np.zeros((1 << (len(images) - 1).bit_length(), *images.shape[1:]), images.dtype)
-        padded[: len(images)] = images
-        groups = self._model.trainable_variables, self._model.non_trainable_variables
-        state = [[v.value for v in group] for group in groups]
-        return np.asarray(self._predict(state, padded))[: len(images)]
 
 
 def _several(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -224,3 +205,50 @@ def _upload(array: NDArray[Any]) -> Any:
     for start in [*range(0, n - part, part), n - part]:
         placed = write(placed, array[start : start + part], start, 0)
     return placed
+
+
+def make_forward(model: keras.Model) -> Forward:
+    """Compile prediction on a batch of any size; it is traced when first used."""
+    backends: dict[str, Callable[[keras.Model], Forward]] = {
+        "tensorflow": _forward_tensorflow,
+        "jax": _forward_jax,
+        "torch": _forward_torch,
+    }
+    return backends[keras.backend.backend()](model)
+
+
+def _forward_tensorflow(model: keras.Model) -> Forward:
+    import tensorflow as tf
+
+    # Of no fixed batch size, so that it is traced once.
+    spec = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
+    predict = tf.function(lambda x: model(x, training=False), input_signature=[spec])
+    return lambda images: predict(images).numpy()
+
+
+def _forward_jax(model: keras.Model) -> Forward:
+    import jax
+
+    @jax.jit
+    def predict(state: Any, x: Any) -> Any:
+        return model.stateless_call(*state, x, training=False)[0]
+
+    def forward(images: NDArray[Any]) -> NDArray[Any]:
+        # One compilation for each power of two instead of one for each batch size.
+        padded = np.zeros((1 << (len(images) - 1).bit_length(), *images.shape[1:]), images.dtype)
+        padded[: len(images)] = images
+        groups = model.trainable_variables, model.non_trainable_variables
+        state = [[v.value for v in group] for group in groups]
+        return np.asarray(predict(state, padded))[: len(images)]
+
+    return forward
+
+
+def _forward_torch(model: keras.Model) -> Forward:
+    import torch
+
+    def forward(images: NDArray[Any]) -> NDArray[Any]:
+        with torch.no_grad():
+            return ops.convert_to_numpy(model(ops.convert_to_tensor(images), training=False))
+
+    return forward

@@ -8,6 +8,7 @@ from typing import Any
 from sklearn.base import BaseEstimator, clone
 
 from skcell.augmentation import ImageAugmenter
+from skcell.classifiers import SEInceptionResNetClassifier
 from skcell.over_sampling import ImageSMOTE
 
 
@@ -49,6 +50,14 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("batch norm", {"clf__batch_norm": True}, "batches normalised before each activation"),
     Row("extra layers", {"clf__extra_filters": (128, 128)}, "two more convolutions of 128 filters"),
+    *(
+        Row(
+            f"composite x{n}",
+            {"clf": SEInceptionResNetClassifier(n_blocks=n)},
+            f"{n} block(s) of inception, squeeze-and-excitation and a residual connection",
+        )
+        for n in (1, 2, 3)
+    ),
     Row(
         "class weights",
         {"clf__class_weight": "balanced"},

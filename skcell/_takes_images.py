@@ -1,0 +1,56 @@
+"""What estimators share that take images, rows of pixels or file paths."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from sklearn.utils.validation import _check_feature_names, validate_data
+
+from skcell._validation import ImageSpec, check_images, check_like, layout_of
+from skcell.datasets._decode import decode_image
+from skcell.datasets._read import probe_image
+
+
+class TakesImages:
+    """Mixin of estimators with a parameter `image_shape`, which keep what they saw in `_spec`."""
+
+    image_shape: tuple[int, ...] | None
+    _spec: ImageSpec
+
+    def _check_X(self, X: Any, *, reset: bool) -> tuple[NDArray[Any], ImageSpec]:
+        """Check `X` against the data contract and, unless `reset`, against what was fitted."""
+        layout = layout_of(X)
+        if layout == "rows":
+            X = validate_data(self, X, reset=reset)
+        if not reset:
+            return check_like(X, self._spec, type(self).__name__)
+        images, spec = check_images(X, image_shape=self.image_shape)
+        if layout == "paths":
+            spec = replace(spec, dtype=probe_image(images[0])[1])
+        if layout != "rows":
+            self.n_features_in_ = spec.n_features
+            _check_feature_names(self, images, reset=True)
+        return images, spec
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()  # type: ignore[misc] # of the estimator this is mixed into
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        return tags
+
+
+def take(
+    X: NDArray[Any], rows: NDArray[np.intp] | slice, spec: ImageSpec, n_jobs: int = 1
+) -> NDArray[Any]:
+    """Take `rows` of `X` as images of the dtype that a network reads.
+
+    Files are decoded by `n_jobs` threads; -1 is one for each core.
+    """
+    if spec.layout != "paths":
+        return X[rows].astype(spec.dtype, copy=False)
+    assert spec.dtype != "float32"  # files are decoded to whole numbers
+    decode = delayed(decode_image)
+    files = (decode(path, spec.shape, spec.dtype) for path in X[rows])
+    return np.stack(Parallel(n_jobs=n_jobs, prefer="threads")(files))

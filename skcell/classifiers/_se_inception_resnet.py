@@ -1,0 +1,228 @@
+"""The composite classifier: inception, squeeze-and-excitation, residual connection."""
+
+from collections.abc import Callable, Hashable, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import keras
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skcell.augmentation import ImageAugmenter
+from skcell.classifiers._base import BaseCellClassifier
+from skcell.networks import se_inception_resnet
+
+
+class SEInceptionResNetClassifier(BaseCellClassifier):
+    """Composite convolutional network for cell images: few weights, many scales.
+
+    A 3x3 convolution, then one to three or more blocks: an inception module, its output weighed by
+    squeeze-and-excitation, inside a residual connection. Global pooling, softmax. At 96 pixels it
+    has some 20,000 weights for each block where `CellCNNClassifier` has two million.
+
+    Parameters
+    ----------
+    n_blocks : int, default=1
+        Number of blocks; 2x2 max pooling before each halves the images' sides.
+    stem_filters : int, default=32
+        Filters of the convolution before the blocks.
+    filters : int, default=64
+        Output channels of the first block, at least 8; each later block has twice as many.
+    se_ratio : int, default=16
+        Reduction of squeeze-and-excitation.
+    pooling : {"avg", "max"}, default="avg"
+        How features are pooled over the image.
+    batch_norm : bool, default=True
+        Normalise batches before each activation.
+    dropout : float, default=0.0
+        Fraction of the pooled features dropped in training.
+    stochastic_depth : float, default=0.0
+        Chance that the last block is left out for an image in training; for earlier blocks it is
+        proportionally lower.
+    l2 : float, default=0.0
+        Penalty on squared weights of convolutions, added to the loss.
+    augmentation : ImageAugmenter or None, default=None
+        Changes every training image anew in every epoch.
+    optimizer : {"adam", "nadam", "rmsprop", "sgd", "lion"}, default="adam"
+        "sgd" has Nesterov momentum 0.9.
+    learning_rate : float, default=0.001
+        Learning rate, of the first epoch where there is a schedule.
+    schedule : {"cosine", "linear"}, callable or None, default=None
+        How the learning rate falls over the epochs; a callable takes the fraction of epochs
+        done, in 0..1, and returns a factor.
+    weight_decay : float, default=0.0
+        Decoupled weight decay per step, times the learning rate; biases and batch normalisation
+        are spared.
+    label_smoothing : float, default=0.0
+        Share of each target that is spread over all classes.
+    loss : {"categorical_crossentropy", "categorical_focal_crossentropy"} or callable, \
+            default="categorical_crossentropy"
+        A Keras loss for one-hot targets.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of classes, as in scikit-learn; multiplied with `sample_weight`.
+    epochs : int, default=20
+        Passes over the training images.
+    batch_size : int, default=32
+        Images in each gradient step.
+    early_stopping : bool, default=False
+        Hold out `validation_fraction` of the training images, stratified by class and by whole
+        groups; stop when their loss has not fallen for `patience` epochs; keep the best weights.
+    validation_fraction : float, default=0.1
+        Share of images held out for early stopping.
+    patience : int, default=5
+        Epochs to wait for a lower loss.
+    dtype_policy : str or None, default=None
+        Keras dtype policy, such as "mixed_bfloat16"; None is Keras' own setting (float32). On a
+        CPU float32 is the fastest.
+    jit_compile : bool or None, default=None
+        Whether to compile by XLA. None: not on a CPU under TensorFlow, where it is slower.
+    image_shape : tuple of int, default=None
+        Height, width and channels: what rows are reshaped to (one may be -1), and what files are
+        resized to (by default 96, 96, 3). Leave None for images.
+    random_state : int, RandomState instance or None, default=None
+        Seed of weights, order, dropout and augmentation. An int gives the same model, to the bit,
+        on one machine's CPU.
+    warm_start : bool, default=False
+        Go on from the last fit's weights.
+    callbacks : list of keras.callbacks.Callback or None, default=None
+        Called as in Keras' own `fit`; under jax, weights change between epochs for them.
+    verbose : int, default=0
+        1 shows progress: a bar in a terminal, a line for each epoch in a notebook or log.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+    history_ : dict of str to list of float
+        Loss and accuracy of each epoch, with "val_" where a holdout was watched.
+    n_iter_ : int
+        Epochs trained.
+    n_features_in_ : int
+        Number of pixel values of one image.
+    feature_names_in_ : ndarray of str
+        Column names, where a data frame with such names was fitted.
+    image_shape_ : tuple of int
+        Height, width and channels of the images.
+    model_ : keras.Model
+        The trained model, from pixels to probabilities.
+
+    See Also
+    --------
+    CellCNNClassifier : The plain network.
+    skcell.networks.inception : One of the blocks, to build networks with.
+
+    References
+    ----------
+    .. [1] C. Szegedy et al., "Going Deeper with Convolutions", CVPR 2015.
+    .. [2] C. Szegedy, S. Ioffe, V. Vanhoucke, A. Alemi, "Inception-v4, Inception-ResNet and the
+       Impact of Residual Connections on Learning", AAAI 2017.
+    .. [3] J. Hu, L. Shen, G. Sun, "Squeeze-and-Excitation Networks", CVPR 2018.
+    .. [4] K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition",
+       CVPR 2016.
+    .. [5] G. Huang, Y. Sun, Z. Liu, D. Sedra, K. Q. Weinberger, "Deep Networks with Stochastic
+       Depth", ECCV 2016.
+
+    Examples
+    --------
+    >>> from skcell import SEInceptionResNetClassifier
+    >>> from skcell.datasets import make_cells
+    >>> cells = make_cells(60, n_classes=2, image_size=32, random_state=0)
+    >>> clf = SEInceptionResNetClassifier(filters=8, stem_filters=8, epochs=2, random_state=0)
+    >>> clf.fit(cells.images, cells.target).predict_proba(cells.images).shape
+    (60, 2)
+    """
+
+    _parameter_constraints: dict = {
+        **BaseCellClassifier._parameter_constraints,
+        "n_blocks": [Interval(Integral, 1, None, closed="left")],
+        "stem_filters": [Interval(Integral, 1, None, closed="left")],
+        "filters": [Interval(Integral, 8, None, closed="left")],
+        "se_ratio": [Interval(Integral, 1, None, closed="left")],
+        "pooling": [StrOptions({"avg", "max"})],
+        "batch_norm": ["boolean"],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "stochastic_depth": [Interval(Real, 0, 1, closed="left")],
+        "l2": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        *,
+        n_blocks: int = 1,
+        stem_filters: int = 32,
+        filters: int = 64,
+        se_ratio: int = 16,
+        pooling: str = "avg",
+        batch_norm: bool = True,
+        dropout: float = 0.0,
+        stochastic_depth: float = 0.0,
+        l2: float = 0.0,
+        augmentation: ImageAugmenter | None = None,
+        optimizer: str = "adam",
+        learning_rate: float = 1e-3,
+        schedule: str | Callable[[float], float] | None = None,
+        weight_decay: float = 0.0,
+        label_smoothing: float = 0.0,
+        loss: str | Callable[..., Any] = "categorical_crossentropy",
+        class_weight: str | dict[Any, float] | None = None,
+        epochs: int = 20,
+        batch_size: int = 32,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int = 5,
+        dtype_policy: str | None = None,
+        jit_compile: bool | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        verbose: int = 0,
+    ):
+        super().__init__(
+            augmentation=augmentation,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            weight_decay=weight_decay,
+            label_smoothing=label_smoothing,
+            loss=loss,
+            class_weight=class_weight,
+            epochs=epochs,
+            batch_size=batch_size,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            dtype_policy=dtype_policy,
+            jit_compile=jit_compile,
+            image_shape=image_shape,
+            random_state=random_state,
+            warm_start=warm_start,
+            callbacks=callbacks,
+            verbose=verbose,
+        )
+        self.n_blocks = n_blocks
+        self.stem_filters = stem_filters
+        self.filters = filters
+        self.se_ratio = se_ratio
+        self.pooling = pooling
+        self.batch_norm = batch_norm
+        self.dropout = dropout
+        self.stochastic_depth = stochastic_depth
+        self.l2 = l2
+
+    def _build_network(self) -> tuple[Callable[..., Any], dict[str, Hashable]]:
+        return se_inception_resnet, {
+            "n_blocks": self.n_blocks,
+            "stem_filters": self.stem_filters,
+            "filters": self.filters,
+            "se_ratio": self.se_ratio,
+            "pooling": self.pooling,
+            "batch_norm": self.batch_norm,
+            "dropout": self.dropout,
+            "stochastic_depth": self.stochastic_depth,
+            "l2": self.l2,
+        }
+
+    @classmethod
+    def _get_test_params(cls) -> dict[str, Any]:
+        return {**super()._get_test_params(), "filters": 16, "stem_filters": 8}

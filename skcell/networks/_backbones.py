@@ -1,0 +1,327 @@
+"""The table of pretrained backbones, as Keras offers them."""
+
+import fnmatch
+import os
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import keras
+from keras import layers
+
+#: How a backbone wants pixels of 0..1: see `preprocess`.
+Pixels = Literal["-1..1", "0..255", "imagenet", "bgr"]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One pretrained network without its classifying top.
+
+    Parameters
+    ----------
+    name : str
+        Name in skcell.
+    builder : str
+        Function in `keras.applications`.
+    pixels : {"-1..1", "0..255", "imagenet", "bgr"}
+        How pixels are scaled before it.
+    groups : str
+        Regular expression that finds the group of a layer in its name; layers without one belong
+        to the group before them. Groups are what is unfrozen, the last first.
+    native_size : int
+        Height and width, in pixels, that it was trained on.
+    licence : str
+        Licence of the ImageNet weights.
+    paper : str
+        What to cite.
+    smallest_size : int
+        Smallest height and width, in pixels.
+    arguments : dict
+        Passed to the builder.
+    """
+
+    name: str
+    builder: str
+    pixels: Pixels
+    groups: str
+    native_size: int
+    licence: str
+    paper: str
+    smallest_size: int = 32
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+def _mobilenets() -> list[Backbone]:
+    rows = []
+    for alpha in (1.0, 0.75, 0.5, 0.25):
+        rows.append(
+            Backbone(
+                "mobilenet" if alpha == 1.0 else f"mobilenet_{alpha:g}",
+                "MobileNet",
+                "-1..1",
+                r"conv_(?:dw|pw|pad)_(\d+)",
+                224,
+                "Apache-2.0",
+                "Howard et al., MobileNets, arXiv:1704.04861, 2017",
+                arguments={"alpha": alpha},
+            )
+        )
+    for alpha in (1.0, 0.35, 0.5, 0.75, 1.3, 1.4):
+        rows.append(
+            Backbone(
+                "mobilenet_v2" if alpha == 1.0 else f"mobilenet_v2_{alpha:g}",
+                "MobileNetV2",
+                "-1..1",
+                r"^(block_\d+|expanded_conv|Conv_1)",
+                224,
+                "Apache-2.0",
+                "Sandler et al., MobileNetV2, CVPR 2018",
+                arguments={"alpha": alpha},
+            )
+        )
+    for size in ("Small", "Large"):
+        rows.append(
+            Backbone(
+                f"mobilenet_v3_{size.lower()}",
+                f"MobileNetV3{size}",
+                "0..255",
+                r"^(expanded_conv(?:_\d+)?|conv_1)(?:_[a-z]|$)",
+                224,
+                "Apache-2.0",
+                "Howard et al., Searching for MobileNetV3, ICCV 2019",
+            )
+        )
+    return rows
+
+
+BACKBONES: dict[str, Backbone] = {
+    backbone.name: backbone
+    for backbone in (
+        Backbone(
+            "inception_v3",
+            "InceptionV3",
+            "-1..1",
+            r"^(mixed\d+)$",
+            299,
+            "Apache-2.0",
+            "Szegedy et al., Rethinking the Inception Architecture, CVPR 2016",
+            smallest_size=75,
+        ),
+        Backbone(
+            "resnet50_v2",
+            "ResNet50V2",
+            "-1..1",
+            r"^(conv\d_block\d+)_",
+            224,
+            "MIT",
+            "He et al., Identity Mappings in Deep Residual Networks, ECCV 2016",
+        ),
+        Backbone(
+            "densenet121",
+            "DenseNet121",
+            "imagenet",
+            r"^(conv\d)_",
+            224,
+            "BSD-3-Clause",
+            "Huang et al., Densely Connected Convolutional Networks, CVPR 2017",
+        ),
+        *_mobilenets(),
+        *(
+            Backbone(
+                f"efficientnet_v2_b{i}",
+                f"EfficientNetV2B{i}",
+                "0..255",
+                r"^(block\d|top)",
+                size,
+                "Apache-2.0",
+                "Tan and Le, EfficientNetV2, ICML 2021",
+            )
+            for i, size in enumerate((224, 240, 260, 300))
+        ),
+        Backbone(
+            "convnext_tiny",
+            "ConvNeXtTiny",
+            "0..255",
+            r"_(stage_\d|downsampling_block_\d)",
+            224,
+            "MIT",
+            "Liu et al., A ConvNet for the 2020s, CVPR 2022",
+        ),
+        Backbone(
+            "vgg16",
+            "VGG16",
+            "bgr",
+            r"^(block\d)_",
+            224,
+            "CC-BY-4.0",
+            "Simonyan and Zisserman, Very Deep Convolutional Networks, ICLR 2015",
+        ),
+        Backbone(
+            "xception",
+            "Xception",
+            "-1..1",
+            r"^(block\d+)_",
+            299,
+            "MIT",
+            "Chollet, Xception, CVPR 2017",
+            smallest_size=71,
+        ),
+    )
+}
+
+
+def list_backbones(pattern: str = "*") -> list[str]:
+    """Name the pretrained backbones.
+
+    Parameters
+    ----------
+    pattern : str, default="*"
+        With ``*`` for any text.
+
+    Returns
+    -------
+    list of str
+        The names that match.
+
+    Examples
+    --------
+    >>> from skcell.networks import list_backbones
+    >>> list_backbones("*v3*")
+    ['inception_v3', 'mobilenet_v3_small', 'mobilenet_v3_large']
+    """
+    return [name for name in BACKBONES if fnmatch.fnmatch(name, pattern)]
+
+
+def preprocess(x: Any, pixels: Pixels) -> Any:
+    """Bring pixels of 0..1 to the scale that a backbone was trained on.
+
+    Parameters
+    ----------
+    x : KerasTensor of shape (n, H, W, 3)
+        Images, RGB.
+    pixels : {"-1..1", "0..255", "imagenet", "bgr"}
+        The scale: of "imagenet" each channel has mean 0 and variance 1 over ImageNet; "bgr" is
+        0..255 in reverse order of channels, with ImageNet's mean taken off.
+
+    Returns
+    -------
+    KerasTensor of shape (n, H, W, 3)
+        Scaled images.
+    """
+    if pixels == "-1..1":
+        return layers.Rescaling(2.0, -1.0)(x)
+    if pixels == "0..255":
+        return layers.Rescaling(255.0)(x)
+    if pixels == "imagenet":
+        mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+        return layers.Rescaling(
+            [1 / s for s in std], [-m / s for m, s in zip(mean, std, strict=True)]
+        )(x)
+    channels = [x[..., i : i + 1] for i in (2, 1, 0)]
+    return layers.Rescaling(255.0, [-103.939, -116.779, -123.68])(layers.Concatenate()(channels))
+
+
+def build_backbone(
+    name: str, input_shape: tuple[int, int, int], weights: str | os.PathLike[str] | None
+) -> keras.Model:
+    """Build a backbone without its top, and load its weights.
+
+    Parameters
+    ----------
+    name : str
+        Key of `BACKBONES`.
+    input_shape : tuple of int
+        Height, width and 3 channels.
+    weights : {"imagenet"}, path or None
+        "imagenet" is downloaded by Keras, once; None leaves the weights random.
+
+    Returns
+    -------
+    keras.Model
+        From preprocessed images to feature maps.
+
+    Raises
+    ------
+    ValueError
+        If images are too small, or the weights are of another network.
+    OSError
+        If weights cannot be found or downloaded.
+    """
+    backbone = BACKBONES[name]
+    if min(input_shape[:2]) < backbone.smallest_size:
+        raise ValueError(
+            f"{name} needs images of at least {backbone.smallest_size} pixels in height and "
+            f"width, got {input_shape[:2]}; enlarge them, for example with "
+            f"image_size={backbone.native_size}, its native size."
+        )
+    if weights not in (None, "imagenet") and not os.path.isfile(weights):
+        raise FileNotFoundError(
+            f"There is no weight file {os.fspath(weights)!r}; give the path of a .weights.h5 "
+            f"file that Keras saved from {backbone.builder}(include_top=False), or 'imagenet'."
+        )
+    build = getattr(keras.applications, backbone.builder)
+    common = {"include_top": False, "input_shape": input_shape, **backbone.arguments}
+    if weights == "imagenet":
+        try:
+            return build(weights="imagenet", **common)
+        except Exception as error:  # Keras raises plain ones for whatever went wrong
+            raise OSError(_offline(backbone, error)) from error
+    model = build(weights=None, **common)
+    if weights is not None:
+        try:
+            model.load_weights(os.fspath(weights))
+        except Exception as error:
+            raise ValueError(
+                f"The weights in {os.fspath(weights)!r} are not of {backbone.builder} with "
+                f"{backbone.arguments or 'its defaults'}, without top: {error}"
+            ) from error
+    return model
+
+
+def _offline(backbone: Backbone, error: Exception) -> str:
+    found = re.search(r"https?://\S+?(?=[:,]?(?:\s|$))", str(error))
+    folder = "~/.keras/models"
+    where = (
+        f"Download {found.group()} on another machine and put it, under the name "
+        f"{found.group().rsplit('/', 1)[-1]!r}, into {folder}"
+        if found
+        else f"Put Keras' weight file of {backbone.builder} into {folder}"
+    )
+    return (
+        f"The ImageNet weights of {backbone.name} could not be had: {error}. {where}; or pass "
+        "weights= the path of a weight file, or weights=None to start from random ones."
+    )
+
+
+def layer_groups(model: keras.Model, pattern: str | None = None) -> list[list[keras.Layer]]:
+    """Divide the layers of a backbone into groups, from input to output.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A backbone.
+    pattern : str or None
+        As `Backbone.groups`; None makes each layer that has weights a group.
+
+    Returns
+    -------
+    list of list of keras.Layer
+        The groups; each layer is in one, and each group has weights.
+    """
+    named: dict[str, list[keras.Layer]] = {}
+    current = ""
+    for layer in model.layers:
+        if pattern is None:
+            current = layer.name if layer.weights else current
+        elif found := re.search(pattern, layer.name):
+            current = found.group(1)
+        named.setdefault(current, []).append(layer)
+    groups: list[list[keras.Layer]] = []
+    for group in named.values():
+        if groups and not any(layer.weights for layer in group):
+            groups[-1] += group
+        elif groups and not any(layer.weights for layer in groups[0]):
+            groups[0] += group
+        else:
+            groups.append(group)
+    return groups

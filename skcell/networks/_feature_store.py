@@ -1,0 +1,159 @@
+"""Features that were computed once: on disk or in memory, bounded, safe with many processes."""
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Bytes that a store may take up.
+MAX_BYTES = 1 << 30
+
+_LOOKED_UP = 500  # at once: SQLite bounds the number of values in a query
+
+
+def digest_images(images: NDArray[Any]) -> list[bytes]:
+    """Digest the content of each image: pixels, shape and dtype.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, H, W, C)
+        Images.
+
+    Returns
+    -------
+    list of bytes
+        For each image; equal for equal images only.
+    """
+    kind = repr((images.shape[1:], images.dtype.str)).encode()
+    return [
+        hashlib.blake2b(
+            np.ascontiguousarray(image).data, digest_size=16, person=_short(kind)
+        ).digest()
+        for image in images
+    ]
+
+
+def _short(kind: bytes) -> bytes:
+    return hashlib.blake2b(kind, digest_size=16).digest()
+
+
+class FeatureStore:
+    """A table of features by extractor and image, in an SQLite database.
+
+    When it is full, those stored first go first. Many processes may use one file at a time; one
+    that is killed leaves it whole.
+
+    Parameters
+    ----------
+    path : path-like or ":memory:"
+        The database; its folder is made.
+    max_bytes : int
+        What it may take up.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], max_bytes: int = MAX_BYTES):
+        self.path, self.max_bytes = path, max_bytes
+        self._lock = threading.Lock()
+        self._memory: sqlite3.Connection | None = None
+        if path == ":memory:":
+            self._memory = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._make_table(self._memory)
+        else:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+
+    @staticmethod
+    def _make_table(connection: sqlite3.Connection) -> None:
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS features "
+            "(number INTEGER PRIMARY KEY, id BLOB UNIQUE, stored REAL, value BLOB)"
+        )
+
+    @contextlib.contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            if self._memory is not None:
+                yield self._memory
+                return
+            connection = sqlite3.connect(self.path, timeout=120, isolation_level=None)
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=NORMAL")
+                self._make_table(connection)
+                yield connection
+            finally:
+                connection.close()
+
+    def get(self, key: bytes, digests: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
+        """Look up features.
+
+        Parameters
+        ----------
+        key : bytes
+            Of the extractor.
+        digests : sequence of bytes
+            Of the images.
+
+        Returns
+        -------
+        dict
+            Features of those images that are there, by digest.
+        """
+        found: dict[bytes, NDArray[np.float32]] = {}
+        with self._connect() as connection:
+            for start in range(0, len(digests), _LOOKED_UP):
+                ids = [key + digest for digest in digests[start : start + _LOOKED_UP]]
+                query = f"SELECT id, value FROM features WHERE id IN ({','.join('?' * len(ids))})"
+                for id_, value in connection.execute(query, ids):
+                    found[id_[len(key) :]] = np.frombuffer(value, np.float32)
+        return found
+
+    def put(self, key: bytes, rows: dict[bytes, NDArray[np.float32]]) -> None:
+        """Store features.
+
+        Parameters
+        ----------
+        key : bytes
+            Of the extractor.
+        rows : dict
+            Features by the image's digest.
+        """
+        now = time.time()
+        values = [
+            (key + digest, now, np.ascontiguousarray(row, np.float32).tobytes())
+            for digest, row in rows.items()
+        ]
+        with self._connect() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(
+                "INSERT OR IGNORE INTO features (id, stored, value) VALUES (?, ?, ?)", values
+            )
+            self._shrink(connection)
+            connection.execute("COMMIT")
+
+    def _shrink(self, connection: sqlite3.Connection) -> None:
+        """Delete the oldest until the rest fits; the file uses their pages again."""
+        while self._used(connection) > self.max_bytes:
+            (count,) = connection.execute("SELECT COUNT(*) FROM features").fetchone()
+            if count == 0:
+                return
+            connection.execute(
+                "DELETE FROM features WHERE number IN "
+                "(SELECT number FROM features ORDER BY number LIMIT ?)",
+                (max(1, count // 8),),
+            )
+
+    @staticmethod
+    def _used(connection: sqlite3.Connection) -> int:
+        pages, free, size = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)

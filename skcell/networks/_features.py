@@ -1,0 +1,158 @@
+"""Frozen backbones: images in, features out, each image once."""
+
+import functools
+import hashlib
+import os
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
+
+from skcell.networks._backbones import BACKBONES, build_backbone, preprocess
+from skcell.networks._program import pixels, seeded
+from skcell.networks._steps import Forward, make_forward
+
+#: Extractors kept in memory; the least recently used goes first.
+MAX_EXTRACTORS = 4
+
+#: A name in `BACKBONES`, a Keras model, or a function from an image tensor to features.
+BackboneLike: TypeAlias = Any
+
+
+def embed(
+    x: Any,
+    *,
+    backbone: BackboneLike,
+    weights: str | os.PathLike[str] | None = "imagenet",
+    image_size: int | None = None,
+    pooling: str = "avg",
+) -> Any:
+    """Put images through a backbone, and pool what comes out over the image.
+
+    Parameters
+    ----------
+    x : KerasTensor of shape (n, H, W, C)
+        Images, pixels in 0..1. Grey ones are repeated in three channels; more than three are
+        projected to three by a 1x1 convolution.
+    backbone : str, keras.Model or callable
+        A name in `BACKBONES`, with its own scaling of pixels; or a model or function that takes
+        pixels in 0..1, in as many channels as there are.
+    weights : {"imagenet"}, path or None
+        Weights of a named backbone.
+    image_size : int or None
+        Height and width that images are resized to; None leaves them as they are.
+    pooling : {"avg", "max"}
+        How feature maps are pooled.
+
+    Returns
+    -------
+    KerasTensor of shape (n, n_features)
+        Features.
+    """
+    if image_size is not None and x.shape[1:3] != (image_size, image_size):
+        x = layers.Resizing(image_size, image_size, interpolation="bilinear")(x)
+    if not isinstance(backbone, str):
+        x = backbone(x)
+    else:
+        if x.shape[-1] == 1:
+            x = layers.Concatenate()([x, x, x])
+        elif x.shape[-1] != 3:
+            x = layers.Conv2D(3, 1, name="to_three_channels")(x)
+        row = BACKBONES[backbone]
+        x = build_backbone(row.name, x.shape[1:], weights)(preprocess(x, row.pixels))
+    if len(x.shape) == 4:
+        pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
+        x = pool(dtype="float32")(x)
+    return x
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A frozen backbone, ready to be used by any number of threads.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From pixels to features.
+    forward : callable
+        The same on a batch of any size.
+    key : bytes
+        Tells weights, preprocessing and precision apart: equal keys, equal features.
+    """
+
+    model: keras.Model
+    forward: Forward
+    key: bytes
+
+    @property
+    def n_features(self) -> int:
+        """Number of features of one image."""
+        return int(self.model.outputs[0].shape[-1])
+
+    def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Compute features of a batch of images."""
+        return np.asarray(self.forward(images), np.float32)
+
+
+@functools.lru_cache(MAX_EXTRACTORS)
+def get_extractor(
+    input_shape: tuple[int, int, int],
+    dtype: str,
+    backbone: BackboneLike,
+    weights: str | os.PathLike[str] | None,
+    image_size: int | None,
+    pooling: str,
+    seed: int,
+    dtype_policy: str,
+    stamp: Hashable = None,
+) -> Extractor:
+    """Build an extractor, or return the one that was built before.
+
+    Parameters
+    ----------
+    input_shape, dtype
+        Of images, as for `Recipe`.
+    backbone, weights, image_size, pooling
+        As for `embed`.
+    seed : int
+        Seed of random weights.
+    dtype_policy : str
+        Keras dtype policy.
+    stamp : hashable
+        Tells apart a weight file before and after it was replaced.
+
+    Returns
+    -------
+    Extractor
+        The extractor.
+    """
+    with seeded(seed, dtype_policy):
+        inputs = keras.Input(input_shape, dtype=dtype, name="image")
+        outputs = embed(
+            pixels(inputs),
+            backbone=backbone,
+            weights=weights,
+            image_size=image_size,
+            pooling=pooling,
+        )
+        model = keras.Model(inputs, outputs)
+    model.trainable = False
+    return Extractor(model, make_forward(model), _key(model, dtype_policy))
+
+
+def _key(model: keras.Model, dtype_policy: str) -> bytes:
+    """Digest all that features depend on, other than the images."""
+    digest = hashlib.blake2b(digest_size=16)
+    for layer in model._flatten_layers(include_self=False):
+        digest.update(type(layer).__name__.encode())
+    known = (dtype_policy, keras.backend.backend(), keras.__version__)
+    settings = [layer.get_config() for layer in model.layers if not layer.weights]
+    digest.update(repr((known, model.inputs[0].shape, model.inputs[0].dtype, settings)).encode())
+    for variable in model.variables:
+        value = np.ascontiguousarray(keras.ops.convert_to_numpy(variable.value))
+        digest.update(repr((value.shape, str(value.dtype))).encode() + value.tobytes())
+    return digest.digest()

@@ -1,0 +1,65 @@
+"""The composite network: inception, squeeze-and-excitation, residual connection."""
+
+from typing import Any
+
+from keras import layers
+
+from skcell.networks._blocks import convolution, inception, residual, squeeze_excitation
+from skcell.networks._seeds import draw_seed
+
+
+def se_inception_resnet(
+    x: Any,
+    *,
+    n_blocks: int = 1,
+    stem_filters: int = 32,
+    filters: int = 64,
+    se_ratio: int = 16,
+    pooling: str = "avg",
+    batch_norm: bool = True,
+    dropout: float = 0.0,
+    stochastic_depth: float = 0.0,
+    l2: float = 0.0,
+) -> Any:
+    """Stack blocks of inception with squeeze-and-excitation inside a residual connection.
+
+    Parameters
+    ----------
+    x : KerasTensor of shape (n, H, W, C)
+        Images.
+    n_blocks : int
+        Number of blocks; 2x2 max pooling before each halves the sides.
+    stem_filters : int
+        Filters of the 3x3 convolution before the blocks.
+    filters : int
+        Output channels of the first block; each later one has twice as many.
+    se_ratio : int
+        Reduction of squeeze-and-excitation.
+    pooling : {"avg", "max"}
+        How the last block's features are pooled over the image.
+    batch_norm : bool
+        Whether to normalise batches between each convolution and its activation.
+    dropout : float
+        Fraction of the pooled features dropped in training.
+    stochastic_depth : float
+        Chance that the last block is left out for an image in training; it rises to that
+        linearly over the blocks.
+    l2 : float
+        Penalty on the squared weights of convolutions.
+
+    Returns
+    -------
+    KerasTensor of shape (n, filters * 2 ** (n_blocks - 1))
+        Features.
+    """
+    common: dict[str, Any] = {"batch_norm": batch_norm, "l2": l2}
+    x = convolution(x, stem_filters, 3, **common)
+    for i in range(n_blocks):
+        x = layers.MaxPooling2D(2, padding="same")(x)
+        branch = squeeze_excitation(
+            inception(x, filters * 2**i, activation=False, **common), se_ratio
+        )
+        x = residual(x, branch, drop=stochastic_depth * (i + 1) / n_blocks, **common)
+    pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
+    x = pool()(x)
+    return layers.Dropout(dropout, seed=draw_seed())(x) if dropout else x

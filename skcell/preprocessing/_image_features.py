@@ -1,0 +1,295 @@
+"""A pretrained network as a transformer."""
+
+import difflib
+import numbers
+import os
+from pathlib import Path
+from typing import Any, Self
+
+import keras
+import numpy as np
+import pooch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skcell._parameters import SuggestsParameters
+from skcell._takes_images import TakesImages, take
+from skcell._validation import ImageSpec
+from skcell.networks import (
+    Extractor,
+    FeatureStore,
+    digest_images,
+    get_extractor,
+    list_backbones,
+)
+
+#: Images looked up, computed and stored together.
+_CHUNK = 1024
+
+_in_memory = FeatureStore(":memory:")
+
+
+class ImageFeatures(
+    SuggestsParameters,
+    TakesImages,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
+    """Features of images from a pretrained, frozen network.
+
+    For whatever in scikit-learn takes a table: a logistic regression, neighbours, clusters, SMOTE.
+    Each image is put through the network once; its features are kept, and found again in other
+    folds, fits and processes by the image's content.
+
+    Parameters
+    ----------
+    backbone : str, keras.Model or callable, default="inception_v3"
+        A name of `skcell.networks.list_backbones`; or a Keras model or function that takes images
+        with pixels in 0..1 and returns feature maps or features.
+    weights : {"imagenet"}, path or None, default="imagenet"
+        Weights of a named backbone: "imagenet" is downloaded once by Keras; or a file that Keras
+        saved from the backbone without its top; None leaves them random.
+    image_size : int or None, default=None
+        Height and width, in pixels, that images are resized to, bilinearly; None takes them as
+        they are.
+    pooling : {"avg", "max"}, default="avg"
+        How feature maps are pooled over the image.
+    batch_size : int, default=64
+        Images put through the network at a time.
+    cache : bool, "memory" or path, default=True
+        Where features are kept: on disk (True, in the folder `SKCELL_DATA_HOME` or the user's cache
+        folder; or the path of a file), in this process's memory, or nowhere. At most 1 GiB; what
+        was stored first goes first.
+    dtype_policy : str or None, default=None
+        Keras dtype policy; None is Keras' own setting (float32).
+    image_shape : tuple of int, default=None
+        Height, width and channels: what rows are reshaped to, and what files are resized to (by
+        default 96, 96, 3). Leave None for images.
+    random_state : int, RandomState instance or None, default=None
+        Seed of random weights.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of pixel values of one image.
+    feature_names_in_ : ndarray of str
+        Column names, where a data frame with such names was fitted.
+
+    See Also
+    --------
+    skcell.ImageSMOTE : Takes this as `feature_space`, to find neighbours by what cells look like.
+    skcell.networks.list_backbones : The names.
+
+    Notes
+    -----
+    Grey images are repeated in three channels. A pickle names the weights; it does not hold them.
+
+    References
+    ----------
+    .. [1] A. S. Razavian, H. Azizpour, J. Sullivan, S. Carlsson, "CNN Features off-the-shelf: an
+       Astounding Baseline for Recognition", CVPR workshops 2014.
+
+    Examples
+    --------
+    >>> from skcell import ImageFeatures
+    >>> from skcell.datasets import make_cells
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> cells = make_cells(60, n_classes=2, image_size=32, random_state=0)
+    >>> features = ImageFeatures("mobilenet_v2_0.35", weights=None, cache=False, random_state=0)
+    >>> model = make_pipeline(features, LogisticRegression(max_iter=1000))
+    >>> model.fit(cells.images, cells.target).predict(cells.images).shape
+    (60,)
+    """
+
+    _parameter_constraints: dict = {
+        "backbone": [str, callable],
+        "weights": [str, os.PathLike, None],
+        "image_size": [Interval(numbers.Integral, 1, None, closed="left"), None],
+        "pooling": [StrOptions({"avg", "max"})],
+        "batch_size": [Interval(numbers.Integral, 1, None, closed="left")],
+        "cache": ["boolean", str, os.PathLike],
+        "dtype_policy": [str, None],
+        "image_shape": [tuple, list, None],
+        "random_state": ["random_state"],
+    }
+
+    _seed: int
+    _n_features_out: int
+
+    def __init__(
+        self,
+        backbone: Any = "inception_v3",
+        *,
+        weights: str | os.PathLike[str] | None = "imagenet",
+        image_size: int | None = None,
+        pooling: str = "avg",
+        batch_size: int = 64,
+        cache: bool | str | os.PathLike[str] = True,
+        dtype_policy: str | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        self.backbone = backbone
+        self.weights = weights
+        self.image_size = image_size
+        self.pooling = pooling
+        self.batch_size = batch_size
+        self.cache = cache
+        self.dtype_policy = dtype_policy
+        self.image_shape = image_shape
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Look at the images' shape and dtype, and load the network.
+
+        Parameters
+        ----------
+        X : array-like
+            Images `(n, H, W, C)` or `(n, H, W)` of uint8, uint16 or float; rows `(n, H*W*C)` with
+            `image_shape` set; or `(n,)` paths of image files.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If images or parameters cannot be used.
+        OSError
+            If weights cannot be found or downloaded.
+        """
+        check_backbone(self.backbone)
+        _, spec = self._check_X(X, reset=True)
+        channels = spec.shape[2]
+        if isinstance(self.backbone, str) and channels not in (1, 3):
+            raise ValueError(
+                f"{self.backbone} was trained on colour images, and these have {channels} "
+                "channels; choose one or three of them, X[..., :3]."
+            )
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        self._n_features_out = self._load(spec, seed).n_features
+        self._spec, self._seed = spec, seed
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Compute the features of images, or find them.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, rows or paths, of the kind and shape that were fitted.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features_out)
+            Features.
+        """
+        check_is_fitted(self)
+        images, spec = self._check_X(X, reset=False)
+        extractor, store = self._load(self._spec, self._seed), get_store(self.cache)
+        out = np.empty((len(images), self._n_features_out), np.float32)
+        for start in range(0, len(images), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            out[rows] = compute_features(
+                extractor, take(images, rows, spec, n_jobs=-1), store, self.batch_size
+            )
+        return out
+
+    def _load(self, spec: ImageSpec, seed: int) -> Extractor:
+        weights = self.weights if isinstance(self.backbone, str) else None
+        stat = os.stat(weights) if weights is not None and os.path.isfile(weights) else None
+        return get_extractor(
+            input_shape=spec.shape,
+            dtype=spec.dtype,
+            backbone=self.backbone,
+            weights=weights,
+            image_size=self.image_size,
+            pooling=self.pooling,
+            seed=0 if weights is not None else seed,
+            dtype_policy=self.dtype_policy or keras.config.dtype_policy().name,
+            stamp=stat and (stat.st_mtime_ns, stat.st_size),
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_spec")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    @classmethod
+    def _get_test_params(cls) -> dict[str, Any]:
+        return {
+            "backbone": _pixels,
+            "cache": "memory",
+            "image_shape": (1, -1, 1),
+            "random_state": 0,
+        }
+
+
+def _pixels(x: Any) -> Any:
+    """Stand in for a backbone, in checks: the pixels themselves."""
+    return keras.layers.Flatten()(x)
+
+
+def check_backbone(backbone: Any) -> None:
+    """Refuse names that are no backbone's."""
+    names = list_backbones()
+    if isinstance(backbone, str) and backbone not in names:
+        close = difflib.get_close_matches(backbone, names, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(
+            f"There is no backbone {backbone!r}.{hint} skcell.networks.list_backbones() names "
+            "those there are."
+        )
+
+
+def get_store(cache: bool | str | os.PathLike[str]) -> FeatureStore | None:
+    """Find the store that the parameter `cache` names."""
+    if cache is False:
+        return None
+    if cache == "memory":
+        return _in_memory
+    if cache is True:
+        home = Path(os.environ.get("SKCELL_DATA_HOME") or pooch.os_cache("skcell"))
+        return FeatureStore(home.expanduser() / "features.sqlite")
+    return FeatureStore(cache)
+
+
+def compute_features(
+    extractor: Extractor, images: NDArray[Any], store: FeatureStore | None, batch_size: int
+) -> NDArray[np.float32]:
+    """Look features up, compute those not found, and store these."""
+    if store is None:
+        return _compute(extractor, images, batch_size)
+    digests = digest_images(images)
+    found = store.get(extractor.key, digests)
+    unknown = {digest: i for i, digest in enumerate(digests) if digest not in found}
+    if unknown:
+        rows = _compute(extractor, images[list(unknown.values())], batch_size)
+        new = dict(zip(unknown, rows, strict=True))
+        store.put(extractor.key, new)
+        found.update(new)
+    return np.stack([found[digest] for digest in digests])
+
+
+def _compute(extractor: Extractor, images: NDArray[Any], size: int) -> NDArray[np.float32]:
+    return np.concatenate(
+        [extractor(images[start : start + size]) for start in range(0, len(images), size)]
+    )
