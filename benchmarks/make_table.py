@@ -34,48 +34,39 @@ def rows() -> list[tuple[str, str, str, str]]:
 
     fit = "one long fit, base CNN, 96 px"
     for rival, side in (("the same model, Keras' own `fit`", "keras"), ("skorch, torch", "skorch")):
-        add(fit, rival, f"{1 / times('fit', side, 'images_per_second'):.2f} x as fast", "fit")
+        add(fit, rival, f"{1 / times('fit', side, 'images_per_second'):.1f} x as fast", "fit")
     for name in ("search_28", "search"):
-        found = load(name)
-        s = found["settings"]
-        work = f"40 fits: {s['n'] * 4 // 5} images, {s['size']} px, {s['epochs']} epoch(s)"
+        s = load(name)["settings"]
+        work = f"40 fits: {s['n'] * 4 // 5} images, {s['size']} px, epochs: {s['epochs']}"
         ratio = times(name, "scikeras", "seconds")
         add(work, "scikeras, `GridSearchCV`", f"{ratio:.1f} x as fast", name)
-    memory = load("memory")["medians"]
-    add(
-        "memory, 200 fits of 4 networks",
-        "scikeras",
-        f"{memory['skcell']['mib_per_fit']:.2f} against {memory['scikeras']['mib_per_fit']:.1f} "
-        "MiB a fit",
-        "memory",
-    )
+    memory = load("memory")
+    ours, theirs = (memory["medians"][side]["mib_per_fit"] for side in ("skcell", "scikeras"))
+    work = f"memory, {memory['settings']['fits']} fits of 4 networks"
+    add(work, "scikeras", f"{ours:.2f} against {theirs:.1f} MiB a fit", "memory")
     ratio = 1 / times("augmentation", "keras", "images_per_second")
     add("six augmentations, 96 px", "six Keras layers", f"{ratio:.1f} x as fast", "augmentation")
-    smote = times("smote", "imbalanced-learn", "fit_resample_seconds")
-    peak = times("smote", "imbalanced-learn", "fit_resample_peak_bytes")
+    seconds, peak = (
+        times("smote", "imbalanced-learn", f"fit_resample_{key}")
+        for key in ("seconds", "peak_bytes")
+    )
     add(
         "SMOTE, 11,144 to 16,384 images, 96 px",
         "imbalanced-learn, float32",
-        f"{smote:.1f} x as fast, 1/{peak:.1f} of the memory",
+        f"{seconds:.1f} x as fast, 1/{peak:.1f} of the memory",
         "smote",
     )
-    ratio = times("predict", "keras", "seconds")
-    add("predict 10,000 images", "Keras' `predict`", f"{ratio:.2f} x as fast", "predict")
+    for rival, side in (("Keras' `predict`", "keras"), ("ONNX Runtime", "onnxruntime")):
+        ratio = times("predict", side, "seconds")
+        add("predict 10,000 images", rival, f"{ratio:.1f} x as fast", "predict")
     one = load("predict")["medians"]
-    add(
-        "predict one image",
-        "ONNX Runtime",
-        f"{one['skcell']['one_image_ms']:.1f} against {one['onnxruntime']['one_image_ms']:.1f} ms",
-        "predict",
-    )
+    ours, theirs = (one[side]["one_image_ms"] for side in ("skcell", "onnxruntime"))
+    add("predict one image", "ONNX Runtime", f"{ours:.1f} against {theirs:.1f} ms", "predict")
+    files = load("files")
     share = 1 / times("files", "arrays", "images_per_second")
-    grown = [load(n)["medians"]["files"]["rss_growth_mib"] for n in ("files_10000", "files")]
-    add(
-        "train from 100,000 JPEG files",
-        "arrays in memory",
-        f"{100 * share:.0f} % of the speed; {grown[1]:.0f} MiB (10,000 files: {grown[0]:.0f})",
-        "files",
-    )
+    grown = files["medians"]["files"]["rss_growth_mib"]
+    work = f"train from {files['settings']['n']:,} JPEG files, 96 px"
+    add(work, "arrays", f"{100 * share:.0f} % of the speed, {grown:.0f} MiB", "files")
     return table
 
 

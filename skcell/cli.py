@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -154,10 +155,15 @@ def _check_writable(folder: Path) -> None:
 def _quietly_starting(console: Console) -> Iterator[None]:
     """Import the backend without its chatter about drivers, which it writes past Python.
 
-    If that fails, the chatter is shown after all.
+    If that fails, the chatter is shown after all. Ctrl-C waits until it is done: somewhere in there
+    it would be swallowed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with tempfile.TemporaryFile() as chatter, console.status("Starting Keras ..."):
+        pressed: list[int] = []
+        usual = signal.getsignal(signal.SIGINT)
+        if usual is signal.default_int_handler:  # and not ignored, as in a shell's background
+            signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
         sys.stderr.flush()
         stderr = os.dup(2)
         os.dup2(chatter.fileno(), 2)
@@ -173,6 +179,9 @@ def _quietly_starting(console: Console) -> Iterator[None]:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+            signal.signal(signal.SIGINT, usual)
+        if pressed:
+            raise KeyboardInterrupt
 
 
 def main() -> None:

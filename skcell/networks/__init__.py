@@ -14,8 +14,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_backbones": ["BACKBONES", "Backbone", "list_backbones"],
         "_blocks": ["convolution", "dense", "inception", "residual", "squeeze_excitation"],
         "_cnn": ["cnn"],
-        "_feature_store": ["FeatureStore", "digest_images"],
-        "_features": ["Extractor", "embed", "get_extractor"],
         "_program": ["OPTIMIZERS", "Recipe", "build"],
         "_reuse": ["FittedNetwork", "clear_programs"],
         "_se_inception_resnet": ["se_inception_resnet"],

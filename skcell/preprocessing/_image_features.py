@@ -23,13 +23,9 @@ from sklearn.utils.validation import check_is_fitted
 from skcell._parameters import SuggestsParameters
 from skcell._takes_images import TakesImages, take
 from skcell._validation import ImageSpec
-from skcell.networks import (
-    Extractor,
-    FeatureStore,
-    digest_images,
-    get_extractor,
-    list_backbones,
-)
+from skcell.networks import list_backbones
+from skcell.networks._feature_store import FeatureStore, digest_images
+from skcell.networks._features import Extractor, get_extractor
 
 #: Images looked up, computed and stored together.
 _CHUNK = 1024
@@ -211,7 +207,9 @@ class ImageFeatures(
         return out
 
     def _load(self, spec: ImageSpec, seed: int) -> Extractor:
-        weights = self.weights if isinstance(self.backbone, str) else None
+        weights = None
+        if isinstance(self.backbone, str) and self.weights is not None:
+            weights = os.fspath(self.weights)
         stat = os.stat(weights) if weights is not None and os.path.isfile(weights) else None
         return get_extractor(
             input_shape=spec.shape,
