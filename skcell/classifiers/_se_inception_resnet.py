@@ -17,8 +17,8 @@ class SEInceptionResNetClassifier(BaseCellClassifier):
     """Composite convolutional network for cell images: few weights, many scales.
 
     A 3x3 convolution, then one to three or more blocks: an inception module, its output weighed by
-    squeeze-and-excitation, inside a residual connection. Global pooling, softmax. At 96 pixels it
-    has some 20,000 weights for each block where `CellCNNClassifier` has two million.
+    squeeze-and-excitation, inside a residual connection. Global pooling, softmax. It has far fewer
+    weights than `CellCNNClassifier`, whose dense layer grows with the images.
 
     Parameters
     ----------
