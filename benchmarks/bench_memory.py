@@ -53,7 +53,8 @@ def scikeras(n: int, size: int, fits: int, seed: int) -> dict[str, float]:
     X, y = images(n, size, seed)
     levels = []
     for _ in range(fits):
-        KerasClassifier(model=keras_cnn(size), epochs=1, verbose=0).fit(X, y).predict(X[:10])
+        clf = KerasClassifier(model=keras_cnn, model__size=size, epochs=1, verbose=0)
+        clf.fit(X, y).predict(X[:10])
         levels.append(resident())
     return slope(levels)
 
