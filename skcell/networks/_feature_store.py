@@ -5,7 +5,6 @@ import hashlib
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,7 +72,7 @@ class FeatureStore:
     def _make_table(connection: sqlite3.Connection) -> None:
         connection.execute(
             "CREATE TABLE IF NOT EXISTS features "
-            "(number INTEGER PRIMARY KEY, id BLOB UNIQUE, stored REAL, value BLOB)"
+            "(number INTEGER PRIMARY KEY, id BLOB UNIQUE, value BLOB)"
         )
 
     @contextlib.contextmanager
@@ -125,15 +124,14 @@ class FeatureStore:
         rows : dict
             Features by the image's digest.
         """
-        now = time.time()
         values = [
-            (key + digest, now, np.ascontiguousarray(row, np.float32).tobytes())
+            (key + digest, np.ascontiguousarray(row, np.float32).tobytes())
             for digest, row in rows.items()
         ]
         with self._connect() as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(
-                "INSERT OR IGNORE INTO features (id, stored, value) VALUES (?, ?, ?)", values
+                "INSERT OR IGNORE INTO features (id, value) VALUES (?, ?)", values
             )
             self._shrink(connection)
             connection.execute("COMMIT")

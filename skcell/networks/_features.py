@@ -3,7 +3,8 @@
 import functools
 import hashlib
 import os
-from collections.abc import Hashable
+import re
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,6 +14,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from skcell.networks._backbones import BACKBONES, build_backbone, preprocess
+from skcell.networks._initial import read
 from skcell.networks._program import pixels, seeded
 from skcell.networks._steps import Forward, make_forward
 
@@ -80,13 +82,14 @@ class Extractor:
         From pixels to features.
     forward : callable
         The same on a batch of any size.
-    key : bytes
-        Tells weights, preprocessing and precision apart: equal keys, equal features.
+    key : bytes or None
+        Tells graph, weights and precision apart: equal keys, equal features. None if some layer
+        cannot be described; its features are not kept.
     """
 
     model: keras.Model
     forward: Forward
-    key: bytes
+    key: bytes | None
 
     @property
     def n_features(self) -> int:
@@ -144,15 +147,35 @@ def get_extractor(
     return Extractor(model, make_forward(model), _key(model, dtype_policy))
 
 
-def _key(model: keras.Model, dtype_policy: str) -> bytes:
+def _key(model: keras.Model, dtype_policy: str) -> bytes | None:
     """Digest all that features depend on, other than the images."""
+    try:
+        graph = _without_names(model)
+    except (TypeError, ValueError, NotImplementedError):  # layers that cannot be described
+        return None
     digest = hashlib.blake2b(digest_size=16)
-    for layer in model._flatten_layers(include_self=False):
-        digest.update(type(layer).__name__.encode())
-    known = (dtype_policy, keras.backend.backend(), keras.__version__)
-    settings = [layer.get_config() for layer in model.layers if not layer.weights]
-    digest.update(repr((known, model.inputs[0].shape, model.inputs[0].dtype, settings)).encode())
+    known = (dtype_policy, keras.backend.backend(), keras.__version__, graph)
+    digest.update(repr(known).encode())
     for variable in model.variables:
-        value = np.ascontiguousarray(keras.ops.convert_to_numpy(variable.value))
+        value = np.ascontiguousarray(read(variable))
         digest.update(repr((value.shape, str(value.dtype))).encode() + value.tobytes())
     return digest.digest()
+
+
+def _without_names(model: keras.Model) -> str:
+    """Describe a model's graph; names, which count the layers of a process, become ordinals."""
+    names: dict[str, str] = {}
+
+    def ordinal(found: re.Match[str]) -> str:
+        return names.setdefault(found[0], f'"{len(names)}"')
+
+    known = sorted({re.escape(name) for name in _names(model)})
+    return re.sub(f'"(?:{"|".join(known)})"', ordinal, model.to_json())
+
+
+def _names(model: keras.Model) -> Iterator[str]:
+    yield model.name
+    for operation in model.operations:
+        yield operation.name
+        if isinstance(operation, keras.Model):
+            yield from _names(operation)

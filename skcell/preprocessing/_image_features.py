@@ -274,7 +274,7 @@ def compute_features(
     extractor: Extractor, images: NDArray[Any], store: FeatureStore | None, batch_size: int
 ) -> NDArray[np.float32]:
     """Look features up, compute those not found, and store these."""
-    if store is None:
+    if store is None or extractor.key is None:
         return _compute(extractor, images, batch_size)
     digests = digest_images(images)
     found = store.get(extractor.key, digests)

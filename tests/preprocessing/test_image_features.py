@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skcell import ImageFeatures, ImageSMOTE
 from skcell.networks._feature_store import FeatureStore
+from skcell.networks._features import get_extractor
 from skcell.preprocessing import _image_features as module
 
 
@@ -111,6 +112,24 @@ def test_the_cache_is_never_stale(cells, cache, counted, change):
     kept = changed.transform(X)
     assert counted == [8, 8]
     np.testing.assert_array_equal(kept, changed.set_params(cache=False).transform(X))
+
+
+def test_functions_that_differ_in_a_number_are_told_apart(cells, cache):
+    X = cells.images[:4]
+    one, two = (
+        ImageFeatures(backbone, cache=cache).fit_transform(X)
+        for backbone in (lambda x: x * 2.0, lambda x: x * 3.0)
+    )
+    np.testing.assert_allclose(one * 1.5, two, rtol=1e-5)
+
+
+def test_features_are_found_again_whatever_else_was_built(cells, cache, counted):
+    X = cells.images[:4]
+    random_backbone(cache=cache).fit_transform(X)
+    get_extractor.cache_clear()
+    keras.Sequential([keras.layers.GlobalAveragePooling2D(), keras.layers.Rescaling(1.0)])
+    random_backbone(cache=cache).fit_transform(X)
+    assert counted == [4]
 
 
 def test_replaced_weights_are_noticed(cells, cache, tmp_path):
