@@ -255,7 +255,7 @@ def check_like(X: Any, fitted: ImageSpec, owner: str) -> tuple[NDArray[Any], Ima
         If shape, channel count or pixel dtype differ.
     """
     own_shape = layout_of(X) == "images"
-    if own_shape and np.shape(X) == fitted.shape:
+    if own_shape and getattr(X, "shape", None) == fitted.shape:
         raise ValueError(
             f"X has the shape of one image, {fitted.shape}; {owner} takes several. Pass X[None], "
             "or images[:1] instead of images[0]."

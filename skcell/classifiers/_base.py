@@ -342,7 +342,7 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
         """
         check_is_fitted(self)
         images, spec = self._check_X(X, reset=False)
-        forward = self._network.program.steps.forward
+        forward = self._network.program.forward
         out = np.empty((len(images), len(self.classes_)))
         for start in range(0, len(images), _PREDICT_BATCH):
             rows = slice(start, start + _PREDICT_BATCH)

@@ -149,8 +149,7 @@ def fetch_bloodmnist(
     (11959, 64, 64, 3)
     """
     name, md5 = _FILES[size]
-    home = Path(data_home or os.environ.get(_HOME_VARIABLE) or pooch.os_cache("skcell"))
-    target = home.expanduser() / name
+    target = find_home(data_home) / name
     url = f"{os.environ.get(_URL_VARIABLE) or _URL}/{name}?download=1"
     if not _is_complete(target, md5):
         by_hand = f"Fetch {url} by hand (MD5 {md5}), save it as {str(target)!r} and call again."
@@ -167,6 +166,12 @@ def fetch_bloodmnist(
     data.target_names = np.array(_CLASSES)
     data.DESCR = _DESCR.format(size=size, url=url)
     return data
+
+
+def find_home(data_home: str | os.PathLike[str] | None = None) -> Path:
+    """Find the folder for what is kept: the one given, that of the environment, or the user's."""
+    home = Path(data_home or os.environ.get(_HOME_VARIABLE) or pooch.os_cache("skcell"))
+    return home.expanduser()
 
 
 def _is_complete(file: Path, md5: str) -> bool:

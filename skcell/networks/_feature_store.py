@@ -32,16 +32,11 @@ def digest_images(images: NDArray[Any]) -> list[bytes]:
         For each image; equal for equal images only.
     """
     kind = repr((images.shape[1:], images.dtype.str)).encode()
+    person = hashlib.blake2b(kind, digest_size=16).digest()
     return [
-        hashlib.blake2b(
-            np.ascontiguousarray(image).data, digest_size=16, person=_short(kind)
-        ).digest()
+        hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16, person=person).digest()
         for image in images
     ]
-
-
-def _short(kind: bytes) -> bytes:
-    return hashlib.blake2b(kind, digest_size=16).digest()
 
 
 class FeatureStore:

@@ -38,8 +38,8 @@ def embed(
     Parameters
     ----------
     x : KerasTensor of shape (n, H, W, C)
-        Images, pixels in 0..1. Grey ones are repeated in three channels; more than three are
-        projected to three by a 1x1 convolution.
+        Images, pixels in 0..1, of one channel or three for a named backbone; grey ones are
+        repeated in three.
     backbone : str, keras.Model or callable
         A name in `BACKBONES`, with its own scaling of pixels; or a model or function that takes
         pixels in 0..1, in as many channels as there are.
@@ -62,8 +62,6 @@ def embed(
     else:
         if x.shape[-1] == 1:
             x = layers.Concatenate()([x, x, x])
-        elif x.shape[-1] != 3:
-            x = layers.Conv2D(3, 1, name="to_three_channels")(x)
         row = BACKBONES[backbone]
         x = build_backbone(row.name, x.shape[1:], weights)(preprocess(x, row.pixels))
     if len(x.shape) == 4:

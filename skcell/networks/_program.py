@@ -15,7 +15,7 @@ from keras import ops
 
 from skcell.networks._augment import RandomTransform
 from skcell.networks._initial import InitialValues, read
-from skcell.networks._steps import make_steps
+from skcell.networks._steps import make_forward, make_steps
 
 #: Optimizers by name; learning rate and weight decay are set when a fit starts.
 OPTIMIZERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {
@@ -158,7 +158,7 @@ class Program:
             optimizer.build(self.model.trainable_variables)
         fresh = [read(v) for v in optimizer.variables]
         self._fresh = [value if value.any() else None for value in fresh]
-        self.steps = make_steps(self.model)
+        self.steps, self.forward = make_steps(self.model), make_forward(self.model)
 
     def reset(self, seed: int) -> None:
         """Become, to the bit, what a program newly made from `seed` would be."""

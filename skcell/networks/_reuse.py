@@ -1,7 +1,7 @@
 """Compiled programs are kept, lent to one owner at a time, and lent again.
 
-Tracing a new Keras model takes one to two seconds on a CPU and leaves 10 to 20 MB behind that
-nothing gives back. A program that is reset and used again costs neither.
+Tracing a new Keras model takes longer than many a short fit and leaves memory behind that nothing
+gives back. A program that is reset and used again costs neither.
 """
 
 import threading

@@ -40,15 +40,13 @@ class Batches(Protocol):
 
 
 class Steps(Protocol):
-    """What a compiled model can do; `forward` predicts a batch of any size."""
+    """How a compiled model trains and is scored."""
 
     def train(self, batches: Batches) -> Generator[Done, None, None]:
         """Train on each batch in turn."""
 
     def test(self, batches: Batches) -> Generator[Done, None, None]:
         """Score each batch in turn."""
-
-    forward: Forward
 
 
 def make_steps(model: keras.Model) -> Steps:
@@ -79,7 +77,6 @@ class _TensorFlowSteps:
         options = {"jit_compile": bool(model.jit_compile), "reduce_retracing": True}
         self._train = tf.function(lambda *batch: model.train_step(batch), **options)
         self._test = tf.function(lambda *batch: model.test_step(batch), **options)
-        self.forward = _forward_tensorflow(model)
 
     def train(self, batches: Batches) -> Generator[Done, None, None]:
         return ((i, self._train(*batch)) for i, batch in enumerate(batches))
@@ -91,7 +88,6 @@ class _TensorFlowSteps:
 class _TorchSteps:
     def __init__(self, model: keras.Model):
         self._model = model
-        self.forward = _forward_torch(model)
 
     def train(self, batches: Batches) -> Generator[Done, None, None]:
         self._model.train()
@@ -120,7 +116,6 @@ class _JaxSteps:
             "train": jit(_several(model.train_step)),
             "test": jit(_several(model.test_step)),
         }
-        self.forward = _forward_jax(model)
 
     def train(self, batches: Batches) -> Generator[Done, None, None]:
         return self._run("train", batches)

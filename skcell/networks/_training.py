@@ -1,6 +1,7 @@
 """The loop over epochs, with Keras' callbacks."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import keras
 
@@ -10,7 +11,7 @@ from skcell.networks._steps import Batches
 _HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
 
 
-class EpochBatches(Batches):
+class EpochBatches(Batches, Protocol):
     """Batches that are drawn anew for each epoch."""
 
     def shuffle(self, epoch: int) -> None:

@@ -3,12 +3,10 @@
 import difflib
 import numbers
 import os
-from pathlib import Path
 from typing import Any, Self
 
 import keras
 import numpy as np
-import pooch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import (
     BaseEstimator,
@@ -23,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from skcell._parameters import SuggestsParameters
 from skcell._takes_images import TakesImages, take
 from skcell._validation import ImageSpec
+from skcell.datasets._fetch import find_home
 from skcell.networks import list_backbones
 from skcell.networks._feature_store import FeatureStore, digest_images
 from skcell.networks._features import Extractor, get_extractor
@@ -265,8 +264,7 @@ def get_store(cache: bool | str | os.PathLike[str]) -> FeatureStore | None:
     if cache == "memory":
         return _in_memory
     if cache is True:
-        home = Path(os.environ.get("SKCELL_DATA_HOME") or pooch.os_cache("skcell"))
-        return FeatureStore(home.expanduser() / "features.sqlite")
+        return FeatureStore(find_home() / "features.sqlite")
     return FeatureStore(cache)
 
 

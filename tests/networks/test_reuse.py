@@ -84,7 +84,7 @@ def test_programs_without_owner_are_bounded(monkeypatch):
 def test_forward_takes_any_number(n):
     network = FittedNetwork(recipe(), seed=0)
     X = np.zeros((n, 8, 8, 1), np.uint8)
-    out = network.program.steps.forward(X)
+    out = network.program.forward(X)
     assert out.shape == (n, 3)
     np.testing.assert_allclose(out, network.program.model.predict(X, verbose=0), atol=1e-6)
 

@@ -63,7 +63,7 @@ def test_steps_score_every_image_once():
     X, y, w = watched.X, watched.targets.argmax(axis=1), watched.weights
     for _ in p.steps.test(watched):
         pass
-    right = p.steps.forward(X).argmax(axis=1) == y
+    right = p.forward(X).argmax(axis=1) == y
     scores = p.model.get_metrics_result()
     assert float(scores["accuracy"]) == pytest.approx(np.average(right, weights=w), abs=1e-6)
 
