@@ -19,7 +19,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     ],
     submod_attrs={
         "augmentation": ["ImageAugmenter"],
-        "classifiers": ["CellCNNClassifier", "SEInceptionResNetClassifier"],
+        "classifiers": ["CellCNNClassifier", "SEInceptionResNetClassifier", "TransferClassifier"],
         "over_sampling": ["ImageSMOTE", "ImageSampler"],
         "pipeline": ["Pipeline", "make_pipeline"],
         "preprocessing": ["ImageFeatures"],

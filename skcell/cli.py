@@ -73,7 +73,18 @@ def study(
         bool, typer.Option("--quick", help="A look in a minute or two: few, small images, 3 folds.")
     ] = False,
     rows: Annotated[
-        str | None, typer.Option(help="Names of rows, separated by commas. (default: all)")
+        str | None,
+        typer.Option(help="Names of rows, separated by commas. (default: all but transfer)"),
+    ] = None,
+    transfer: Annotated[
+        bool, typer.Option("--transfer", help="Add the rows with a pretrained network.")
+    ] = False,
+    backbone: Annotated[
+        str | None, typer.Option(help="Pretrained network of those. (default: inception_v3)")
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="File of its weights. (default: ImageNet's, downloaded by Keras)"),
     ] = None,
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out files that cannot be read.")
@@ -99,7 +110,9 @@ def study(
 
         with _quietly_starting(console):
             room.Study  # noqa: B018 # imports the classifiers, and so Keras
-        chosen = room.find_rows(None if rows is None else rows.split(","))
+        named = [row.name for row in room.ROWS] if rows is None else rows.split(",")
+        named += [row.name for row in room.TRANSFER_ROWS] if transfer else []
+        chosen = room.choose_backbone(room.find_rows(named), backbone, weights)
         console.print(f"Loading {data} ...", style="dim", highlight=False, markup=False)
         cells = room.load_study_data(
             data, image_size=image_size, quick=quick, skip_broken=skip_broken, random_state=seed

@@ -188,19 +188,17 @@ class ImageAugmenter(BaseImageSampler):
 
     def _change(self, out: NDArray[Any], seed: int) -> None:
         """Change the images of `out` in place, a batch at a time."""
-        from skcell.networks import RandomTransform
+        from skcell.networks._augment import RandomTransform, change_images
 
         shape = out.shape[1:] if out.ndim > 2 else self._row_shape(out.shape[1])
         images = out.reshape(len(out), *shape, *(1,) * (3 - len(shape)))
-        scale = np.iinfo(out.dtype).max if out.dtype.kind == "u" else 1.0
-        clip = out.dtype.kind == "u"
         layer = RandomTransform(
-            **dict(self.layer_arguments()), clip=clip, seed=seed, dtype="float32"
+            **dict(self.layer_arguments()),
+            clip=out.dtype.kind == "u",
+            seed=seed,
+            dtype="float32",
         )
-        for start in range(0, len(out), 256):
-            batch = images[start : start + 256].astype(np.float32) / np.float32(scale)
-            changed = np.asarray(layer(batch, training=True)) * scale
-            images[start : start + 256] = np.rint(changed) if out.dtype.kind in "ui" else changed
+        change_images(images, layer)
 
     def _row_shape(self, n_features: int) -> tuple[int, int, int]:
         if self.image_shape is None:

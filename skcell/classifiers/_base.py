@@ -7,6 +7,7 @@ stand in for its `BaseWrapper`, of which only the name and the notion of epochs 
 import numbers
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Sequence
+from copy import copy
 from dataclasses import fields
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scikeras.wrappers import BaseWrapper
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -24,11 +25,17 @@ from skcell._parameters import SuggestsParameters
 from skcell._takes_images import TakesImages, take
 from skcell._validation import ImageSpec, check_like
 from skcell.augmentation import ImageAugmenter
-from skcell.classifiers._callbacks import Divergence, EpochProgress, LearningRate
+from skcell.classifiers._callbacks import (
+    Divergence,
+    EpochProgress,
+    LearningRate,
+    WatchesClassifier,
+)
 from skcell.classifiers._data import Labelled
 from skcell.networks import OPTIMIZERS, FittedNetwork, Recipe, train
 
-_PREDICT_BATCH = 128
+#: Images that are predicted at a time.
+PREDICT_BATCH = 128
 
 # scikit-learn refuses estimators with this method of its past anywhere among their bases. It is
 # dead code in scikeras: it calls a method that scikit-learn no longer has.
@@ -78,7 +85,7 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
     # What fitting learned that is not for users.
     _network: FittedNetwork
     _seed: int
-    history_: dict[str, list[float]]
+    history_: dict[str, list[Any]]
 
     @abstractmethod
     def __init__(
@@ -129,6 +136,23 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
     @abstractmethod
     def _build_network(self) -> tuple[Callable[..., Any], dict[str, Hashable]]:
         """Return the network, a function of an image tensor, and its keyword arguments."""
+
+    def check_network(self, X: ArrayLike) -> None:
+        """Find out, without training, whether the network can be made for such images.
+
+        Parameters
+        ----------
+        X : array-like
+            One image or more.
+
+        Raises
+        ------
+        ValueError
+            If images or parameters cannot be used.
+        OSError
+            If pretrained weights cannot be found or downloaded.
+        """
+        clone(self)._check_X(X, reset=True)
 
     # Training
 
@@ -191,7 +215,7 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
             )
             held = data.only(rows[rest], weight=1.0)
             data = data.only(rows[train])
-        return self._train(data, held, self.epochs, fresh, seed)
+        return self._train(data, held, fresh, seed)
 
     def _draw_seed(self, fresh: bool) -> int:
         """Draw the seed of a new model; one that goes on keeps its own, and so its holdout."""
@@ -241,7 +265,7 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
                 )
             classes = self.classes_
         data = self._check(X, y, sample_weight, None if classes is None else np.unique(classes))
-        return self._train(data, None, 1, fresh, self._draw_seed(fresh))
+        return self._train(data, None, fresh, self._draw_seed(fresh), epochs=1)
 
     def _check(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Labelled:
         """Check everything that fitting is given, before anything is built."""
@@ -256,48 +280,100 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
         )
 
     def _train(
-        self, data: Labelled, held: Labelled | None, epochs: int, fresh: bool, seed: int
+        self,
+        data: Labelled,
+        held: Labelled | None,
+        fresh: bool,
+        seed: int,
+        epochs: int | None = None,
     ) -> Self:
         """Fit the network on checked data."""
         recipe = self._make_recipe(data.spec, len(data.classes))
         if fresh:
-            network, before = FittedNetwork(recipe, seed), None
-            history: dict[str, list[float]] = {}
+            network, history = FittedNetwork(recipe, seed), {}
         else:
             network, history = self._network, self.history_
-            _check_same_recipe(network.recipe, recipe)
-            before = network.program.get_state()
-        model = network.program.model
-        model.optimizer.learning_rate = self.learning_rate
-        if network.program.weight_decay is not None:
-            network.program.weight_decay.assign(self.weight_decay)
-        done = len(history.get("loss", ()))
-        batches = data.batches(
-            batch_size=self.batch_size, smoothing=self.label_smoothing, seed=seed
+            check_same_recipe(network.recipe, recipe)
+        history = self._run(
+            copy(self)._become(network, data, seed),
+            data,
+            held,
+            epochs=epochs or self.epochs,
+            learning_rate=self.learning_rate,
+            history=history,
         )
-        watched = None if held is None else held.batches(batch_size=_PREDICT_BATCH)
-        callbacks = self._make_callbacks(epochs, done, watches=held is not None)
+        return self._become(network, data, seed, history)
+
+    def _run(
+        self,
+        fitted: Self,
+        data: Labelled,
+        held: Labelled | None,
+        *,
+        epochs: int,
+        learning_rate: float,
+        history: dict[str, list[Any]],
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> dict[str, list[Any]]:
+        """Train what is to become `fitted`, and add the scores of its epochs to those before."""
+        program, done = fitted._network.program, len(history.get("loss", ()))
+        before = program.get_state() if done else None
+        program.model.optimizer.learning_rate = learning_rate
+        if program.weight_decay is not None:
+            program.weight_decay.assign(self.weight_decay)
+        batches = data.batches(
+            batch_size=self.batch_size, smoothing=self.label_smoothing, seed=fitted._seed
+        )
+        watched = None if held is None else held.batches(batch_size=PREDICT_BATCH)
+        called = [Divergence(learning_rate), *callbacks]
+        if self.schedule is not None:
+            called.append(LearningRate(learning_rate, self.schedule, epochs, done))
+        if self.early_stopping and watched is not None:
+            called.append(
+                keras.callbacks.EarlyStopping(
+                    "val_loss", patience=self.patience, restore_best_weights=True
+                )
+            )
+        if self.verbose:
+            called.append(EpochProgress(type(self).__name__))
+        called += self.callbacks or ()
+        for callback in called:
+            if isinstance(callback, WatchesClassifier):
+                callback.classifier = fitted
         try:
-            new = train(network.program, batches, watched, callbacks, epochs=epochs, done=done)
+            new = train(program, batches, watched, called, epochs=epochs, done=done)
         except BaseException:
             if before is not None:  # a model that goes on is left as it was
-                network.program.set_state(before)
+                program.set_state(before)
             raise
         finally:
-            for callback in callbacks:
+            for callback in called:
                 getattr(callback, "close", lambda: None)()
                 callback.set_model(None)  # a callback must not keep a model that is lent again
+                if isinstance(callback, WatchesClassifier):
+                    callback.classifier = None
+        return join_history(history, new)
+
+    def _become(
+        self,
+        network: FittedNetwork,
+        data: Labelled,
+        seed: int,
+        history: dict[str, list[Any]] | None = None,
+    ) -> Self:
+        """Become fitted; without a history, while training goes on."""
         self._network, self._spec, self._seed = network, data.spec, seed
         self.classes_, self.image_shape_ = data.classes, data.spec.shape
-        self.history_ = _join(history, new)
-        self.n_iter_ = len(self.history_["loss"])
+        if history is not None:
+            self.history_ = history
+            self.n_iter_ = len(history["loss"])
         return self
 
     def _make_recipe(self, spec: ImageSpec, n_classes: int) -> Recipe:
         network, arguments = self._build_network()
         return Recipe(
             network=network,
-            arguments=tuple(sorted(arguments.items())),
+            arguments=sort_arguments(arguments),
             input_shape=spec.shape,
             dtype=spec.dtype,
             n_classes=n_classes,
@@ -308,22 +384,6 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
             dtype_policy=self.dtype_policy or keras.config.dtype_policy().name,
             jit_compile=self.jit_compile,
         )
-
-    def _make_callbacks(
-        self, epochs: int, done: int, *, watches: bool
-    ) -> list[keras.callbacks.Callback]:
-        callbacks: list[keras.callbacks.Callback] = [Divergence(self.learning_rate)]
-        if self.schedule is not None:
-            callbacks.append(LearningRate(self.learning_rate, self.schedule, epochs, done))
-        if self.early_stopping and watches:
-            callbacks.append(
-                keras.callbacks.EarlyStopping(
-                    "val_loss", patience=self.patience, restore_best_weights=True
-                )
-            )
-        if self.verbose:
-            callbacks.append(EpochProgress(type(self).__name__))
-        return callbacks + list(self.callbacks or ())
 
     # Prediction
 
@@ -344,10 +404,14 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
         images, spec = self._check_X(X, reset=False)
         forward = self._network.program.forward
         out = np.empty((len(images), len(self.classes_)))
-        for start in range(0, len(images), _PREDICT_BATCH):
-            rows = slice(start, start + _PREDICT_BATCH)
-            out[rows] = forward(take(images, rows, spec, n_jobs=-1))
+        for start in range(0, len(images), PREDICT_BATCH):
+            rows = slice(start, start + PREDICT_BATCH)
+            out[rows] = forward(self._see(take(images, rows, spec, n_jobs=-1)))
         return out / out.sum(axis=1, keepdims=True)  # exact in double precision
+
+    def _see(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Turn images into what the network takes."""
+        return images
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Name the most probable class of each image.
@@ -392,7 +456,12 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
         }
 
 
-def _check_same_recipe(fitted: Recipe, wanted: Recipe) -> None:
+def sort_arguments(arguments: dict[str, Hashable]) -> tuple[tuple[str, Any], ...]:
+    """Bring a network's arguments into the form of a `Recipe`."""
+    return tuple(sorted(arguments.items()))
+
+
+def check_same_recipe(fitted: Recipe, wanted: Recipe) -> None:
     """Refuse to go on with parameters that a trained network cannot take on."""
     changed = [f.name for f in fields(Recipe) if getattr(fitted, f.name) != getattr(wanted, f.name)]
     if changed:
@@ -402,7 +471,7 @@ def _check_same_recipe(fitted: Recipe, wanted: Recipe) -> None:
         )
 
 
-def _join(history: dict[str, list[float]], new: dict[str, list[float]]) -> dict[str, list[float]]:
+def join_history(history: dict[str, list[Any]], new: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """Append epochs; NaN stands where a score was not watched."""
     done, more = len(history.get("loss", ())), len(new["loss"])
     return {

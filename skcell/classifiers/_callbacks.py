@@ -11,6 +11,21 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
+class WatchesClassifier(keras.callbacks.Callback):
+    """Is shown the classifier in training, which predicts with the weights of the moment.
+
+    For callbacks of one's own: between epochs, ``self.classifier.predict(X)`` is what the fitted
+    classifier would predict if training ended now.
+
+    Attributes
+    ----------
+    classifier : BaseCellClassifier or None
+        The classifier, while it is trained.
+    """
+
+    classifier: Any = None
+
+
 class Divergence(keras.callbacks.Callback):
     """Ends training with an error when the loss is no longer a number.
 
@@ -74,6 +89,54 @@ class LearningRate(keras.callbacks.Callback):
         """Set the rate."""
         rate = self.base * float(self.factor((epoch - self.done) / self.epochs))
         self.model.optimizer.learning_rate = rate
+
+
+class LayerRates(keras.callbacks.Callback):
+    """Gives each group of layers its share of the learning rate.
+
+    Parameters
+    ----------
+    shares : keras.Variable of shape (n_trainable_variables,)
+        What to set.
+    groups : list of list of keras.Layer
+        Of the backbone, from input to output; all else has its whole share.
+    decay : float
+        Factor from one group to that before it.
+    gradual : bool
+        Whether to begin with the last group, and add others evenly over the epochs.
+    epochs : int
+        Epochs of this training.
+    done : int
+        Epochs before it.
+    """
+
+    def __init__(
+        self,
+        shares: keras.Variable,
+        groups: list[list[keras.Layer]],
+        *,
+        decay: float,
+        gradual: bool,
+        epochs: int,
+        done: int,
+    ):
+        super().__init__()
+        self.shares, self.decay, self.gradual = shares, decay, gradual
+        self.epochs, self.done = epochs, done
+        tuned = [[id(v) for layer in group for v in layer.trainable_variables] for group in groups]
+        self.groups = [group for group in reversed(tuned) if group]
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set the shares."""
+        reached = len(self.groups)
+        if self.gradual:
+            reached = math.ceil(reached * (epoch - self.done + 1) / self.epochs)
+        share = {
+            variable: self.decay**i if i < reached else 0.0
+            for i, group in enumerate(self.groups)
+            for variable in group
+        }
+        self.shares.assign([share.get(id(v), 1.0) for v in self.model.trainable_variables])
 
 
 class EpochProgress(keras.callbacks.Callback):

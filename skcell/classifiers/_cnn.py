@@ -67,8 +67,8 @@ class CellCNNClassifier(BaseCellClassifier):
     patience : int, default=5
         Epochs to wait for a lower loss.
     dtype_policy : str or None, default=None
-        Keras dtype policy, such as "mixed_bfloat16"; None is Keras' own setting (float32). On a
-        CPU float32 is the fastest.
+        Keras dtype policy, such as "mixed_bfloat16", which is faster on GPUs and CPUs that have it
+        in hardware; None is Keras' own setting (float32).
     jit_compile : bool or None, default=None
         Whether to compile by XLA. None: not on a CPU under TensorFlow, where it is slower.
     image_shape : tuple of int, default=None

@@ -29,6 +29,8 @@ class Labelled:
         Position of each image's label in `classes`.
     weights : ndarray of shape (n,)
         Weight of each image.
+    views : int
+        Changed copies of each image, instead of it: all of the first, then all of the second ...
     """
 
     images: NDArray[Any]
@@ -36,6 +38,7 @@ class Labelled:
     classes: NDArray[Any]
     codes: NDArray[np.intp]
     weights: NDArray[np.float32]
+    views: int = 1
 
     @classmethod
     def check(
@@ -92,7 +95,12 @@ class Labelled:
         hot = np.eye(len(self.classes), dtype=np.float32)
         targets = (hot * (1 - smoothing) + smoothing / len(self.classes))[self.codes]
         return ImageBatches(
-            self.images, self.spec, targets, self.weights, batch_size=batch_size, seed=seed
+            self.images,
+            self.spec,
+            np.tile(targets, (self.views, 1)),
+            self.weights,
+            batch_size=batch_size,
+            seed=seed,
         )
 
 

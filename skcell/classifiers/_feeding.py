@@ -26,10 +26,11 @@ class ImageBatches:
     Parameters
     ----------
     X : ndarray
-        Images `(n, H, W, C)` or paths `(n,)`.
+        Images `(n, H, W, C)` or paths `(n,)`; or several views of each, one after the other, of
+        which each epoch draws one.
     spec : ImageSpec
         What `X` holds.
-    targets : ndarray of shape (n, n_classes)
+    targets : ndarray of shape (len(X), n_classes)
         Probability of each class.
     weights : ndarray of shape (n,)
         Weight of each image; those of weight zero are left out.
@@ -76,6 +77,9 @@ class ImageBatches:
         if self.seed is not None:
             rng = np.random.default_rng([self.seed, epoch])
             self._arrange(rng.permutation(self._present))
+            n, views = len(self.weights), len(self.X) // len(self.weights)
+            if views > 1:
+                self.rows += n * rng.integers(views, size=self.rows.shape)
 
     def _arrange(self, order: NDArray[np.intp]) -> None:
         """Lay an order out in batches."""
@@ -86,7 +90,9 @@ class ImageBatches:
             weights = weights * (len(self) * size / n)
         elif missing:
             weights[missing - size :] *= size / (size - missing)
-        self.rows = np.resize(order, (len(self), size))  # filled up from the start
+        self.rows: NDArray[np.intp] = np.resize(
+            order, (len(self), size)
+        )  # filled up from the start
         self.row_weights = np.pad(weights, (0, missing)).reshape(self.rows.shape)
 
     def __iter__(self) -> Iterator[Batch]:

@@ -14,9 +14,11 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_backbones": ["BACKBONES", "Backbone", "list_backbones"],
         "_blocks": ["convolution", "dense", "inception", "residual", "squeeze_excitation"],
         "_cnn": ["cnn"],
-        "_program": ["OPTIMIZERS", "Recipe", "build"],
+        "_optimizers": ["OPTIMIZERS"],
+        "_program": ["Recipe", "build"],
         "_reuse": ["FittedNetwork", "clear_programs"],
         "_se_inception_resnet": ["se_inception_resnet"],
         "_training": ["train"],
+        "_transfer": ["transfer", "transfer_head"],
     },
 )

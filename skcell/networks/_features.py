@@ -1,117 +1,28 @@
 """Frozen backbones: images in, features out, each image once."""
 
 import functools
-import hashlib
 import os
-import re
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+import weakref
+from collections.abc import Hashable
+from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
 from numpy.typing import NDArray
 
-from skcell.networks._backbones import BACKBONES, build_backbone, preprocess
+from skcell.networks._embedding import BackboneLike, OwnModel, describe, embed, find_backbone
 from skcell.networks._initial import read
 from skcell.networks._program import pixels, seeded
-from skcell.networks._steps import Forward, make_forward
+from skcell.networks._steps import make_forward
 
-#: Extractors kept in memory; the least recently used goes first.
+#: Extractors kept in memory though nobody uses them; the least recently used goes first.
 MAX_EXTRACTORS = 4
 
-#: A name in `BACKBONES`, a Keras model, or a function from an image tensor to features.
-BackboneLike: TypeAlias = Any
 
-
-def embed(
-    x: Any,
-    *,
-    backbone: BackboneLike,
-    weights: str | os.PathLike[str] | None = "imagenet",
-    image_size: int | None = None,
-    pooling: str = "avg",
-) -> Any:
-    """Put images through a backbone, and pool what comes out over the image.
-
-    Parameters
-    ----------
-    x : KerasTensor of shape (n, H, W, C)
-        Images, pixels in 0..1, of one channel or three for a named backbone; grey ones are
-        repeated in three.
-    backbone : str, keras.Model or callable
-        A name in `BACKBONES`, with its own scaling of pixels; or a model or function that takes
-        pixels in 0..1, in as many channels as there are.
-    weights : {"imagenet"}, path or None
-        Weights of a named backbone.
-    image_size : int or None
-        Height and width that images are resized to; None leaves them as they are.
-    pooling : {"avg", "max"}
-        How feature maps are pooled.
-
-    Returns
-    -------
-    KerasTensor of shape (n, n_features)
-        Features.
-    """
-    if image_size is not None and x.shape[1:3] != (image_size, image_size):
-        x = layers.Resizing(image_size, image_size, interpolation="bilinear")(x)
-    if not isinstance(backbone, str):
-        x = backbone(x)
-    else:
-        if x.shape[-1] == 1:
-            x = layers.Concatenate()([x, x, x])
-        row = BACKBONES[backbone]
-        x = build_backbone(row.name, x.shape[1:], weights)(preprocess(x, row.pixels))
-    if len(x.shape) == 4:
-        pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
-        x = pool(dtype="float32")(x)
-    return x
-
-
-@dataclass(frozen=True)
 class Extractor:
     """A frozen backbone, ready to be used by any number of threads.
 
-    Parameters
-    ----------
-    model : keras.Model
-        From pixels to features.
-    forward : callable
-        The same on a batch of any size.
-    key : bytes or None
-        Tells graph, weights and precision apart: equal keys, equal features. None if some layer
-        cannot be described; its features are not kept.
-    """
-
-    model: keras.Model
-    forward: Forward
-    key: bytes | None
-
-    @property
-    def n_features(self) -> int:
-        """Number of features of one image."""
-        return int(self.model.outputs[0].shape[-1])
-
-    def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        """Compute features of a batch of images."""
-        return np.asarray(self.forward(images), np.float32)
-
-
-@functools.lru_cache(MAX_EXTRACTORS)
-def get_extractor(
-    input_shape: tuple[int, int, int],
-    dtype: str,
-    backbone: BackboneLike,
-    weights: str | os.PathLike[str] | None,
-    image_size: int | None,
-    pooling: str,
-    seed: int,
-    dtype_policy: str,
-    stamp: Hashable = None,
-) -> Extractor:
-    """Build an extractor, or return the one that was built before.
+    A pickle holds the weights, so that it needs no file elsewhere.
 
     Parameters
     ----------
@@ -123,57 +34,93 @@ def get_extractor(
         Seed of random weights.
     dtype_policy : str
         Keras dtype policy.
+
+    Attributes
+    ----------
+    model : keras.Model
+        From pixels to features.
+    key : bytes or None
+        Tells graph, weights and precision apart: equal keys, equal features. None if some layer
+        cannot be described; its features are not kept.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        dtype: str,
+        backbone: BackboneLike,
+        weights: str | os.PathLike[str] | None,
+        image_size: int | None,
+        pooling: str,
+        seed: int,
+        dtype_policy: str,
+    ):
+        self._made_of = (input_shape, dtype, backbone, image_size, pooling, dtype_policy)
+        with seeded(seed, dtype_policy):
+            inputs = keras.Input(input_shape, dtype=dtype, name="image")
+            outputs = embed(
+                pixels(inputs),
+                backbone=backbone,
+                weights=weights,
+                image_size=image_size,
+                pooling=pooling,
+            )
+            self.model = keras.Model(inputs, outputs)
+        self.model.trainable = False
+        self._finish()
+
+    def _finish(self) -> None:
+        self._forward = make_forward(self.model)
+        self.key = describe(self.model, self._made_of[-1])
+        if self.key is not None:
+            _known[self.key] = self
+
+    @property
+    def n_features(self) -> int:
+        """Number of features of one image."""
+        return int(self.model.outputs[0].shape[-1])
+
+    def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Compute features of a batch of images."""
+        return np.asarray(self._forward(images), np.float32)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        own = isinstance(self._made_of[2], OwnModel)  # which is pickled with its weights
+        values = [] if own else [read(v) for v in find_backbone(self.model).variables]
+        return _restore, (self._made_of, values, self.key)
+
+
+_known: weakref.WeakValueDictionary[bytes, Extractor] = weakref.WeakValueDictionary()
+
+
+def _restore(made_of: tuple[Any, ...], values: list[NDArray[Any]], key: bytes | None) -> Extractor:
+    """Unpickle an extractor, or find the same one in this process."""
+    found = None if key is None else _known.get(key)
+    if found is not None:
+        return found
+    shape, dtype, backbone, image_size, pooling, dtype_policy = made_of
+    extractor = Extractor(shape, dtype, backbone, None, image_size, pooling, 0, dtype_policy)
+    if values:
+        for variable, value in zip(find_backbone(extractor.model).variables, values, strict=True):
+            variable.assign(value)
+        extractor._finish()
+    return extractor
+
+
+@functools.lru_cache(MAX_EXTRACTORS)
+def get_extractor(stamp: Hashable = None, **arguments: Any) -> Extractor:
+    """Build an extractor, or return the one that was built before.
+
+    Parameters
+    ----------
     stamp : hashable
         Tells apart a weight file before and after it was replaced.
+    **arguments
+        As for `Extractor`.
 
     Returns
     -------
     Extractor
         The extractor.
     """
-    with seeded(seed, dtype_policy):
-        inputs = keras.Input(input_shape, dtype=dtype, name="image")
-        outputs = embed(
-            pixels(inputs),
-            backbone=backbone,
-            weights=weights,
-            image_size=image_size,
-            pooling=pooling,
-        )
-        model = keras.Model(inputs, outputs)
-    model.trainable = False
-    return Extractor(model, make_forward(model), _key(model, dtype_policy))
-
-
-def _key(model: keras.Model, dtype_policy: str) -> bytes | None:
-    """Digest all that features depend on, other than the images."""
-    try:
-        graph = _without_names(model)
-    except (TypeError, ValueError, NotImplementedError):  # layers that cannot be described
-        return None
-    digest = hashlib.blake2b(digest_size=16)
-    known = (dtype_policy, keras.backend.backend(), keras.__version__, graph)
-    digest.update(repr(known).encode())
-    for variable in model.variables:
-        value = np.ascontiguousarray(read(variable))
-        digest.update(repr((value.shape, str(value.dtype))).encode() + value.tobytes())
-    return digest.digest()
-
-
-def _without_names(model: keras.Model) -> str:
-    """Describe a model's graph; names, which count the layers of a process, become ordinals."""
-    names: dict[str, str] = {}
-
-    def ordinal(found: re.Match[str]) -> str:
-        return names.setdefault(found[0], f'"{len(names)}"')
-
-    known = sorted({re.escape(name) for name in _names(model)})
-    return re.sub(f'"(?:{"|".join(known)})"', ordinal, model.to_json())
-
-
-def _names(model: keras.Model) -> Iterator[str]:
-    yield model.name
-    for operation in model.operations:
-        yield operation.name
-        if isinstance(operation, keras.Model):
-            yield from _names(operation)
+    return Extractor(**arguments)

@@ -12,13 +12,17 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+#: Stands for the state of a generator of random numbers.
+_SEED = object()
+
 
 class InitialValues:
     """Draws a model's first values anew.
 
     Weights of Keras' layers are drawn by the layers' own initializers, given other seeds; random
-    layers get other seeds as well. If some variable's first value is neither constant nor of an
-    initializer that a layer shows (pretrained weights, layers of one's own), a twin is built.
+    layers get other seeds as well. Weights of a layer with `weights_are_given` are left alone. If
+    any other variable's first value is neither constant nor of an initializer that a layer shows
+    (layers of one's own), a twin is built.
 
     Parameters
     ----------
@@ -32,20 +36,22 @@ class InitialValues:
 
     def __init__(self, model: keras.Model, rebuild: Callable[[int], keras.Model], seed: int):
         self._model, self._rebuild = model, rebuild
-        initializers = {id(v): i for layer in _layers(model) for v, i in _drawn(layer)}
+        given = {id(v) for layer in find_layers(model) if _is_given(layer) for v in layer.variables}
+        initializers = {id(v): i for layer in find_layers(model) for v, i in _drawn(layer, given)}
         self._sources: list[Any] | None = []
         for variable in model.variables:
-            value = read(variable)
-            if id(variable) in initializers:
-                self._sources.append(initializers[id(variable)])
-            elif variable.name == "seed_generator_state":
+            if variable.name == "seed_generator_state":
+                self._sources.append(_SEED)
+            elif id(variable) in given:
                 self._sources.append(None)
-            elif value.size and (value == value.flat[0]).all():
+            elif id(variable) in initializers:
+                self._sources.append(initializers[id(variable)])
+            elif (value := read(variable)).size and (value == value.flat[0]).all():
                 self._sources.append(value)
             else:
                 self._sources = None
                 break
-        self._last: tuple[int, list[NDArray[Any]]] | None = None
+        self._last: tuple[int, list[NDArray[Any] | None]] | None = None
         if self._sources is not None:  # a twin would be what the model is already
             self.assign(seed)
 
@@ -54,15 +60,18 @@ class InitialValues:
         if self._last is None or self._last[0] != seed:
             self._last = seed, self._draw(seed)
         for variable, value in zip(self._model.variables, self._last[1], strict=True):
-            variable.assign(value)
+            if value is not None:
+                variable.assign(value)
 
-    def _draw(self, seed: int) -> list[NDArray[Any]]:
+    def _draw(self, seed: int) -> list[NDArray[Any] | None]:
         if self._sources is None:
             return [read(variable) for variable in self._rebuild(seed).variables]
         rng = np.random.default_rng(seed)
-        values = []
+        values: list[NDArray[Any] | None] = []
         for variable, source in zip(self._model.variables, self._sources, strict=True):
             if source is None:
+                values.append(None)
+            elif source is _SEED:
                 values.append(np.array([rng.integers(2**31), 0], np.uint32))
             elif isinstance(source, np.ndarray):
                 values.append(source)
@@ -76,19 +85,24 @@ def read(variable: keras.Variable) -> NDArray[Any]:
     return np.array(ops.convert_to_numpy(variable.value))
 
 
-def _layers(layer: Any) -> Iterator[keras.Layer]:
+def find_layers(layer: Any) -> Iterator[keras.Layer]:
     """Iterate over a model's layers, and those of models in it."""
     for inner in getattr(layer, "layers", ()):
         yield inner
-        yield from _layers(inner)
+        yield from find_layers(inner)
 
 
-def _drawn(layer: keras.Layer) -> Iterator[tuple[keras.Variable, Any]]:
+def _is_given(layer: keras.Layer) -> bool:
+    return getattr(layer, "weights_are_given", False)
+
+
+def _drawn(layer: keras.Layer, given: set[int]) -> Iterator[tuple[keras.Variable, Any]]:
     """Find variables of a layer whose values are those that an initializer of it draws."""
     for name, initializer in vars(layer).items():
         variable = getattr(layer, name.removesuffix("_initializer"), None)
         seeded = isinstance(initializer, keras.Initializer) and hasattr(initializer, "seed")
-        if seeded and isinstance(variable, keras.Variable) and isinstance(initializer.seed, int):
+        drawn = seeded and isinstance(variable, keras.Variable) and id(variable) not in given
+        if drawn and isinstance(initializer.seed, int):
             same = _call(initializer, variable, initializer.seed)
             if np.array_equal(same, read(variable)):
                 yield variable, initializer

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import os
 import random
 import threading
@@ -15,16 +16,8 @@ from keras import ops
 
 from skcell.networks._augment import RandomTransform
 from skcell.networks._initial import InitialValues, read
+from skcell.networks._optimizers import make_optimizer
 from skcell.networks._steps import make_forward, make_steps
-
-#: Optimizers by name; learning rate and weight decay are set when a fit starts.
-OPTIMIZERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {
-    "adam": keras.optimizers.Adam,
-    "nadam": keras.optimizers.Nadam,
-    "rmsprop": keras.optimizers.RMSprop,
-    "sgd": lambda: keras.optimizers.SGD(momentum=0.9, nesterov=True),
-    "lion": keras.optimizers.Lion,
-}
 
 _building = threading.RLock()
 
@@ -57,6 +50,8 @@ class Recipe:
         Key of `OPTIMIZERS`.
     decays : bool
         Whether there is weight decay.
+    shares : bool
+        Whether each variable has its share of the learning rate.
     loss : str or callable
         A Keras loss for one-hot targets.
     dtype_policy : str or None
@@ -73,6 +68,7 @@ class Recipe:
     augmentation: Arguments | None = None
     optimizer: str = "adam"
     decays: bool = False
+    shares: bool = False
     loss: str | Callable[..., Any] = "categorical_crossentropy"
     dtype_policy: str | None = None
     jit_compile: bool | None = None
@@ -141,22 +137,19 @@ class Program:
         self.recipe = recipe
         self.model = build(recipe, seed)
         self._initial = InitialValues(self.model, functools.partial(build, recipe), seed)
-        optimizer = OPTIMIZERS[recipe.optimizer]()
-        if recipe.decays:
-            # A variable, not a number, so that the traced program reads its current value.
-            optimizer.weight_decay = optimizer.add_variable((), name="weight_decay")
-            optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-        self.weight_decay = optimizer.weight_decay if recipe.decays else None
+        optimizer = make_optimizer(recipe.optimizer, decays=recipe.decays, shares=recipe.shares)
         self.model.compile(
             optimizer=optimizer,
             loss=recipe.loss,
             weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             jit_compile=_jit_compile(recipe.jit_compile),
         )
-        optimizer = self.model.optimizer  # under mixed_float16, Keras has wrapped it
-        if not optimizer.built:
-            optimizer.build(self.model.trainable_variables)
-        fresh = [read(v) for v in optimizer.variables]
+        wrapper = self.model.optimizer  # under mixed_float16, else the optimizer itself
+        if not wrapper.built:
+            wrapper.build(self.model.trainable_variables)
+        named = {variable.name: variable for variable in optimizer.variables}
+        self.weight_decay, self.shares = named.get("weight_decay"), named.get("shares")
+        fresh = [read(v) for v in wrapper.variables]
         self._fresh = [value if value.any() else None for value in fresh]
         self.steps, self.forward = make_steps(self.model), make_forward(self.model)
 
@@ -167,6 +160,12 @@ class Program:
             variable.assign(ops.zeros(variable.shape, variable.dtype) if value is None else value)
         self.model.stop_training = False
         self.model.reset_metrics()
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that the variables of model and optimizer take up."""
+        variables = [*self.model.variables, *self.model.optimizer.variables]
+        return sum(4 * math.prod(variable.shape) for variable in variables)
 
     def get_state(self) -> list[np.ndarray]:
         """Copy the values of all variables of model and optimizer."""

@@ -17,6 +17,9 @@ from skcell.networks._program import Program, Recipe
 #: How many programs without an owner are kept; the least recently used goes first.
 MAX_IDLE = 16
 
+#: Memory that the variables of those may take up, in bytes.
+MAX_IDLE_BYTES = 1 << 30
+
 _lock = threading.Lock()
 _waking = threading.RLock()  # held while an unpickled network is given a program
 _idle: list[Program] = []
@@ -40,7 +43,8 @@ def _acquire(recipe: Recipe, seed: int) -> Program:
 def _collect() -> None:
     while _returned:
         _idle.append(_returned.popleft())
-    del _idle[: max(0, len(_idle) - MAX_IDLE)]
+    while len(_idle) > MAX_IDLE or sum(program.n_bytes for program in _idle) > MAX_IDLE_BYTES:
+        del _idle[0]
 
 
 def clear_programs() -> None:

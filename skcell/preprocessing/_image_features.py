@@ -23,11 +23,12 @@ from skcell._takes_images import TakesImages, take
 from skcell._validation import ImageSpec
 from skcell.datasets._fetch import find_home
 from skcell.networks import list_backbones
+from skcell.networks._embedding import OwnModel
 from skcell.networks._feature_store import FeatureStore, digest_images
 from skcell.networks._features import Extractor, get_extractor
 
 #: Images looked up, computed and stored together.
-_CHUNK = 1024
+CHUNK = 1024
 
 _in_memory = FeatureStore(":memory:")
 
@@ -86,7 +87,7 @@ class ImageFeatures(
 
     Notes
     -----
-    Grey images are repeated in three channels. A pickle names the weights; it does not hold them.
+    Grey images are repeated in three channels. A pickle of a fitted one holds the weights.
 
     References
     ----------
@@ -118,8 +119,7 @@ class ImageFeatures(
         "random_state": ["random_state"],
     }
 
-    _seed: int
-    _n_features_out: int
+    _extractor: Extractor
 
     def __init__(
         self,
@@ -177,8 +177,7 @@ class ImageFeatures(
                 "channels; choose one or three of them, X[..., :3]."
             )
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        self._n_features_out = self._load(spec, seed).n_features
-        self._spec, self._seed = spec, seed
+        self._extractor, self._spec = self._load(spec, seed), spec
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
@@ -196,14 +195,18 @@ class ImageFeatures(
         """
         check_is_fitted(self)
         images, spec = self._check_X(X, reset=False)
-        extractor, store = self._load(self._spec, self._seed), get_store(self.cache)
+        store = get_store(self.cache)
         out = np.empty((len(images), self._n_features_out), np.float32)
-        for start in range(0, len(images), _CHUNK):
-            rows = slice(start, start + _CHUNK)
+        for start in range(0, len(images), CHUNK):
+            rows = slice(start, start + CHUNK)
             out[rows] = compute_features(
-                extractor, take(images, rows, spec, n_jobs=-1), store, self.batch_size
+                self._extractor, take(images, rows, spec, n_jobs=-1), store, self.batch_size
             )
         return out
+
+    @property
+    def _n_features_out(self) -> int:
+        return self._extractor.n_features
 
     def _load(self, spec: ImageSpec, seed: int) -> Extractor:
         weights = None
@@ -213,7 +216,7 @@ class ImageFeatures(
         return get_extractor(
             input_shape=spec.shape,
             dtype=spec.dtype,
-            backbone=self.backbone,
+            backbone=as_backbone(self.backbone),
             weights=weights,
             image_size=self.image_size,
             pooling=self.pooling,
@@ -243,6 +246,11 @@ class ImageFeatures(
 def _pixels(x: Any) -> Any:
     """Stand in for a backbone, in checks: the pixels themselves."""
     return keras.layers.Flatten()(x)
+
+
+def as_backbone(backbone: Any) -> Any:
+    """Wrap a Keras model, so that its copies count as the same."""
+    return OwnModel(backbone) if isinstance(backbone, keras.Model) else backbone
 
 
 def check_backbone(backbone: Any) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
 from skcell._validation import layout_of
+from skcell.classifiers import BaseCellClassifier
 from skcell.pipeline import Pipeline
 from skcell.study._progress import Reporter, RowWatch
 from skcell.study._records import FoldResult
@@ -131,7 +132,9 @@ def check_row(pipeline: Pipeline, row: Row, X: Any) -> None:
         for _, step in model.steps:
             if isinstance(step, BaseEstimator):
                 step._validate_params()
-    except (AttributeError, TypeError, ValueError) as error:
+        if isinstance(model[-1], BaseCellClassifier):
+            model[-1].check_network(X[:1])
+    except (AttributeError, OSError, TypeError, ValueError) as error:
         raise ValueError(f"Row {row.name!r} cannot be used: {error}") from error
     resamples = [name for name, step in model.steps if hasattr(step, "fit_resample")]
     if resamples and layout_of(X) == "paths":

@@ -1,14 +1,15 @@
 """The techniques that a study compares, as data."""
 
 import difflib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 
 from skcell.augmentation import ImageAugmenter
-from skcell.classifiers import SEInceptionResNetClassifier
+from skcell.classifiers import SEInceptionResNetClassifier, TransferClassifier
 from skcell.over_sampling import ImageSMOTE
 
 
@@ -71,6 +72,20 @@ ROWS: tuple[Row, ...] = (
     ),
 )
 
+#: Techniques that need pretrained weights, which Keras downloads; part of a study where named.
+TRANSFER_ROWS: tuple[Row, ...] = (
+    Row(
+        "frozen transfer",
+        {"clf": TransferClassifier(image_size=96)},
+        "a network pretrained on everyday images, with a new last layer",
+    ),
+    Row(
+        "fine-tuned",
+        {"clf": TransferClassifier(image_size=96, unfreeze=0.3)},
+        "the same, and then the last third of its layers trained, slowly",
+    ),
+)
+
 
 def find_rows(rows: Iterable[Row | str] | None = None) -> tuple[Row, ...]:
     """Turn names of rows into rows.
@@ -78,7 +93,8 @@ def find_rows(rows: Iterable[Row | str] | None = None) -> tuple[Row, ...]:
     Parameters
     ----------
     rows : iterable of Row or str, default=None
-        Rows of one's own, or names of those in `ROWS`, in any case. None means all of `ROWS`.
+        Rows of one's own, or names of those in `ROWS` and `TRANSFER_ROWS`, in any case. None means
+        all of `ROWS`.
 
     Returns
     -------
@@ -107,15 +123,63 @@ def find_rows(rows: Iterable[Row | str] | None = None) -> tuple[Row, ...]:
 
 
 def _named(name: str) -> Row:
-    known = {row.name.lower(): row for row in ROWS}
+    known = {row.name.lower(): row for row in (*ROWS, *TRANSFER_ROWS)}
     key = " ".join(str(name).lower().split())
     if key not in known:
         close = difflib.get_close_matches(key, known, n=1)
         hint = f" Did you mean {known[close[0]].name!r}?" if close else ""
         raise ValueError(
-            f"There is no row {name!r}.{hint} The rows are: {', '.join(r.name for r in ROWS)}."
+            f"There is no row {name!r}.{hint} The rows are: "
+            f"{', '.join(row.name for row in known.values())}."
         )
     return known[key]
+
+
+def choose_backbone(
+    rows: Sequence[Row],
+    backbone: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
+) -> tuple[Row, ...]:
+    """Change the pretrained network of all rows that have one.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        Rows.
+    backbone : str, default=None
+        A name of `skcell.networks.list_backbones`; None leaves it.
+    weights : str or path-like, default=None
+        A file of its weights; None leaves them.
+
+    Returns
+    -------
+    tuple of Row
+        The rows, changed where there is something to change.
+
+    Raises
+    ------
+    ValueError
+        If there is a change to make, and no row to make it in.
+
+    Examples
+    --------
+    >>> from skcell.study import choose_backbone, find_rows
+    >>> rows = choose_backbone(find_rows(["base", "frozen transfer"]), "mobilenet_v2")
+    >>> rows[1].parameters["clf__backbone"]
+    'mobilenet_v2'
+    """
+    given = {"clf__backbone": backbone, "clf__weights": weights}
+    change = {name: value for name, value in given.items() if value is not None}
+    pretrained = [row for row in rows if isinstance(row.parameters.get("clf"), TransferClassifier)]
+    if change and not pretrained:
+        raise ValueError(
+            f"None of the rows has a pretrained network to change; name one of "
+            f"{[row.name for row in TRANSFER_ROWS]} (the command: --transfer)."
+        )
+    return tuple(
+        replace(row, parameters={**row.parameters, **change}) if row in pretrained else row
+        for row in rows
+    )
 
 
 def seeded(parameters: Mapping[str, Any], random_state: int) -> dict[str, Any]:

@@ -40,7 +40,8 @@ class Study(SuggestsParameters, BaseEstimator):
     Parameters
     ----------
     rows : sequence of Row or str, default=None
-        What to compare: rows of one's own, or names of those in `skcell.study.ROWS`. None means
+        What to compare: rows of one's own, or names of those in `skcell.study.ROWS` and
+        `TRANSFER_ROWS`. None means
         all of these.
     cv : int, cross-validation splitter or iterable, default=5
         Number of folds, shuffled by `random_state`, stratified by class, with whole groups where

@@ -1,0 +1,81 @@
+"""Pretrained networks on real cells: frozen, fine-tuned, and trained from random weights.
+
+Cross-validation inside the training images of the 96-pixel cells in SKCELL_DATA, with the weights
+in SKCELL_WEIGHTS. All of a backbone's rows train for the same number of epochs; from random
+weights, all layers are trained at the learning rate of a new network.
+"""
+
+import argparse
+import dataclasses
+import os
+from pathlib import Path
+
+import _compare
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+
+SHARED = Path(__file__).parents[1] / ".." / "shared"
+DATA = Path(os.environ.get("SKCELL_DATA", SHARED / "data"))
+WEIGHTS = Path(os.environ.get("SKCELL_WEIGHTS", SHARED / "weights"))
+FILES = {
+    "mobilenet_v2_0.35": "mobilenet_v2_0.35_notop.weights.h5",
+    "mobilenet_0.75": "mobilenet_v1_0.75_notop.weights.h5",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n", type=int, default=3000, help="images, drawn at random")
+    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--head-epochs", type=int, default=15)
+    parser.add_argument("--epochs", type=int, default=6, help="of fine-tuning")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--backbones", nargs="*", choices=FILES, default=list(FILES))
+    parser.add_argument("--out", default=Path(__file__).parent / "results" / "transfer.json")
+    options = parser.parse_args()
+
+    from skcell import TransferClassifier
+    from skcell._environment import environment
+    from skcell.datasets import load_image_folder
+    from skcell.study import Row, Study
+
+    cells = load_image_folder(DATA / "pbc_96" / "train", image_size=96)
+    chosen = np.random.default_rng(options.seed).permutation(len(cells.target))[: options.n]
+    X, y = cells.images[chosen], cells.target_names[cells.target[chosen]]
+
+    rows = []
+    for name in options.backbones:
+        both = {"backbone": name, "weights": str(WEIGHTS / FILES[name])}
+        fine_tuning = {"unfreeze": "all", "fine_tuning_epochs": options.epochs}
+        scratch = {"train_batch_norm": True, "fine_tuning_learning_rate": 1e-3, "weights": None}
+        for row, parameters in {
+            "frozen": both,
+            "fine-tuned": {**both, **fine_tuning},
+            "from random weights": {**both, **fine_tuning, **scratch},
+        }.items():
+            rows.append(Row(f"{name} {row}", {"clf": TransferClassifier(**parameters)}))
+    study = Study(
+        rows,
+        cv=StratifiedKFold(options.folds, shuffle=True, random_state=options.seed),
+        epochs=options.head_epochs,
+        random_state=options.seed,
+    ).run(X, y, data_name="pbc_96 train")
+    study.show()
+    keep = ("name", "accuracy", "low", "high", "scores", "fit_seconds")
+    _compare.write(
+        options.out,
+        {
+            "benchmark": "transfer",
+            "settings": {k: v for k, v in vars(options).items() if k != "out"},
+            "environment": environment(),
+            "protocol": study.protocol_,
+            "rows": [
+                {k: v for k, v in dataclasses.asdict(row).items() if k in keep}
+                for row in study.rows_
+            ],
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

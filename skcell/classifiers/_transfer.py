@@ -1,0 +1,481 @@
+"""Transfer learning: a pretrained backbone, frozen or fine-tuned."""
+
+import os
+from collections.abc import Callable, Hashable, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
+from typing import Any, Self
+
+import keras
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.utils._param_validation import Interval, RealNotInt
+from sklearn.utils.validation import check_is_fitted
+
+from skcell._takes_images import take
+from skcell._validation import ImageSpec
+from skcell.augmentation import ImageAugmenter
+from skcell.classifiers._base import BaseCellClassifier, check_same_recipe, sort_arguments
+from skcell.classifiers._callbacks import LayerRates
+from skcell.classifiers._data import Labelled
+from skcell.networks import FittedNetwork, Recipe, transfer, transfer_head
+from skcell.networks._augment import draw_view
+from skcell.networks._embedding import choose_layers, find_backbone, find_groups
+from skcell.networks._feature_store import digest_images
+from skcell.networks._program import Program
+from skcell.networks._transfer import give_weights
+from skcell.preprocessing import ImageFeatures
+from skcell.preprocessing._image_features import CHUNK, as_backbone
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """One stretch of training."""
+
+    name: str
+    recipe: Recipe
+    epochs: int
+    learning_rate: float
+    sees_features: bool
+
+
+class TransferClassifier(BaseCellClassifier):
+    """A network pretrained on everyday images, with a new last layer for cells.
+
+    Frozen, the backbone turns each image into features once, which are kept over epochs, folds
+    and fits; only the head is trained. With `unfreeze`, the last layers of the backbone are then
+    trained as well, at a learning rate of their own.
+
+    Parameters
+    ----------
+    backbone : str, keras.Model or callable, default="inception_v3"
+        A name of `skcell.networks.list_backbones`; or a Keras model or function that takes images
+        with pixels in 0..1 and returns feature maps or features. A model is copied, not changed.
+    weights : {"imagenet"}, path or None, default="imagenet"
+        Weights of a named backbone: "imagenet" is downloaded once by Keras; or a file that Keras
+        saved from the backbone without its top; None leaves them random.
+    image_size : int or None, default=None
+        Height and width, in pixels, that images are resized to, bilinearly; None takes them as
+        they are.
+    pooling : {"avg", "max"}, default="avg"
+        How feature maps are pooled over the image.
+    dense_units : int or None, default=None
+        Width of a dense layer before that of the classes; None for none.
+    dropout : float, default=0.2
+        Fraction of the inputs of the last layer dropped in training.
+    cache : bool, "memory" or path, default=True
+        Where features are kept: on disk (True, in the folder `SKCELL_DATA_HOME` or the user's cache
+        folder; or the path of a file), in this process's memory, or nowhere.
+    n_views : int or None, default=None
+        With `augmentation` and a frozen backbone: how many changed copies of each image there are,
+        of which each epoch sees one. Their features are kept. None draws anew in every epoch,
+        through the backbone.
+    unfreeze : int, float, str or None, default=None
+        What is fine-tuned after the head: the last so many groups of the backbone's layers; a
+        fraction of its groups, such as 0.3 (1.0 is all); all layers from that of a name on; or
+        "all". None leaves the backbone frozen.
+    fine_tuning_epochs : int, default=10
+        Further passes over the training images, in which the backbone is fine-tuned.
+    fine_tuning_learning_rate : float, default=0.0001
+        Learning rate of fine-tuning.
+    layer_decay : float, default=1.0
+        Factor of the learning rate from one group of layers to that before it.
+    gradual : bool, default=False
+        Begin fine-tuning with the last group, and add those before it evenly over the epochs.
+    train_batch_norm : bool, default=False
+        Whether layers that normalise batches are fine-tuned. They stay in inference mode else,
+        which is safer with small batches.
+    augmentation : ImageAugmenter or None, default=None
+        Changes every training image anew in every epoch. The head alone can then not be trained
+        on features that are kept; see `n_views`.
+    optimizer : {"adam", "nadam", "rmsprop", "sgd", "lion"}, default="adam"
+        "sgd" has Nesterov momentum 0.9.
+    learning_rate : float, default=0.001
+        Learning rate of the head, of the first epoch where there is a schedule.
+    schedule : {"cosine", "linear"}, callable or None, default=None
+        How the learning rate falls over the epochs; a callable takes the fraction of epochs
+        done, in 0..1, and returns a factor.
+    weight_decay : float, default=0.0
+        Decoupled weight decay per step, times the learning rate; biases and batch normalisation
+        are spared.
+    label_smoothing : float, default=0.0
+        Share of each target that is spread over all classes.
+    loss : {"categorical_crossentropy", "categorical_focal_crossentropy"} or callable, \
+            default="categorical_crossentropy"
+        A Keras loss for one-hot targets.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of classes, as in scikit-learn; multiplied with `sample_weight`.
+    epochs : int, default=20
+        Passes over the training images while the backbone is frozen.
+    batch_size : int, default=32
+        Images in each gradient step.
+    early_stopping : bool, default=False
+        Hold out `validation_fraction` of the training images, stratified by class and by whole
+        groups; stop when their loss has not fallen for `patience` epochs; keep the best weights.
+    validation_fraction : float, default=0.1
+        Share of images held out for early stopping.
+    patience : int, default=5
+        Epochs to wait for a lower loss.
+    dtype_policy : str or None, default=None
+        Keras dtype policy, such as "mixed_bfloat16", which is faster on GPUs and CPUs that have it
+        in hardware; None is Keras' own setting (float32).
+    jit_compile : bool or None, default=None
+        Whether to compile by XLA. None: not on a CPU under TensorFlow, where it is slower.
+    image_shape : tuple of int, default=None
+        Height, width and channels: what rows are reshaped to (one may be -1), and what files are
+        resized to (by default 96, 96, 3). Leave None for images.
+    random_state : int, RandomState instance or None, default=None
+        Seed of weights, order, dropout and augmentation. An int gives the same model, to the bit,
+        on one machine's CPU.
+    warm_start : bool, default=False
+        Go on from the last fit's weights.
+    callbacks : list of keras.callbacks.Callback or None, default=None
+        Called as in Keras' own `fit`; under jax, weights change between epochs for them.
+    verbose : int, default=0
+        1 shows progress: a bar in a terminal, a line for each epoch in a notebook or log.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+    history_ : dict of str to list
+        Loss and accuracy of each epoch, with "val_" where a holdout was watched; "phase" is "head"
+        or "fine-tuning".
+    n_iter_ : int
+        Epochs trained.
+    n_features_in_ : int
+        Number of pixel values of one image.
+    feature_names_in_ : ndarray of str
+        Column names, where a data frame with such names was fitted.
+    image_shape_ : tuple of int
+        Height, width and channels of the images.
+    model_ : keras.Model
+        The trained model, from pixels to probabilities.
+
+    See Also
+    --------
+    ImageFeatures : The frozen backbone as a transformer, for any classifier of scikit-learn.
+    skcell.networks.list_backbones : The names; `skcell.networks.BACKBONES` has sizes and licences.
+
+    Notes
+    -----
+    `partial_fit` and `warm_start` go on with the last phase. Early stopping ends each phase by
+    itself. A pickle holds the backbone's weights, and needs no file elsewhere.
+
+    Named backbones take colour; grey is repeated in three channels, and more than three channels
+    go through a 1x1 convolution that is trained with the head.
+
+    References
+    ----------
+    .. [1] J. Yosinski, J. Clune, Y. Bengio, H. Lipson, "How transferable are features in deep
+       neural networks?", NeurIPS 2014.
+    .. [2] J. Howard, S. Ruder, "Universal Language Model Fine-tuning for Text Classification",
+       ACL 2018, for layer-wise learning rates and gradual unfreezing.
+    .. [3] C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision",
+       CVPR 2016.
+
+    Examples
+    --------
+    >>> from skcell import TransferClassifier
+    >>> from skcell.datasets import make_cells
+    >>> cells = make_cells(60, n_classes=2, image_size=32, random_state=0)
+    >>> clf = TransferClassifier(
+    ...     "mobilenet_v2_0.35", weights=None, cache=False, epochs=2, random_state=0
+    ... )
+    >>> clf.fit(cells.images, cells.target).predict_proba(cells.images).shape
+    (60, 2)
+    """
+
+    _parameter_constraints: dict = {
+        **BaseCellClassifier._parameter_constraints,
+        **{
+            name: ImageFeatures._parameter_constraints[name]
+            for name in ("backbone", "weights", "image_size", "pooling", "cache")
+        },
+        "dense_units": [Interval(Integral, 1, None, closed="left"), None],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "n_views": [Interval(Integral, 1, None, closed="left"), None],
+        "unfreeze": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="right"),
+            str,
+            None,
+        ],
+        "fine_tuning_epochs": [Interval(Integral, 1, None, closed="left")],
+        "fine_tuning_learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "layer_decay": [Interval(Real, 0, 1, closed="right")],
+        "gradual": ["boolean"],
+        "train_batch_norm": ["boolean"],
+    }
+
+    _features: ImageFeatures | None  # while the network is a head alone
+    _whole: Recipe  # of backbone and head, frozen
+
+    def __init__(
+        self,
+        backbone: Any = "inception_v3",
+        *,
+        weights: str | os.PathLike[str] | None = "imagenet",
+        image_size: int | None = None,
+        pooling: str = "avg",
+        dense_units: int | None = None,
+        dropout: float = 0.2,
+        cache: bool | str | os.PathLike[str] = True,
+        n_views: int | None = None,
+        unfreeze: int | float | str | None = None,
+        fine_tuning_epochs: int = 10,
+        fine_tuning_learning_rate: float = 1e-4,
+        layer_decay: float = 1.0,
+        gradual: bool = False,
+        train_batch_norm: bool = False,
+        augmentation: ImageAugmenter | None = None,
+        optimizer: str = "adam",
+        learning_rate: float = 1e-3,
+        schedule: str | Callable[[float], float] | None = None,
+        weight_decay: float = 0.0,
+        label_smoothing: float = 0.0,
+        loss: str | Callable[..., Any] = "categorical_crossentropy",
+        class_weight: str | dict[Any, float] | None = None,
+        epochs: int = 20,
+        batch_size: int = 32,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int = 5,
+        dtype_policy: str | None = None,
+        jit_compile: bool | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        verbose: int = 0,
+    ):
+        super().__init__(
+            augmentation=augmentation,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            weight_decay=weight_decay,
+            label_smoothing=label_smoothing,
+            loss=loss,
+            class_weight=class_weight,
+            epochs=epochs,
+            batch_size=batch_size,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            dtype_policy=dtype_policy,
+            jit_compile=jit_compile,
+            image_shape=image_shape,
+            random_state=random_state,
+            warm_start=warm_start,
+            callbacks=callbacks,
+            verbose=verbose,
+        )
+        self.backbone = backbone
+        self.weights = weights
+        self.image_size = image_size
+        self.pooling = pooling
+        self.dense_units = dense_units
+        self.dropout = dropout
+        self.cache = cache
+        self.n_views = n_views
+        self.unfreeze = unfreeze
+        self.fine_tuning_epochs = fine_tuning_epochs
+        self.fine_tuning_learning_rate = fine_tuning_learning_rate
+        self.layer_decay = layer_decay
+        self.gradual = gradual
+        self.train_batch_norm = train_batch_norm
+
+    def _build_network(
+        self, trainable: tuple[int, ...] = ()
+    ) -> tuple[Callable[..., Any], dict[str, Hashable]]:
+        return transfer, {
+            "backbone": as_backbone(self.backbone),
+            "image_size": self.image_size,
+            "pooling": self.pooling,
+            "trainable": trainable,
+            "train_batch_norm": self.train_batch_norm,
+            **self._head(),
+        }
+
+    def _head(self) -> dict[str, Hashable]:
+        return {"dense_units": self.dense_units, "dropout": self.dropout}
+
+    def check_network(self, X: ArrayLike) -> None:
+        """Find out, without training, whether the network can be made for such images.
+
+        Parameters
+        ----------
+        X : array-like
+            One image or more.
+
+        Raises
+        ------
+        ValueError
+            If images or parameters cannot be used.
+        OSError
+            If pretrained weights cannot be found or downloaded.
+        """
+        _, spec = clone(self)._check_X(X, reset=True)
+        self._plan(spec, 2, self._load_features(spec, 0)._extractor.model)
+
+    def _train(
+        self,
+        data: Labelled,
+        held: Labelled | None,
+        fresh: bool,
+        seed: int,
+        epochs: int | None = None,
+    ) -> Self:
+        """Train the head, then fine-tune; a fit that goes on does so with the last of them."""
+        features = self._load_features(data.spec, seed) if fresh else self._features
+        given = self._network.program.model if features is None else features._extractor.model
+        whole, phases = self._plan(data.spec, len(data.classes), given)
+        network, history = (None, {}) if fresh else (self._network, self.history_)
+        for phase in phases if fresh else phases[-1:]:
+            if fresh:
+                earlier, network = network, FittedNetwork(phase.recipe, seed)
+                give_weights(network.program.model, given)
+                if earlier is not None:
+                    give_weights(network.program.model, earlier.program.model)
+            assert network is not None
+            check_same_recipe(network.recipe, phase.recipe)
+            fitted = copy(self)._become(network, data, seed)
+            fitted._whole, fitted._features, seen = whole, None, (data, held)
+            if phase.sees_features:
+                assert features is not None
+                fitted._features, seen = features, self._look(features, data, held)
+            n_epochs, done = epochs or phase.epochs, len(history.get("loss", ()))
+            history = self._run(
+                fitted,
+                *seen,
+                epochs=n_epochs,
+                learning_rate=phase.learning_rate,
+                history=history,
+                callbacks=self._rates(network.program, n_epochs, done),
+            )
+            names = history.get("phase", [])[:done]
+            history["phase"] = names + [phase.name] * (len(history["loss"]) - done)
+        self._whole, self._features = fitted._whole, fitted._features
+        return self._become(fitted._network, data, seed, history)
+
+    def _load_features(self, spec: ImageSpec, seed: int) -> ImageFeatures:
+        """Load the backbone."""
+        if self.n_views is not None and (self.augmentation is None or self._projects(spec)):
+            raise ValueError(
+                f"n_views={self.n_views} needs an augmentation that makes the views, and images of "
+                f"one or three channels; got augmentation={self.augmentation} and "
+                f"{spec.shape[2]} channels. Leave n_views=None."
+            )
+        named = ("backbone", "weights", "image_size", "pooling", "cache", "dtype_policy")
+        features = ImageFeatures(**{name: getattr(self, name) for name in named}, random_state=seed)
+        channels = 3 if self._projects(spec) else spec.shape[2]
+        return features.fit(np.zeros((1, *spec.shape[:2], channels), spec.dtype))
+
+    def _projects(self, spec: ImageSpec) -> bool:
+        """Whether channels are turned to three by weights that are trained."""
+        return isinstance(self.backbone, str) and spec.shape[2] not in (1, 3)
+
+    def _plan(
+        self, spec: ImageSpec, n_classes: int, given: keras.Model
+    ) -> tuple[Recipe, list[_Phase]]:
+        """Make the recipe of the whole network, frozen, and the phases of training."""
+        whole = head = self._make_recipe(spec, n_classes)
+        drawn_anew = self.augmentation is not None and self.n_views is None
+        sees_features = not drawn_anew and not self._projects(spec)
+        if sees_features:
+            head = replace(
+                whole,
+                network=transfer_head,
+                arguments=sort_arguments(self._head()),
+                input_shape=(1, 1, find_backbone(given).outputs[0].shape[-1]),
+                dtype="float32",
+                augmentation=None,
+            )
+        phases = [_Phase("head", head, self.epochs, self.learning_rate, sees_features)]
+        if self.unfreeze is not None:
+            trainable = choose_layers(as_backbone(self.backbone), given, self.unfreeze)
+            tuned = replace(
+                whole,
+                arguments=sort_arguments(self._build_network(trainable)[1]),
+                shares=self.gradual or self.layer_decay < 1,
+            )
+            rate = self.fine_tuning_learning_rate
+            phases.append(_Phase("fine-tuning", tuned, self.fine_tuning_epochs, rate, False))
+        return whole, phases
+
+    def _rates(self, program: Program, epochs: int, done: int) -> list[keras.callbacks.Callback]:
+        if program.shares is None:
+            return []
+        groups = find_groups(as_backbone(self.backbone), program.model)
+        return [
+            LayerRates(
+                program.shares,
+                groups,
+                decay=self.layer_decay,
+                gradual=self.gradual,
+                epochs=epochs,
+                done=done,
+            )
+        ]
+
+    def _look(
+        self, features: ImageFeatures, data: Labelled, held: Labelled | None
+    ) -> tuple[Labelled, Labelled | None]:
+        """Put features in place of images."""
+
+        def compute(seen: Labelled, view: int | None = None) -> NDArray[np.float32]:
+            out = np.empty((len(seen.images), 1, 1, features._n_features_out), np.float32)
+            for start in range(0, len(out), CHUNK):
+                rows = slice(start, start + CHUNK)
+                images = take(seen.images, rows, seen.spec, n_jobs=-1)
+                if view is not None:
+                    assert self.augmentation is not None
+                    arguments = dict(self.augmentation.layer_arguments())
+                    images = draw_view(images, digest_images(images), view, arguments)
+                out[rows, 0, 0] = features.transform(images)
+            return out
+
+        views, plain = self.n_views or 1, None
+        if self.n_views is None:
+            found = plain = compute(data)
+        else:
+            found = np.concatenate([compute(data, view) for view in range(views)])
+        spec = ImageSpec(found.shape[1:], "float32", "images")
+        seen = replace(data, images=found, spec=spec, views=views)
+        if held is None:
+            return seen, None
+        if plain is None or held.images is not data.images:
+            plain = compute(held)
+        return seen, replace(held, images=plain, spec=spec)
+
+    def _see(self, images: NDArray[Any]) -> NDArray[Any]:
+        return images if self._features is None else self._features.transform(images)[:, None, None]
+
+    @property
+    def model_(self) -> keras.Model:
+        """The trained `keras.Model`, from pixels to probabilities, yours to keep."""
+        check_is_fitted(self)
+        if self._features is None:
+            return super().model_
+        if not hasattr(self, "_assembled"):
+            network = FittedNetwork(self._whole, self._seed)
+            self._assembled = network.give_away_model()
+            give_weights(self._assembled, self._features._extractor.model)
+            give_weights(self._assembled, self._network.program.model)
+        return self._assembled
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__().copy()
+        state.pop("_assembled", None)  # both parts of it are pickled
+        return state
+
+    @classmethod
+    def _get_test_params(cls) -> dict[str, Any]:
+        return {
+            **super()._get_test_params(),
+            **ImageFeatures._get_test_params(),
+            "dropout": 0.0,
+        }

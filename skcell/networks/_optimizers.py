@@ -1,0 +1,62 @@
+"""Optimizers by name, with weight decay and a share of the learning rate for each variable."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+#: Optimizers by name; learning rate and weight decay are set when a fit starts.
+OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
+    "adam": keras.optimizers.Adam,
+    "nadam": keras.optimizers.Nadam,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+    "lion": keras.optimizers.Lion,
+}
+_ARGUMENTS: dict[str, dict[str, Any]] = {"sgd": {"momentum": 0.9, "nesterov": True}}
+
+
+def make_optimizer(name: str, *, decays: bool, shares: bool) -> keras.optimizers.Optimizer:
+    """Make an optimizer whose numbers are variables, so that a traced program reads them.
+
+    Parameters
+    ----------
+    name : str
+        Key of `OPTIMIZERS`.
+    decays : bool
+        Whether there is weight decay, of the size of the variable `weight_decay`.
+    shares : bool
+        Whether each variable has a learning rate of its own: its element of `shares` times that
+        of the optimizer. A share of zero leaves a variable as it is, to the bit.
+
+    Returns
+    -------
+    keras.optimizers.Optimizer
+        Not yet built.
+    """
+    kind = OPTIMIZERS[name]
+    if shares:
+        kind = type("Shared", (_Shared, kind), {})
+    optimizer = kind(**_ARGUMENTS.get(name, {}))
+    if decays:
+        size = optimizer.add_variable((), name="weight_decay")
+        setattr(optimizer, "decay" if shares else "weight_decay", size)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+class _Shared:
+    """Gives each variable its share of the learning rate, in decay as well."""
+
+    decay: keras.Variable | None = None
+
+    def build(self: Any, variables: list[keras.Variable]) -> None:
+        super().build(variables)  # type: ignore[misc] # of the optimizer this is mixed into
+        self.shares = self.add_variable((len(variables),), initializer="ones", name="shares")
+
+    def update_step(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        own = learning_rate * self.shares.value[self._get_variable_index(variable)]
+        if self.decay is not None and self._use_weight_decay(variable):
+            factor = ops.cast(own * self.decay.value, variable.dtype)
+            self.assign_sub(variable, variable * factor)
+        super().update_step(gradient, variable, own)  # type: ignore[misc] # as above

@@ -1,0 +1,113 @@
+"""A classifier's network on a backbone: whole, or its head alone on features kept."""
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from skcell.networks._blocks import dense
+from skcell.networks._embedding import BACKBONE, BackboneLike, embed
+from skcell.networks._seeds import draw_seed
+
+
+def transfer(
+    x: Any,
+    *,
+    backbone: BackboneLike,
+    image_size: int | None = None,
+    pooling: str = "avg",
+    trainable: tuple[int, ...] = (),
+    train_batch_norm: bool = False,
+    dense_units: int | None = None,
+    dropout: float = 0.0,
+) -> Any:
+    """Put images through a backbone and a head.
+
+    Parameters
+    ----------
+    x : KerasTensor of shape (n, H, W, C)
+        Images, pixels in 0..1.
+    backbone : str, OwnModel or callable
+        As for `embed`; its weights are to be given by `give_weights`.
+    image_size : int or None
+        Height and width that images are resized to.
+    pooling : {"avg", "max"}
+        How feature maps are pooled.
+    trainable : tuple of int
+        Which of the backbone's layers are trained.
+    train_batch_norm : bool
+        Whether those of them that normalise batches are.
+    dense_units : int or None
+        Width of a dense layer before that of the classes; None for none.
+    dropout : float
+        Fraction of the inputs of the last layer dropped in training.
+
+    Returns
+    -------
+    KerasTensor of shape (n, n_features)
+        Features.
+    """
+    features = embed(
+        x,
+        backbone=backbone,
+        image_size=image_size,
+        pooling=pooling,
+        trainable=trainable,
+        train_batch_norm=train_batch_norm,
+    )
+    return _head(features, dense_units, dropout)
+
+
+def transfer_head(x: Any, *, dense_units: int | None = None, dropout: float = 0.0) -> Any:
+    """Put features through the same head.
+
+    Parameters
+    ----------
+    x : KerasTensor of shape (n, 1, 1, n_features)
+        Features.
+    dense_units, dropout
+        As for `transfer`.
+
+    Returns
+    -------
+    KerasTensor of shape (n, n_features)
+        Features.
+    """
+    return _head(layers.Flatten()(x), dense_units, dropout)
+
+
+def _head(x: Any, dense_units: int | None, dropout: float) -> Any:
+    if dense_units is not None:
+        x = dense(x, dense_units, batch_norm=False)
+    return layers.Dropout(dropout, seed=draw_seed())(x) if dropout else x
+
+
+def give_weights(target: keras.Model, source: keras.Model) -> None:
+    """Copy what two such models share: the backbone, and the layers behind it.
+
+    Parameters
+    ----------
+    target : keras.Model
+        What to change.
+    source : keras.Model
+        What to copy from: another such model, one of a head alone, or an extractor's.
+    """
+    backbones = [m.get_layer(BACKBONE) for m in (target, source) if _has_backbone(m)]
+    if len(backbones) == 2:
+        _copy(*backbones)
+    for pair in zip(_others(target), _others(source), strict=False):
+        _copy(*pair)
+
+
+def _has_backbone(model: keras.Model) -> bool:
+    return any(layer.name == BACKBONE for layer in model.layers)
+
+
+def _others(model: keras.Model) -> list[keras.Layer]:
+    """List layers with weights other than the backbone, the last first."""
+    return [v for v in reversed(model.layers) if v.weights and v.name != BACKBONE]
+
+
+def _copy(target: keras.Layer, source: keras.Layer) -> None:
+    for variable, other in zip(target.weights, source.weights, strict=True):
+        variable.assign(other.value)

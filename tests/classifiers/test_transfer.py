@@ -1,0 +1,385 @@
+"""TransferClassifier: frozen backbones seen once, fine-tuning in two phases."""
+
+import pickle
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
+
+from skcell import ImageAugmenter, TransferClassifier
+from skcell.networks import _reuse
+from skcell.networks._embedding import find_backbone
+from skcell.preprocessing import _image_features
+
+
+def small(**params):
+    """A backbone of random weights that trains in seconds."""
+    return TransferClassifier(
+        **{
+            "backbone": "mobilenet_v2_0.35",
+            "weights": None,
+            "image_size": 32,
+            "epochs": 2,
+            "fine_tuning_epochs": 2,
+            "cache": False,
+            "random_state": 0,
+            **params,
+        }
+    )
+
+
+def own_backbone():
+    """A model of three convolutions, one of them with batches normalised."""
+    inputs = keras.Input((24, 24, 3))
+    x = inputs
+    for i in range(3):
+        x = keras.layers.Conv2D(4, 3, strides=2, name=f"conv_{i}")(x)
+        x = keras.layers.BatchNormalization(name=f"bn_{i}")(x) if i == 1 else x
+        x = keras.layers.ReLU(name=f"relu_{i}")(x)
+    return keras.Model(inputs, x)
+
+
+def weights_of(layer):
+    return {v.path: keras.ops.convert_to_numpy(v.value).copy() for v in layer.variables}
+
+
+def changed(clf, start):
+    """Names of the backbone's layers of which a weight is no longer, to the bit, as given."""
+    layers = {}
+    for layer in find_backbone(clf.model_).layers:
+        for v in layer.variables:
+            same = np.array_equal(keras.ops.convert_to_numpy(v.value), start[v.path])
+            layers[layer.name] = layers.get(layer.name, False) or not same
+    return {name for name, differs in layers.items() if differs}
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """Numbers of images put through a network for their features."""
+    seen = []
+    original = _image_features._compute
+
+    def compute(extractor, images, size):
+        seen.append(len(images))
+        return original(extractor, images, size)
+
+    monkeypatch.setattr(_image_features, "_compute", compute)
+    return seen
+
+
+@pytest.fixture
+def data(cells):
+    return cells.images[:60], cells.target[:60]
+
+
+# Frozen
+
+
+def test_real_weights_tell_real_cells_apart(real_cells, mobilenet_weights):
+    X, y = real_cells
+    clf = small(
+        weights=mobilenet_weights, image_size=96, epochs=30, learning_rate=0.005, cache="memory"
+    )
+    pretrained = cross_val_score(clf, X, y, cv=3).mean()
+    untrained = cross_val_score(clf.set_params(weights=None), X, y, cv=3).mean()
+    assert pretrained > 0.75
+    assert pretrained > untrained + 0.1
+
+
+def test_each_image_goes_through_the_backbone_once(data, tmp_path, computed):
+    X, y = data
+    clf = small(cache=tmp_path / "features.sqlite")
+    GridSearchCV(clf, {"learning_rate": [0.1, 0.01], "dropout": [0.0, 0.5]}, cv=3).fit(X, y)
+    assert sum(computed) == len(np.unique(X, axis=0))
+
+
+@pytest.mark.parametrize("augmentation", [None, ImageAugmenter()], ids=["kept", "drawn anew"])
+def test_a_frozen_backbone_is_unchanged_to_the_bit(data, augmentation):
+    net = own_backbone()
+    start = weights_of(net)
+    clf = small(backbone=net, image_size=None, augmentation=augmentation, learning_rate=0.1)
+    clf.fit(*data)
+    assert changed(clf, start) == set()
+    assert weights_of(net).keys() == start.keys()
+    assert clf.history_["phase"] == ["head"] * 2
+    assert clf.history_["loss"][1] < clf.history_["loss"][0]
+
+
+def test_the_assembled_model_predicts_the_same(data):
+    clf = small(dense_units=16).fit(*data)
+    predicted = clf.predict_proba(data[0])
+    model = clf.model_
+    assert model is clf.model_
+    np.testing.assert_allclose(model.predict(data[0], verbose=0), predicted, atol=1e-5)
+    np.testing.assert_array_equal(clf.predict_proba(data[0]), predicted)
+
+
+def test_views_are_computed_once_and_drawn_one_each_epoch(data, tmp_path, computed):
+    X, y = data
+    X = np.unique(X, axis=0)
+    y = y[: len(X)]
+    turn = ImageAugmenter(rotation=0.5)
+    clf = small(
+        cache=tmp_path / "features.sqlite", augmentation=turn, n_views=3, early_stopping=True
+    )
+    first = clf.fit(X, y).predict_proba(X)
+    assert sum(computed) == 4 * len(X), "three views, and the images themselves"
+    clf.set_params(epochs=3).fit(X[::-1], y[::-1])
+    assert sum(computed) == 4 * len(X), "whatever else is in the batch"
+    plain = small(cache=False).fit(X, y).predict_proba(X)
+    assert (first != plain).any()
+
+
+def test_views_need_an_augmentation(data):
+    with pytest.raises(ValueError, match=r"n_views=3 needs an augmentation.*Leave n_views=None"):
+        small(n_views=3).fit(*data)
+
+
+def test_more_channels_are_projected_by_weights_that_are_trained(data):
+    X = np.concatenate([data[0]] * 2, axis=3)
+    clf = small(learning_rate=0.01).fit(X, data[1])
+    kernel = clf.model_.get_layer("to_three_channels").kernel
+    assert kernel.shape == (1, 1, 6, 3)
+    assert np.ptp(keras.ops.convert_to_numpy(kernel.value)) > 0, "it started equal"
+    assert clf.predict(X).shape == (60,)
+
+
+def test_grey_images_are_repeated(data):
+    grey = data[0][..., :1]
+    clf = small().fit(grey, data[1])
+    colour = small().fit(np.repeat(grey, 3, axis=3), data[1])
+    np.testing.assert_allclose(clf.predict_proba(grey), colour.predict_proba(grey.repeat(3, 3)))
+
+
+def test_too_small_images_are_an_error_at_once(data):
+    with pytest.raises(ValueError, match=r"at least 75 pixels.*image_size=299"):
+        TransferClassifier(weights=None).fit(*data)
+
+
+# Fine-tuning
+
+
+@pytest.mark.parametrize(
+    ("unfreeze", "tuned"),
+    [
+        (1, {"conv_2"}),
+        (2, {"conv_2"}),
+        (3, {"conv_1", "conv_2"}),
+        (0.5, {"conv_2"}),
+        ("conv_1", {"conv_1", "conv_2"}),
+        ("all", {"conv_0", "conv_1", "conv_2"}),
+    ],
+)
+def test_exactly_what_is_unfrozen_is_trained(data, unfreeze, tuned):
+    net = own_backbone()
+    start = weights_of(net)
+    clf = small(
+        backbone=net, image_size=None, unfreeze=unfreeze, fine_tuning_learning_rate=0.01
+    ).fit(*data)
+    assert changed(clf, start) == tuned, "batch normalisation stays in inference mode"
+    assert clf.history_["phase"] == ["head"] * 2 + ["fine-tuning"] * 2
+    assert clf.n_iter_ == len(clf.history_["loss"]) == 4
+    np.testing.assert_array_equal(next(iter(weights_of(net).values())), next(iter(start.values())))
+
+
+def test_batch_norm_is_trained_where_asked(data):
+    net = own_backbone()
+    start = weights_of(net)
+    clf = small(backbone=net, image_size=None, unfreeze=2, train_batch_norm=True).fit(*data)
+    assert changed(clf, start) == {"conv_2", "bn_1"}
+
+
+def test_fine_tuning_starts_from_the_trained_head(data):
+    frozen = small(epochs=5, learning_rate=0.01).fit(*data)
+    tuned = small(
+        epochs=5,
+        learning_rate=0.01,
+        unfreeze=1,
+        fine_tuning_epochs=1,
+        fine_tuning_learning_rate=1e-12,
+    ).fit(*data)
+    np.testing.assert_allclose(
+        tuned.predict_proba(data[0]), frozen.predict_proba(data[0]), atol=1e-4
+    )
+
+
+class Remember(keras.callbacks.Callback):
+    """Keeps the kernels of the backbone after each epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.kernels = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        layers = {layer.name: layer for layer in self.model.layers}
+        if "backbone" in layers:
+            inner = (layers["backbone"].get_layer(f"conv_{i}") for i in range(3))
+            self.kernels.append([keras.ops.convert_to_numpy(v.kernel.value).copy() for v in inner])
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_gradual_unfreezing_adds_group_by_group(data, weight_decay):
+    seen = Remember()
+    small(
+        backbone=own_backbone(),
+        image_size=None,
+        unfreeze="all",
+        gradual=True,
+        weight_decay=weight_decay,
+        fine_tuning_epochs=4,  # of four groups: convolutions, and one that normalises
+        fine_tuning_learning_rate=0.01,
+        train_batch_norm=True,
+        callbacks=[seen],
+    ).fit(*data)
+    begin = [k.copy() for k in seen.kernels[0]]
+    moved = [[bool((k != b).any()) for k, b in zip(ks, begin, strict=True)] for ks in seen.kernels]
+    assert moved[1] == [False, False, True]
+    assert moved[2] == [False, True, True]
+    assert moved[3] == [True, True, True]
+
+
+def test_layer_decay_is_a_factor_from_group_to_group(data):
+    net = own_backbone()
+    start = [keras.ops.convert_to_numpy(net.get_layer(f"conv_{i}").kernel.value) for i in (0, 1, 2)]
+    seen = Remember()
+    small(
+        backbone=net,
+        image_size=None,
+        unfreeze="all",
+        layer_decay=0.1,
+        optimizer="lion",  # moves each weight by just the learning rate
+        batch_size=60,
+        fine_tuning_epochs=1,
+        fine_tuning_learning_rate=0.01,
+        callbacks=[seen],
+    ).fit(*data)
+    steps = [np.abs(a - b).max() for a, b in zip(seen.kernels[0], start, strict=True)]
+    np.testing.assert_allclose(steps, [0.0001, 0.001, 0.01], rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("unfreeze", "message"),
+    [
+        (9, r"unfreeze=9, but the backbone has 4 groups"),
+        ("conv2", r"no layer 'conv2'; its groups begin with \['.*conv_1'"),
+        (0, r"'unfreeze' parameter"),
+        (1.5, r"'unfreeze' parameter"),
+    ],
+)
+def test_what_cannot_be_unfrozen_is_said_before_training(data, unfreeze, message):
+    clf = small(backbone=own_backbone(), image_size=None, unfreeze=unfreeze)
+    with pytest.raises(ValueError, match=message):
+        clf.fit(*data)
+    assert not hasattr(clf, "history_")
+
+
+def test_a_reused_program_is_a_new_one_to_the_bit(data):
+    params = {"unfreeze": 2, "augmentation": ImageAugmenter(), "layer_decay": 0.5, "dropout": 0.3}
+    _reuse.clear_programs()
+    first = small(**params).fit(*data).predict_proba(data[0])
+    small(**{**params, "random_state": 1}).fit(*data)
+    again = small(**params).fit(*data).predict_proba(data[0])
+    np.testing.assert_array_equal(again, first)
+
+
+def test_clones_of_a_model_share_one_program(data, monkeypatch):
+    made = []
+    original = _reuse.Program
+
+    def program(*arguments):
+        made.append(1)
+        return original(*arguments)
+
+    monkeypatch.setattr(_reuse, "Program", program)
+    clf = small(backbone=own_backbone(), image_size=None, unfreeze=1)
+    for _ in range(3):
+        clone(clf).fit(*data)
+    assert len(made) == 2, "one for the head, one for fine-tuning"
+
+
+def test_early_stopping_ends_each_phase(data):
+    clf = small(early_stopping=True, patience=1, epochs=50, learning_rate=0.5, unfreeze=1)
+    clf.fit(*data)
+    assert clf.history_["phase"].count("head") < 50
+    assert "fine-tuning" in clf.history_["phase"]
+    assert len(clf.history_["val_loss"]) == clf.n_iter_
+
+
+@pytest.mark.parametrize("unfreeze", [None, 1])
+def test_going_on_is_with_the_last_phase(data, unfreeze):
+    clf = small(warm_start=True, unfreeze=unfreeze).fit(*data)
+    n = clf.n_iter_
+    clf.fit(*data)
+    last = "head" if unfreeze is None else "fine-tuning"
+    assert clf.history_["phase"][n:] == [last] * 2
+    clf.partial_fit(*data)
+    assert clf.history_["phase"][n + 2 :] == [last]
+
+
+def test_partial_fit_begins_with_an_epoch_of_each_phase(data):
+    clf = small(unfreeze=1).partial_fit(*data)
+    assert clf.history_["phase"] == ["head", "fine-tuning"]
+
+
+# Pickles
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"unfreeze": 1}, {"augmentation": ImageAugmenter()}], ids=str
+)
+def test_a_pickle_holds_the_backbone_once_and_needs_no_file(
+    data, params, tmp_path, mobilenet_weights
+):
+    copied = tmp_path / "net.weights.h5"
+    copied.write_bytes(mobilenet_weights.read_bytes())
+    clf = small(weights=str(copied), **params).fit(*data)
+    before = clf.predict_proba(data[0])
+    assert clf.model_ is not None
+    stored = pickle.dumps(clf)
+    n = sum(int(np.prod(v.shape)) for v in clf.model_.variables)
+    assert 4 * n < len(stored) < 4 * n * 1.5 + (4 * n * 2 if params.get("unfreeze") else 0)
+    copied.unlink()
+    (tmp_path / "clf.pickle").write_bytes(stored)
+    np.save(tmp_path / "X.npy", data[0])
+    code = (
+        "import pickle, sys, numpy as np; from pathlib import Path; d = Path(sys.argv[1]);"
+        "clf = pickle.loads((d / 'clf.pickle').read_bytes());"
+        "np.save(d / 'out.npy', clf.predict_proba(np.load(d / 'X.npy')))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), before, rtol=1e-4, atol=1e-6)
+
+
+# InceptionV3
+
+
+def test_inception_v3_is_built_saved_loaded_and_trained(tmp_path):
+    keras.utils.set_random_seed(0)
+    net = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(75, 75, 3))
+    assert net.count_params() == 21_802_784
+    file = tmp_path / "inception.weights.h5"
+    net.save_weights(file)
+    X = np.random.default_rng(0).integers(0, 256, (12, 75, 75, 3), np.uint8)
+    y = np.arange(12) % 2
+    clf = TransferClassifier(
+        weights=file, epochs=1, unfreeze=1, fine_tuning_epochs=1, batch_size=4, cache=False
+    )
+    clf.fit(X, y)
+    first = find_backbone(clf.model_).layers[1].kernel
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(first.value), net.layers[1].get_weights()[0]
+    )
+    frozen = clone(clf).set_params(unfreeze=None).fit(X, y)
+    expected = keras.ops.convert_to_numpy(
+        net(keras.applications.inception_v3.preprocess_input(X.astype(np.float32)))
+    )
+    np.testing.assert_allclose(
+        frozen._features.transform(X), expected.mean(axis=(1, 2)), rtol=1e-3, atol=1e-4
+    )
