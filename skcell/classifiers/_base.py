@@ -435,6 +435,29 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
         check_is_fitted(self)
         return self._network.give_away_model()
 
+    def best_epochs(self) -> dict[str, int]:
+        """Return the epochs that early stopping found best, for a fit without a holdout.
+
+        Returns
+        -------
+        dict of str to int
+            By parameter; empty where nothing was watched.
+        """
+        check_is_fitted(self)
+        losses = self.history_.get("val_loss")
+        return {} if losses is None else {"epochs": int(np.nanargmin(losses)) + 1}
+
+    def count_params(self) -> int:
+        """Count the weights of the fitted network, as `keras.Model.count_params` does.
+
+        Returns
+        -------
+        int
+            Their number.
+        """
+        check_is_fitted(self)
+        return self._network.program.model.count_params()
+
     # The protocols of scikit-learn and scikeras
 
     @property

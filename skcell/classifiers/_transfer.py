@@ -467,6 +467,34 @@ class TransferClassifier(BaseCellClassifier):
             give_weights(self._assembled, self._network.program.model)
         return self._assembled
 
+    def best_epochs(self) -> dict[str, int]:
+        """Return the epochs that early stopping found best, for a fit without a holdout.
+
+        Returns
+        -------
+        dict of str to int
+            By parameter; empty where nothing was watched.
+        """
+        check_is_fitted(self)
+        found = {}
+        if "val_loss" in self.history_:
+            losses, phases = np.array(self.history_["val_loss"]), np.array(self.history_["phase"])
+            for phase, name in (("head", "epochs"), ("fine-tuning", "fine_tuning_epochs")):
+                if phase in phases:
+                    found[name] = int(np.nanargmin(losses[phases == phase])) + 1
+        return found
+
+    def count_params(self) -> int:
+        """Count the weights of the fitted network, the backbone's among them.
+
+        Returns
+        -------
+        int
+            Their number.
+        """
+        backbone = self._features._extractor.model.count_params() if self._features else 0
+        return super().count_params() + backbone
+
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__().copy()
         state.pop("_assembled", None)  # both parts of it are pickled
@@ -477,5 +505,6 @@ class TransferClassifier(BaseCellClassifier):
         return {
             **super()._get_test_params(),
             **ImageFeatures._get_test_params(),
+            "dense_units": 64,
             "dropout": 0.0,
         }

@@ -65,7 +65,9 @@ def transfer_head(x: Any, *, dense_units: int | None = None, dropout: float = 0.
     ----------
     x : KerasTensor of shape (n, 1, 1, n_features)
         Features.
-    dense_units, dropout
+    dense_units : int or None
+        As for `transfer`.
+    dropout : float
         As for `transfer`.
 
     Returns
