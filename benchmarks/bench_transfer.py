@@ -1,9 +1,9 @@
 """Pretrained networks on real cells: frozen, fine-tuned, and trained from random weights.
 
 Cross-validation inside the training images of the 96-pixel cells in SKCELL_DATA, with the weights
-in SKCELL_WEIGHTS. All of a backbone's rows train for the same number of epochs. From random weights,
-all layers are trained, at the learning rate of a new network, and batch normalisation adapts ten
-times as fast as in the pretrained networks, which were made for long training.
+in SKCELL_WEIGHTS. All of a backbone's rows train for the same number of epochs. From random
+weights, all layers are trained, at the learning rate of a new network, and batch normalisation
+adapts ten times as fast as in the pretrained networks, which were made for long training.
 """
 
 import argparse
@@ -28,6 +28,7 @@ FILES = {
 def untrained(name: str, seed: int) -> Any:
     """Build a backbone of random weights whose batch normalisation adapts within few epochs."""
     import keras
+
     from skcell.networks import BACKBONES
     from skcell.networks._backbones import build_backbone, preprocess
 

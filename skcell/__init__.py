@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "datasets",
         "errors",
         "metrics",
+        "model_selection",
         "over_sampling",
         "pipeline",
         "preprocessing",

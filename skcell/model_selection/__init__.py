@@ -1,0 +1,11 @@
+"""Searches over parameters: pruned, stored, shared by many machines."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_search": ["OptunaPruningSearchCV"],
+        "_default_space": ["default_space"],
+    },
+)

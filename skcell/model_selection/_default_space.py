@@ -1,0 +1,79 @@
+"""Spaces to begin with, for each estimator of skcell and pipelines of them."""
+
+from typing import Any
+
+from optuna.distributions import FloatDistribution, IntDistribution
+from sklearn.base import BaseEstimator
+
+from skcell.augmentation import ImageAugmenter
+from skcell.classifiers import (
+    BaseCellClassifier,
+    CellCNNClassifier,
+    SEInceptionResNetClassifier,
+    TransferClassifier,
+)
+from skcell.over_sampling import ImageSMOTE
+
+
+def default_space(estimator: BaseEstimator) -> dict[str, Any]:
+    """Return a sensible space to search, for an estimator or a pipeline.
+
+    Parameters
+    ----------
+    estimator : estimator or Pipeline
+        Of skcell; steps of other origin are left as they are.
+
+    Returns
+    -------
+    dict of str to object
+        For `OptunaPruningSearchCV`, to be changed at will.
+
+    Raises
+    ------
+    ValueError
+        If nothing in it is known.
+
+    Examples
+    --------
+    >>> from skcell import CellCNNClassifier
+    >>> from skcell.model_selection import default_space
+    >>> sorted(default_space(CellCNNClassifier()))
+    ['augmentation', 'batch_norm', 'dense_units', 'dropout', 'filters', 'learning_rate']
+    """
+    if hasattr(estimator, "steps"):
+        space = {
+            f"{name}__{parameter}": values
+            for name, step in estimator.steps
+            for parameter, values in _space_of(step).items()
+        }
+    else:
+        space = _space_of(estimator)
+    if not space:
+        raise ValueError(
+            f"There is no default space for {type(estimator).__name__}; give param_distributions."
+        )
+    return space
+
+
+def _space_of(step: Any) -> dict[str, Any]:
+    if isinstance(step, ImageSMOTE):
+        return {"k_neighbors": IntDistribution(3, 9, step=2)}
+    space: dict[str, Any] = {}
+    if isinstance(step, BaseCellClassifier):
+        space = {
+            "learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
+            "augmentation": [None, ImageAugmenter()],
+            "dropout": FloatDistribution(0.0, 0.5),
+        }
+    if isinstance(step, CellCNNClassifier):
+        space |= {
+            "filters": [(16, 32, 64), (32, 64, 128)],
+            "dense_units": [64, 128, 256],
+            "batch_norm": [False, True],
+        }
+    if isinstance(step, SEInceptionResNetClassifier):
+        space |= {"n_blocks": IntDistribution(1, 3), "filters": [32, 64]}
+    if isinstance(step, TransferClassifier):
+        del space["augmentation"]  # features could not be kept
+        space |= {"dense_units": [None, 128], "pooling": ["avg", "max"]}
+    return space

@@ -1,0 +1,418 @@
+"""A scikit-learn search by Optuna, that gives up on trials which do not promise much."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from numbers import Integral, Real
+from typing import Any, Self
+
+import joblib
+import numpy as np
+import optuna
+from numpy.typing import ArrayLike
+from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, Trial, TrialState
+from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
+from sklearn.model_selection import StratifiedKFold, check_cv
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.utils import check_random_state, indexable
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import _check_method_params
+
+from skcell._parameters import SuggestsParameters
+from skcell.model_selection._default_space import default_space
+from skcell.model_selection._results import read_trials
+from skcell.model_selection._space import Space
+from skcell.model_selection._storage import (
+    counted,
+    join,
+    open_storage,
+    reached,
+    wait_for_others,
+)
+from skcell.model_selection._trials import (
+    COSTS,
+    Evaluation,
+    Split,
+    halving_batches,
+    prefix_of,
+)
+
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+class _TooMany(Exception):
+    """A trial that another worker's made superfluous."""
+
+
+class OptunaPruningSearchCV(SuggestsParameters, BaseSearchCV):
+    """Search over parameters by cross-validation, sampled and pruned by Optuna.
+
+    As scikit-learn's searches, on any estimator; with skcell's classifiers, the score on the held
+    out fold is looked at after each epoch, and a trial that falls behind the others is given up.
+    The folds are the same for all trials.
+
+    Parameters
+    ----------
+    estimator : estimator or Pipeline
+        What is fitted.
+    param_distributions : dict of str to object, default=None
+        Optuna distributions, frozen scipy distributions, or lists of values, among them whole
+        steps: ``{"clf": [CellCNNClassifier(), SEInceptionResNetClassifier()]}``. Parameters of a
+        step, as ``clf__n_blocks``, count where the step chosen has them. None takes
+        `default_space`.
+    n_trials : int, default=50
+        Settings to try, by all workers together.
+    timeout : float or None, default=None
+        Seconds after which no trial is begun.
+    scoring : str, callable, list, tuple or dict, default=None
+        As in scikit-learn. With several, `refit` names the one that is searched by.
+    objectives : list of str or None, default=None
+        Two or more of the names in `scoring`, "inference_time" (seconds to predict one image) and
+        "n_parameters" (weights of an skcell classifier), to be improved together. Nothing is
+        pruned then.
+    cv : int, cross-validation splitter or iterable, default=None
+        As in scikit-learn; split once, before the first trial.
+    sampler : optuna.samplers.BaseSampler or None, default=None
+        Draws settings; None is a tree-structured Parzen estimator [2]_.
+    pruner : optuna.pruners.BasePruner or None, default=None
+        Gives up on trials; None is the median of others at the same epoch of the same fold, after
+        five whole trials. `optuna.pruners.NopPruner()` gives up on none; `WilcoxonPruner` is told
+        of folds, not of epochs.
+    storage : str, path-like, optuna.storages.BaseStorage or None, default=None
+        Where trials are kept: nowhere (None), a file on one machine, or the URL of a database,
+        ``postgresql://user@host/name``, for many.
+    study_name : str or None, default=None
+        Name in the storage. Searches of one name in one storage are one search: it goes on where it
+        was, in as many processes as there are.
+    heartbeat : int, default=10
+        Seconds between signs of life in a storage. The trial of a worker that was silent six times
+        as long is begun again by another.
+    refit : bool or str, default=True
+        Whether to fit the best setting on everything, for the number of epochs that early stopping
+        found in the folds, without a holdout; or the score to choose by.
+    error_score : "raise" or float, default=np.nan
+        Score of a setting that failed; its error is in `cv_results_`. "raise" ends the search.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the default sampler.
+    verbose : int, default=0
+        1 prints a line for each trial.
+
+    Attributes
+    ----------
+    best_params_, best_score_, best_index_, best_estimator_, cv_results_, refit_time_, scorer_, \
+n_splits_, multimetric_
+        As of scikit-learn's searches. `cv_results_` also has "state" ("COMPLETE", "PRUNED" or
+        "FAIL"), "error", "trial" (the number in the study) and "batch_size" (where memory ran out).
+    study_ : optuna.Study
+        The study.
+    pareto_indices_ : ndarray of int
+        With `objectives`: rows of `cv_results_` that no other is better than in all of them.
+
+    See Also
+    --------
+    default_space : A space to begin with.
+    sklearn.model_selection.RandomizedSearchCV : A search without pruning.
+
+    Notes
+    -----
+    A trial for which memory runs out is tried again with half the batch size. Of a killed process,
+    only the trial it was at is lost, and begun again.
+
+    References
+    ----------
+    .. [1] T. Akiba, S. Sano, T. Yanase, T. Ohta, M. Koyama, "Optuna: A Next-generation
+       Hyperparameter Optimization Framework", KDD 2019.
+    .. [2] J. Bergstra, R. Bardenet, Y. Bengio, B. Kégl, "Algorithms for Hyper-Parameter
+       Optimization", NeurIPS 2011.
+
+    Examples
+    --------
+    >>> from optuna.distributions import FloatDistribution
+    >>> from skcell import CellCNNClassifier
+    >>> from skcell.datasets import make_cells
+    >>> from skcell.model_selection import OptunaPruningSearchCV
+    >>> cells = make_cells(60, n_classes=2, image_size=16, random_state=0)
+    >>> search = OptunaPruningSearchCV(
+    ...     CellCNNClassifier(filters=(8,), dense_units=16, epochs=2, random_state=0),
+    ...     {"learning_rate": FloatDistribution(1e-4, 1e-2, log=True), "batch_norm": [True, False]},
+    ...     n_trials=3,
+    ...     cv=2,
+    ...     random_state=0,
+    ... )
+    >>> search = search.fit(cells.images, cells.target)
+    >>> sorted(search.best_params_)
+    ['batch_norm', 'learning_rate']
+    >>> len(search.cv_results_["params"])
+    3
+    """
+
+    _parameter_constraints: dict = {
+        **{
+            name: BaseSearchCV._parameter_constraints[name]
+            for name in ("estimator", "scoring", "cv", "verbose", "error_score")
+        },
+        "param_distributions": [dict, None],
+        "n_trials": [Interval(Integral, 1, None, closed="left")],
+        "timeout": [Interval(Real, 0, None, closed="neither"), None],
+        "objectives": [list, tuple, None],
+        "sampler": [BaseSampler, None],
+        "pruner": [BasePruner, None],
+        "storage": [str, os.PathLike, BaseStorage, None],
+        "study_name": [str, None],
+        "heartbeat": [Interval(Integral, 1, None, closed="left")],
+        "refit": ["boolean", str],
+        "random_state": ["random_state"],
+    }
+
+    # What BaseSearchCV looks at, and this search does otherwise.
+    n_jobs = None
+    pre_dispatch = 1
+    return_train_score = False
+
+    def __init__(
+        self,
+        estimator: BaseEstimator,
+        param_distributions: Mapping[str, Any] | None = None,
+        *,
+        n_trials: int = 50,
+        timeout: float | None = None,
+        scoring: Any = None,
+        objectives: Sequence[str] | None = None,
+        cv: Any = None,
+        sampler: BaseSampler | None = None,
+        pruner: BasePruner | None = None,
+        storage: str | os.PathLike[str] | BaseStorage | None = None,
+        study_name: str | None = None,
+        heartbeat: int = 10,
+        refit: bool | str = True,
+        error_score: float | str = np.nan,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ):
+        self.estimator = estimator
+        self.param_distributions = param_distributions
+        self.n_trials = n_trials
+        self.timeout = timeout
+        self.scoring = scoring
+        self.objectives = objectives
+        self.cv = cv
+        self.sampler = sampler
+        self.pruner = pruner
+        self.storage = storage
+        self.study_name = study_name
+        self.heartbeat = heartbeat
+        self.refit = refit
+        self.error_score = error_score
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
+        """Search.
+
+        Parameters
+        ----------
+        X : array-like
+            Whatever the estimator takes.
+        y : array-like of shape (n,)
+            Labels.
+        **params : dict
+            Passed to `fit` of the estimator; `groups` to the splitter.
+
+        Returns
+        -------
+        self : object
+            The search.
+
+        Raises
+        ------
+        ValueError
+            If parameters, folds or study cannot be used, before any training; or if no trial
+            could be finished.
+        OSError
+            If the storage is out of reach.
+        """
+        scorer, metric = self._get_scorers()
+        X, y = indexable(X, y)
+        routed = self._get_routed_params_for_fit(_check_method_params(X, params=params))
+        distributions = self.param_distributions
+        space = Space(
+            self.estimator,
+            default_space(self.estimator) if distributions is None else distributions,
+        )
+        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        splits = _split(cv, X, y, routed.splitter.split)
+        objectives = self._check_objectives(metric)
+
+        where = str(getattr(self.storage, "url", self.storage))
+        with reached(where):
+            self.study_ = self._open(objectives, space, splits, X, y)
+            fit_params = routed.estimator.fit
+            self._search(
+                Evaluation(
+                    self.estimator, space, X, y, splits, fit_params, scorer, metric, objectives
+                )
+            )
+            trials = [t for t in counted(self.study_) if t.state in _FINISHED]
+        self.cv_results_ = read_trials(trials, space, len(splits), self._format_results)
+        self.n_splits_, self.multimetric_ = len(splits), hasattr(scorer, "_scorers")
+        self.scorer_ = getattr(scorer, "_scorers", scorer)
+        self._choose(metric, objectives)
+        if self.refit:
+            self._refit(trials, X, y, fit_params)
+        return self
+
+    # The study
+
+    def _check_objectives(self, metric: str) -> list[str]:
+        """Return what is to be improved, the first of them by `refit`."""
+        if self.objectives is None:
+            return [metric]
+        scores = list(self.scoring) if isinstance(self.scoring, (list, tuple, dict)) else [metric]
+        unknown = [name for name in self.objectives if name not in (*scores, *COSTS)]
+        if unknown or len(self.objectives) < 2:
+            raise ValueError(
+                f"objectives={self.objectives} should be two or more of {[*scores, *COSTS]}."
+            )
+        return list(self.objectives)
+
+    def _open(
+        self, objectives: list[str], space: Space, splits: list[Split], X: Any, y: Any
+    ) -> optuna.Study:
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        try:
+            study = optuna.create_study(
+                storage=open_storage(self.storage, self.heartbeat),
+                study_name=self.study_name,
+                load_if_exists=True,
+                directions=["minimize" if name in COSTS else "maximize" for name in objectives],
+                sampler=deepcopy(self.sampler)
+                or optuna.samplers.TPESampler(seed=seed, constant_liar=self.storage is not None),
+                pruner=deepcopy(self.pruner) or optuna.pruners.MedianPruner(n_startup_trials=5),
+            )
+        finally:
+            optuna.logging.set_verbosity(verbosity)
+        configuration = {
+            "space": space.describe(),
+            "estimator": " ".join(repr(self.estimator).split()),
+            "scoring": repr(self.scoring),
+            "objectives": objectives,
+            "folds": _digest(splits),
+            "data": _digest(X) + _digest(y),
+        }
+        join(study, configuration)
+        return study
+
+    def _search(self, evaluation: Evaluation) -> None:
+        """Run trials until there are enough, and other workers are done with theirs."""
+        study, began = self.study_, time.monotonic()
+        errors: list[Exception] = []
+
+        def objective(trial: Trial) -> Any:
+            before = sum(t.number < trial.number for t in counted(study))
+            if before >= self.n_trials:
+                raise _TooMany
+            try:
+                return evaluation(trial)
+            except (TrialPruned, UpdateFinishedTrialError):
+                raise
+            except Exception as error:
+                trial.set_user_attr("error", f"{type(error).__name__}: {error}")
+                errors.append(error)
+                raise
+
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+        try:
+            while self.timeout is None or time.monotonic() - began < self.timeout:
+                if errors and self.error_score == "raise":
+                    raise errors[0]
+                trials = counted(study)
+                states = [trial.state for trial in trials]
+                if len(trials) < self.n_trials or TrialState.WAITING in states:
+                    study.optimize(objective, n_trials=1, catch=(Exception,))
+                    self._say()
+                elif TrialState.RUNNING in states and self.storage is not None:
+                    wait_for_others(study, min(1.0, self.heartbeat))
+                else:
+                    break
+        finally:
+            optuna.logging.set_verbosity(verbosity)
+        finished = [t.state for t in counted(study) if t.state in _FINISHED]
+        if errors and set(finished) == {TrialState.FAIL}:
+            errors[0].add_note(
+                f"So it was in each of {len(finished)} trials, or with other errors."
+            )
+            raise errors[0]
+
+    def _say(self) -> None:
+        if not self.verbose:
+            return
+        trial = self.study_.get_trials(deepcopy=False)[-1]
+        done = sum(t.state in _FINISHED for t in counted(self.study_))
+        value = "" if not trial.values else " ".join(f"{v:.4f}" for v in trial.values)
+        error = trial.user_attrs.get("error", "")
+        state = trial.state.name.lower()
+        print(f"[{done}/{self.n_trials}] trial {trial.number} {state} {value}{error}", flush=True)
+
+    def _choose(self, metric: str, objectives: list[str]) -> None:
+        """Find the best of the settings that were scored on all folds."""
+        results = self.cv_results_
+        means, complete = results[f"mean_test_{metric}"], results["state"] == "COMPLETE"
+        if isinstance(self.error_score, Real) and not np.isnan(self.error_score):
+            means[results["state"] == "FAIL"] = self.error_score
+        self.best_index_ = int(np.nanargmax(np.where(complete, means, np.nan)))
+        self.best_score_ = means[self.best_index_]
+        self.best_params_ = results["params"][self.best_index_]
+        if len(objectives) > 1:
+            best = [trial.number for trial in self.study_.best_trials]
+            self.pareto_indices_ = np.flatnonzero(np.isin(results["trial"], best))
+
+    def _refit(self, trials: list[FrozenTrial], X: Any, y: Any, fit_params: dict[str, Any]) -> None:
+        """Fit the best setting on everything."""
+        model = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
+        attributes = trials[self.best_index_].user_attrs
+        found = [fold["epochs"] for fold in attributes["folds"]]
+        prefix = prefix_of(model)
+        if all(found):
+            longer = {name: round(np.mean([f[name] for f in found])) for name in found[0]}
+            model.set_params(
+                **{f"{prefix}{name}": n for name, n in longer.items()},
+                **{f"{prefix}early_stopping": False},
+            )
+        if "batch_size" in attributes:
+            model.set_params(**{f"{prefix}batch_size": attributes["batch_size"]})
+        began = time.time()
+        self.best_estimator_ = halving_batches(
+            model, lambda m: m.fit(X, **fit_params) if y is None else m.fit(X, y, **fit_params)
+        )
+        self.refit_time_ = time.time() - began
+        if hasattr(self.best_estimator_, "feature_names_in_"):
+            self.feature_names_in_ = self.best_estimator_.feature_names_in_
+
+
+def _split(cv: Any, X: Any, y: Any, params: dict[str, Any]) -> list[Split]:
+    if isinstance(cv, StratifiedKFold) and y is not None:
+        classes, counts = np.unique(np.asarray(y), return_counts=True)
+        if counts.min() < cv.n_splits:
+            least = classes[counts.argmin()]
+            raise ValueError(
+                f"{cv.n_splits} stratified folds need {cv.n_splits} samples of each class or more; "
+                f"class {least.item()!r} has n_samples={counts.min()}. Use fewer folds, or leave "
+                "out classes that are so rare."
+            )
+    return list(cv.split(X, y, **params))
+
+
+def _digest(thing: Any) -> str:
+    """Digest data, the same in every process: arrays of objects by what they say."""
+    if isinstance(thing, np.ndarray):
+        thing = np.ascontiguousarray(thing.astype(str) if thing.dtype.hasobject else thing)
+    return joblib.hash(thing)

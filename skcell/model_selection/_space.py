@@ -1,0 +1,164 @@
+"""What is searched over: from Optuna's, scipy's or plain lists to settings of an estimator."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+)
+from optuna.trial import Trial
+from sklearn.base import BaseEstimator, clone
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: what Optuna draws, and what it stands for.
+
+    Parameters
+    ----------
+    distribution : optuna.distributions.BaseDistribution
+        Of numbers and texts, which a storage can hold.
+    values : mapping or None
+        From what is drawn to the value, where these differ.
+    frozen : object or None
+        A distribution of scipy, of which quantiles are drawn.
+    """
+
+    distribution: BaseDistribution
+    values: Mapping[Any, Any] | None = None
+    frozen: Any = None
+
+    def decode(self, drawn: Any) -> Any:
+        """Turn what was drawn into a value."""
+        if self.values is not None:
+            return self.values[drawn]
+        if self.frozen is not None:
+            value = self.frozen.ppf(drawn)
+            return int(value) if hasattr(self.frozen, "pmf") else float(value)
+        return drawn
+
+    def suggest(self, trial: Trial, name: str) -> Any:
+        """Draw a value."""
+        d = self.distribution
+        if isinstance(d, FloatDistribution):
+            return self.decode(trial.suggest_float(name, d.low, d.high, step=d.step, log=d.log))
+        if isinstance(d, IntDistribution):
+            return self.decode(trial.suggest_int(name, d.low, d.high, step=d.step, log=d.log))
+        assert isinstance(d, CategoricalDistribution)
+        return self.decode(trial.suggest_categorical(name, d.choices))
+
+
+class Space:
+    """Parameters of an estimator, those of a step only where the step chosen has them.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        What they are set on; not changed.
+    distributions : mapping of str to object
+        Optuna distributions, frozen scipy distributions, or lists of values.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to search over, or a parameter is unknown.
+    """
+
+    def __init__(self, estimator: BaseEstimator, distributions: Mapping[str, Any]):
+        if not distributions:
+            raise ValueError(
+                "param_distributions is empty; name at least one parameter, or use "
+                "skcell.model_selection.default_space(estimator)."
+            )
+        self.estimator = estimator
+        # A step before its parameters.
+        order = sorted(distributions, key=lambda name: name.count("__"))
+        self.parameters = {name: _read(name, distributions[name]) for name in order}
+        self._check_names()
+
+    def _check_names(self) -> None:
+        known = set(self.estimator.get_params())
+        for name, parameter in self.parameters.items():
+            for value in (parameter.values or {}).values():
+                if hasattr(value, "get_params"):
+                    known |= {f"{name}__{inner}" for inner in value.get_params()}
+        for name in self.parameters:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f" Did you mean {close[0]!r}?" if close else ""
+                raise ValueError(
+                    f"{type(self.estimator).__name__} has no parameter {name!r}, and none of the "
+                    f"steps to choose from has.{hint}"
+                )
+
+    def suggest(self, trial: Trial) -> dict[str, Any]:
+        """Draw a setting.
+
+        Parameters
+        ----------
+        trial : optuna.Trial
+            What draws.
+
+        Returns
+        -------
+        dict of str to object
+            For `set_params`.
+        """
+        model, setting = clone(self.estimator), {}
+        for name, parameter in self.parameters.items():
+            if name in model.get_params():  # not of a step that was not chosen
+                setting[name] = parameter.suggest(trial, name)
+                model.set_params(**{name: clone(setting[name], safe=False)})
+        return setting
+
+    def decode(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """Read a setting that was drawn before, as a storage holds it."""
+        return {
+            name: parameter.decode(drawn[name])
+            for name, parameter in self.parameters.items()
+            if name in drawn
+        }
+
+    def describe(self) -> dict[str, str]:
+        """Describe each parameter in a text that is the same in every process."""
+        return {
+            name: distribution_to_json(parameter.distribution)
+            + (
+                f"{parameter.frozen.dist.name}{parameter.frozen.args}{parameter.frozen.kwds}"
+                if parameter.frozen
+                else ""
+            )
+            for name, parameter in self.parameters.items()
+        }
+
+
+def _read(name: str, given: Any) -> Parameter:
+    if isinstance(given, BaseDistribution):
+        return Parameter(given)
+    if hasattr(given, "ppf"):
+        return Parameter(FloatDistribution(1e-9, 1 - 1e-9), frozen=given)
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ValueError(
+            f"{name} is to be searched over {given!r}; give an Optuna distribution, a frozen scipy "
+            f"distribution, or a list, such as [{given!r}]."
+        )
+    values = list(given)
+    if not values:
+        raise ValueError(f"The list for {name} is empty; give at least one value.")
+    if all(v is None or isinstance(v, (bool, int, float, str)) for v in values):
+        return Parameter(CategoricalDistribution(values))
+    labels = [_label(v) for v in values]
+    for i, label in enumerate(labels):
+        labels[i] = label if labels.count(label) == 1 else f"{label} ({i})"
+    return Parameter(CategoricalDistribution(labels), dict(zip(labels, values, strict=True)))
+
+
+def _label(value: Any) -> str:
+    """Name a value as a storage can hold it."""
+    return type(value).__name__ if isinstance(value, BaseEstimator) else repr(value)

@@ -1,0 +1,152 @@
+"""Where trials are kept: in memory, in a file, or in a database that many machines share."""
+
+import contextlib
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.storages import BaseStorage, RetryHeartbeatStaleTrialCallback
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+#: A worker that has been silent for so many heartbeats is taken for dead.
+SILENCE = 6
+
+#: Where a study keeps what it is a search of.
+CONFIGURATION = "skcell"
+
+
+def open_storage(
+    storage: str | os.PathLike[str] | BaseStorage | None, heartbeat: int
+) -> BaseStorage | None:
+    """Open a storage.
+
+    Parameters
+    ----------
+    storage : str, path-like, optuna.storages.BaseStorage or None
+        Path of a file, URL of a database, a storage, or None for memory.
+    heartbeat : int
+        Seconds between signs of life.
+
+    Returns
+    -------
+    optuna.storages.BaseStorage or None
+        The storage.
+
+    Raises
+    ------
+    OSError
+        If it is out of reach.
+    ImportError
+        If the driver of a database is not installed.
+    """
+    if storage is None or isinstance(storage, BaseStorage):
+        return storage
+    url = os.fspath(storage)
+    if "://" not in url:
+        path = Path(url).expanduser().absolute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        url = f"sqlite:///{path}"
+    postgres = url.startswith("postgresql")
+    try:
+        with reached(url), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return optuna.storages.RDBStorage(
+                url,
+                engine_kwargs={
+                    "pool_pre_ping": True,
+                    "connect_args": {"connect_timeout": 10} if postgres else {"timeout": 120},
+                },
+                heartbeat_interval=heartbeat,
+                grace_period=SILENCE * heartbeat,
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+            )
+    except ImportError as error:
+        extra = "; pip install 'skcell[postgresql]'" if postgres else ""
+        raise ImportError(
+            f"The driver of {_shown(url)} is not installed: {error}{extra}."
+        ) from error
+
+
+@contextlib.contextmanager
+def reached(where: str) -> Iterator[None]:
+    """Say plainly if a storage cannot be reached, or takes no more."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        cause = error.__cause__ or error
+        reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
+        raise OSError(
+            f"The search's storage {_shown(where)} cannot be used: {reason}. What it holds is "
+            "kept; mend that, and start the same search again to go on."
+        ) from error
+
+
+def _shown(url: str) -> str:
+    """Leave out passwords."""
+    head, at, tail = url.rpartition("@")
+    return f"{head.rsplit(':', 1)[0]}:***@{tail}" if at and ":" in head.split("//")[-1] else url
+
+
+def join(study: Study, configuration: dict[str, Any]) -> None:
+    """Make sure that a study is one of this search, or make it so if it is new.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        The study.
+    configuration : dict
+        What is searched, on what, by what.
+
+    Raises
+    ------
+    ValueError
+        If it is of another search.
+    """
+    known = study.user_attrs.get(CONFIGURATION)
+    if known is None and not study.get_trials(deepcopy=False):
+        study.set_user_attr(CONFIGURATION, configuration)
+        known = study.user_attrs[CONFIGURATION]  # perhaps of who came a moment later
+    if known != configuration:
+        known = known or {}
+        differ = [key for key in configuration if known.get(key) != configuration[key]]
+        raise ValueError(
+            f"The study {study.study_name!r} in this storage is of another search: {differ} "
+            "differ. Give another study_name, or the same data, folds, estimator and space. (In "
+            "nested cross-validation, leave storage=None.)"
+        )
+
+
+def counted(study: Study) -> list[FrozenTrial]:
+    """List the trials that count: not those of dead workers, of interrupts, or too many.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        The study.
+
+    Returns
+    -------
+    list of optuna.trial.FrozenTrial
+        In the order in which they began.
+    """
+    return [
+        trial
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state != TrialState.FAIL or "error" in trial.user_attrs
+    ]
+
+
+def wait_for_others(study: Study, seconds: float) -> None:
+    """Wait a moment for other workers' trials, and put those of dead ones in line again."""
+    time.sleep(seconds)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        optuna.storages.fail_stale_trials(study)

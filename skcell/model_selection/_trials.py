@@ -1,0 +1,295 @@
+"""One trial: a setting fitted on every fold, scored after each epoch."""
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from optuna.exceptions import TrialPruned
+from optuna.pruners import WilcoxonPruner
+from optuna.trial import Trial
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.validation import _check_method_params
+
+from skcell.classifiers import BaseCellClassifier, WatchesClassifier
+from skcell.model_selection._space import Space
+
+#: Objectives beside scores: what is measured, to be made small.
+COSTS = ("inference_time", "n_parameters")
+
+Split = tuple[np.ndarray, np.ndarray]
+
+#: Told of a fold's score after an epoch: number of the fold, of the epoch, the score.
+Report = Callable[[int, int, float], None]
+
+
+class EpochScores(WatchesClassifier):
+    """Scores the classifier after each epoch, behind the fitted steps before it.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        What is fitted.
+    X, y : array-like
+        What it is scored on.
+    score : callable
+        A scorer.
+    report : callable
+        Told of each epoch's number and score.
+    """
+
+    def __init__(
+        self, model: BaseEstimator, X: Any, y: Any, score: Any, report: Callable[[int, Any], None]
+    ):
+        super().__init__()
+        self.steps = [step for _, step in getattr(model, "steps", [])[:-1]]
+        self.X, self.y, self.score, self.report = X, y, score, report
+        self.seconds = 0.0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Score the classifier as it is."""
+        began = time.perf_counter()
+        while self.steps:
+            step = self.steps.pop(0)
+            if hasattr(step, "transform"):
+                self.X = step.transform(self.X)
+        self.report(epoch, self.score(self.classifier, self.X, self.y))
+        self.seconds += time.perf_counter() - began
+
+
+def final_of(model: BaseEstimator) -> Any:
+    """Return the last step of a pipeline, or an estimator itself."""
+    return model.steps[-1][1] if hasattr(model, "steps") else model
+
+
+def prefix_of(model: BaseEstimator) -> str:
+    """Return what parameters of the last step begin with."""
+    return f"{model.steps[-1][0]}__" if hasattr(model, "steps") else ""
+
+
+def run_folds(
+    model: BaseEstimator,
+    X: Any,
+    y: Any,
+    splits: list[Split],
+    scorer: Any,
+    fit_params: dict[str, Any],
+    report: Callable[[int, int, Any], None] | None,
+) -> Iterator[dict[str, Any]]:
+    """Fit and score each fold in turn.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        With its parameters set; not changed.
+    X, y : array-like
+        All images and labels.
+    splits : list of (train, test)
+        The folds.
+    scorer : callable
+        Returns a score, or several by name.
+    fit_params : dict
+        Passed to `fit`; what is as long as `X` is divided with it.
+    report : callable or None
+        Told of fold, epoch and score after each epoch, where the classifier is skcell's.
+
+    Yields
+    ------
+    dict
+        ``test_scores``, ``fit_time``, ``score_time``, ``n_test_samples``; and ``epochs``, those
+        that early stopping found best, by parameter.
+    """
+    for fold, (train, test) in enumerate(splits):
+        fitted = clone(model)
+        X_train, y_train = _safe_split(fitted, X, y, train)
+        X_test, y_test = _safe_split(fitted, X, y, test, train)
+        final = final_of(fitted)
+        watch = None
+        if isinstance(final, BaseCellClassifier) and report is not None:
+            watch = EpochScores(fitted, X_test, y_test, scorer, partial(report, fold))
+            final.callbacks = [*(final.callbacks or ()), watch]
+        began = time.perf_counter()
+        fitted.fit(X_train, y_train, **_check_method_params(X, params=fit_params, indices=train))
+        fit_time = time.perf_counter() - began - (watch.seconds if watch else 0.0)
+        began = time.perf_counter()
+        scores = scorer(fitted, X_test, y_test)
+        seconds = time.perf_counter() - began
+        yield {
+            "test_scores": scores,
+            "fit_time": fit_time,
+            "score_time": seconds,
+            "n_test_samples": len(test),
+            "epochs": final.best_epochs() if isinstance(final, BaseCellClassifier) else {},
+            "n_parameters": _n_parameters(final),
+        }
+
+
+def halving_batches(model: BaseEstimator, run: Callable[[BaseEstimator], Any]) -> Any:
+    """Run a fit; if memory runs out, again with batches of half the size.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        Changed only in its batch size.
+    run : callable
+        Takes the model.
+
+    Returns
+    -------
+    object
+        What `run` returned.
+
+    Raises
+    ------
+    Exception
+        What `run` raised, if it was not for memory, or batches cannot be smaller.
+    """
+    while True:
+        try:
+            return run(model)
+        except Exception as error:
+            size = getattr(final_of(model), "batch_size", 1)
+            if not is_out_of_memory(error) or not isinstance(size, int) or size < 2:
+                raise
+        warnings.warn(
+            f"Out of memory with batch_size={size}; going on with {size // 2}.",
+            ResourceWarning,
+            stacklevel=2,
+        )
+        model.set_params(**{f"{prefix_of(model)}batch_size": size // 2})
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether memory of machine or device ran out, in the words of any backend."""
+    named = {type(error).__name__ for error in (error, error.__cause__, error.__context__)}
+    return (
+        isinstance(error, MemoryError)
+        or bool(named & {"ResourceExhaustedError", "OutOfMemoryError"})
+        or "RESOURCE_EXHAUSTED" in str(error)
+        or "out of memory" in str(error).lower()
+    )
+
+
+def _n_parameters(final: Any) -> int | None:
+    if isinstance(final, BaseCellClassifier):
+        return final.count_params()
+    return None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Fits and scores one setting after the other on the same folds.
+
+    Parameters
+    ----------
+    estimator : estimator or Pipeline
+        What settings are set on.
+    space : Space
+        What they are drawn from.
+    X, y : array-like
+        All images and labels.
+    splits : list of (train, test)
+        The folds.
+    fit_params : dict
+        Passed to `fit`.
+    scorer : callable
+        Returns a score, or several by name.
+    metric : str
+        The score that is searched by, where there are several.
+    objectives : list of str
+        What is to be improved: names of scores, or of `COSTS`.
+    """
+
+    estimator: BaseEstimator
+    space: Space
+    X: Any
+    y: Any
+    splits: list[Split]
+    fit_params: dict[str, Any]
+    scorer: Any
+    metric: str
+    objectives: list[str]
+
+    def __call__(self, trial: Trial) -> float | list[float]:
+        """Draw a setting and return its objectives.
+
+        Parameters
+        ----------
+        trial : optuna.Trial
+            What draws, and is told of scores on the way.
+
+        Returns
+        -------
+        float or list of float
+            One value for each objective.
+        """
+        setting = self.space.suggest(trial)
+        model = clone(self.estimator).set_params(**clone(setting, safe=False))
+        one = len(self.objectives) == 1  # Optuna prunes by one only
+        by_epoch = one and not isinstance(trial.study.pruner, WilcoxonPruner)
+        by_fold = one and not (by_epoch and isinstance(final_of(model), BaseCellClassifier))
+        longest = _max_epochs(self.estimator, self.space)
+
+        def report(step: int, scores: Any) -> None:
+            trial.report(read_score(scores, self.metric), step)
+            if trial.should_prune():
+                raise TrialPruned
+
+        def run(model: BaseEstimator) -> list[dict[str, Any]]:
+            found = run_folds(
+                model,
+                self.X,
+                self.y,
+                self.splits,
+                self.scorer,
+                self.fit_params,
+                (lambda fold, epoch, s: report(fold * longest + epoch, s)) if by_epoch else None,
+            )
+            folds: list[dict[str, Any]] = []
+            for result in found:
+                folds.append(result)
+                trial.set_user_attr("folds", folds)
+                if by_fold and len(folds) < len(self.splits):
+                    report(len(folds) - 1, result["test_scores"])
+            return folds
+
+        size = getattr(final_of(model), "batch_size", None)
+        folds = halving_batches(model, run)
+        if getattr(final_of(model), "batch_size", None) != size:
+            trial.set_user_attr("batch_size", final_of(model).batch_size)
+        values = [_objective(name, folds) for name in self.objectives]
+        return values[0] if one else values
+
+
+def read_score(scores: Any, metric: str) -> float:
+    """Pick one of a scorer's results."""
+    return float(scores[metric] if isinstance(scores, Mapping) else scores)
+
+
+def _objective(name: str, folds: list[dict[str, Any]]) -> float:
+    if name == "inference_time":
+        return float(np.median([f["score_time"] / f["n_test_samples"] for f in folds]))
+    if name == "n_parameters":
+        if folds[0]["n_parameters"] is None:
+            raise ValueError("n_parameters is an objective of skcell's classifiers only.")
+        return float(folds[0]["n_parameters"])
+    return float(np.mean([read_score(f["test_scores"], name) for f in folds]))
+
+
+def _max_epochs(estimator: BaseEstimator, space: Space) -> int:
+    """Find the most epochs that a fit may have, so that steps of folds do not overlap."""
+    total = 0
+    for name in ("epochs", "fine_tuning_epochs"):
+        most = [getattr(final_of(estimator), name, 0)]
+        for key, parameter in space.parameters.items():
+            choices: Any = parameter.values.values() if parameter.values else ()
+            if key.rsplit("__", 1)[-1] == name:
+                choices = getattr(parameter.distribution, "choices", ())
+                most.append(getattr(parameter.distribution, "high", 0))
+            most += [c if isinstance(c, int) else getattr(c, name, 0) for c in choices]
+        total += max(most)
+    return int(total)

@@ -1,0 +1,489 @@
+"""OptunaPruningSearchCV: a scikit-learn search that prunes, goes on, and is shared."""
+
+import json
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+from scipy import stats
+from sklearn.base import clone, is_classifier
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_score
+from sklearn.pipeline import make_pipeline as plain_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skcell import (
+    CellCNNClassifier,
+    ImageAugmenter,
+    ImageSMOTE,
+    Pipeline,
+    SEInceptionResNetClassifier,
+    TransferClassifier,
+    make_pipeline,
+)
+from skcell.model_selection import OptunaPruningSearchCV, default_space
+from skcell.model_selection._storage import counted
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+RATE = {"learning_rate": FloatDistribution(1e-5, 1e-1, log=True)}
+
+
+def small(**params):
+    return CellCNNClassifier(
+        **{"filters": (8,), "dense_units": 16, "epochs": 3, "random_state": 0, **params}
+    )
+
+
+def search(estimator=None, space=None, **params):
+    estimator = small() if estimator is None else estimator
+    space = RATE if space is None else space
+    return OptunaPruningSearchCV(
+        estimator, space, **{"n_trials": 4, "cv": 2, "random_state": 0, **params}
+    )
+
+
+@pytest.fixture(scope="module")
+def data(cells):
+    return cells.images[:80, ::2, ::2], cells.target[:80]
+
+
+@pytest.fixture(scope="module")
+def iris():
+    return load_iris(return_X_y=True)
+
+
+@parametrize_with_checks(
+    [
+        OptunaPruningSearchCV(
+            LogisticRegression(),
+            {"C": FloatDistribution(0.1, 10)},
+            n_trials=2,
+            cv=2,
+            random_state=0,
+        )
+    ]
+)
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+# What scikit-learn's searches do
+
+
+def test_it_finds_what_is_plainly_best(data):
+    X, y = data
+    found = search(space={"learning_rate": [1e-7, 0.01]}, n_trials=6).fit(X, y)
+    assert found.best_params_ == {"learning_rate": 0.01}
+    assert found.best_score_ == np.nanmax(found.cv_results_["mean_test_score"])
+    assert found.best_score_ == found.cv_results_["mean_test_score"][found.best_index_]
+    assert found.best_estimator_.learning_rate == 0.01
+    assert found.predict(X).shape == (80,)
+    assert found.score(X, y) == np.mean(found.predict(X) == y)
+    np.testing.assert_array_equal(found.classes_, np.unique(y))
+    assert is_classifier(found)
+    assert found.n_splits_ == 2
+
+
+def test_scores_are_those_of_cross_val_score(data):
+    X, y = data
+    found = search(n_trials=1, cv=3).fit(X, y)
+    expected = cross_val_score(small(**found.best_params_), X, y, cv=3)
+    ours = [found.cv_results_[f"split{i}_test_score"][0] for i in range(3)]
+    np.testing.assert_allclose(ours, expected)
+
+
+def test_fits_forget_each_other_in_nested_cross_validation(iris):
+    model = search(LogisticRegression(), {"C": FloatDistribution(1e-3, 1e3, log=True)})
+    first = cross_val_score(model, *iris, cv=3)
+    np.testing.assert_array_equal(cross_val_score(model, *iris, cv=3), first)
+    model.fit(*iris)
+    model.fit(*iris)
+    assert len(model.cv_results_["params"]) == 4
+
+
+def test_plain_estimators_lists_and_scipy_distributions(iris):
+    model = plain_pipeline(StandardScaler(), SVC())
+    space = {
+        "svc__C": stats.loguniform(1e-2, 1e2),
+        "svc__degree": stats.randint(2, 5),
+        "svc__kernel": ["linear", "poly"],
+        "standardscaler": [StandardScaler(), "passthrough"],
+    }
+    found = search(model, space, n_trials=12, cv=3).fit(*iris)
+    results = found.cv_results_
+    assert len(results["params"]) == 12
+    assert all(1e-2 <= p["svc__C"] <= 1e2 for p in results["params"])
+    assert {p["svc__degree"] for p in results["params"]} <= {2, 3, 4}
+    assert {type(p["standardscaler"]) for p in results["params"]} == {StandardScaler, str}
+    assert set(results["state"]) <= {"COMPLETE", "PRUNED"}
+    assert found.best_score_ > 0.9
+
+
+def test_parameters_of_a_step_go_with_the_step_that_was_chosen(iris):
+    model = plain_pipeline(StandardScaler(), LogisticRegression())
+    model.steps[1] = ("clf", model.steps[1][1])
+    space = {
+        "clf": [LogisticRegression(), DecisionTreeClassifier(random_state=0)],
+        "clf__C": FloatDistribution(0.1, 10),
+        "clf__max_depth": IntDistribution(1, 5),
+    }
+    found = search(model, space, n_trials=10, cv=3).fit(*iris)
+    for params in found.cv_results_["params"]:
+        tree = isinstance(params["clf"], DecisionTreeClassifier)
+        assert ("clf__max_depth" in params) == tree
+        assert ("clf__C" in params) == (not tree)
+
+
+def test_several_scores(iris):
+    found = search(
+        LogisticRegression(),
+        {"C": FloatDistribution(1e-3, 1e3, log=True)},
+        scoring=["accuracy", "neg_log_loss"],
+        refit="neg_log_loss",
+        pruner=optuna.pruners.NopPruner(),
+    ).fit(*iris)
+    results = found.cv_results_
+    assert found.best_score_ == results["mean_test_neg_log_loss"].max()
+    assert results["mean_test_accuracy"].shape == (4,)
+    assert found.multimetric_
+
+
+def test_groups_and_weights_reach_splitter_and_fit(data):
+    X, y = data
+    groups = np.arange(80) // 4
+    found = search(cv=GroupKFold(2), n_trials=1)
+    found.fit(X, y, groups=groups, sample_weight=np.ones(80))
+    assert found.n_splits_ == 2
+
+
+def test_a_pipeline_is_searched_and_pickled(data):
+    X, y = data
+    model = Pipeline([("smote", ImageSMOTE(k_neighbors=2, random_state=0)), ("clf", small())])
+    space = {"smote": [ImageSMOTE(k_neighbors=2, random_state=0), "passthrough"]}
+    space["clf__augmentation"] = [None, ImageAugmenter()]
+    found = search(model, space).fit(X, y)
+    again = pickle.loads(pickle.dumps(found))
+    np.testing.assert_array_equal(again.predict_proba(X), found.predict_proba(X))
+
+
+# Pruning
+
+
+def test_scores_are_reported_after_each_epoch_of_each_fold(data):
+    found = search(n_trials=1, cv=2).fit(*data)
+    trial = found.study_.trials[0]
+    assert list(trial.intermediate_values) == [0, 1, 2, 3, 4, 5]
+    last = [trial.intermediate_values[i] for i in (2, 5)]
+    ours = [found.cv_results_[f"split{i}_test_score"][0] for i in range(2)]
+    np.testing.assert_allclose(last, ours)
+
+
+def test_epoch_scores_see_through_the_steps_before(data):
+    X, y = data
+    model = make_pipeline(ImageSMOTE(k_neighbors=2, random_state=0), small())
+    found = search(model, {"cellcnnclassifier__learning_rate": [0.01]}, n_trials=1).fit(X, y)
+    trial = found.study_.trials[0]
+    assert trial.intermediate_values[5] == found.cv_results_["split1_test_score"][0]
+
+
+@pytest.mark.parametrize(
+    "pruner",
+    [
+        optuna.pruners.MedianPruner(n_startup_trials=2),
+        optuna.pruners.HyperbandPruner(min_resource=1, max_resource=6),
+        optuna.pruners.SuccessiveHalvingPruner(),
+    ],
+    ids=lambda p: type(p).__name__,
+)
+def test_bad_trials_are_given_up(data, pruner):
+    X, y = data
+    sampler = optuna.samplers.GridSampler(
+        {"learning_rate": [1e-9, 2e-9, 3e-9, 4e-9, 0.01, 0.02, 0.03, 0.011]}, seed=3
+    )
+    space = {"learning_rate": FloatDistribution(1e-10, 1)}
+    found = search(space=space, n_trials=8, pruner=pruner, sampler=sampler).fit(X, y)
+    states = Counter(found.cv_results_["state"])
+    assert states["PRUNED"] >= 1
+    pruned = found.cv_results_["state"] == "PRUNED"
+    assert np.isnan(found.cv_results_["mean_test_score"][pruned]).all()
+    assert found.best_params_["learning_rate"] > 1e-3
+
+
+def test_wilcoxon_compares_folds(iris):
+    found = search(
+        DecisionTreeClassifier(random_state=0),
+        {"max_depth": [1, 4]},
+        n_trials=8,
+        cv=8,
+        pruner=optuna.pruners.WilcoxonPruner(p_threshold=0.2),
+    ).fit(*iris)
+    whole = [t for t in found.study_.trials if t.state == TrialState.COMPLETE]
+    assert list(whole[0].intermediate_values) == list(range(7))
+    assert found.best_params_ == {"max_depth": 4}
+
+
+def test_two_phases_of_a_fit_are_reported_one_after_the_other(cells):
+    clf = TransferClassifier(
+        "mobilenet_v2_0.35",
+        weights=None,
+        image_size=32,
+        epochs=2,
+        unfreeze=1,
+        fine_tuning_epochs=1,
+        cache="memory",
+        random_state=0,
+    )
+    found = search(clf, {"dropout": [0.0]}, n_trials=1).fit(cells.images[:40], cells.target[:40])
+    assert list(found.study_.trials[0].intermediate_values) == list(range(6))
+
+
+def test_the_refit_has_no_holdout_and_the_epochs_that_folds_found(data):
+    X, y = data
+    clf = small(early_stopping=True, epochs=30, patience=2)
+    found = search(clf, {"learning_rate": [0.02]}, n_trials=1).fit(X, y)
+    epochs = [fold["epochs"]["epochs"] for fold in found.study_.trials[0].user_attrs["folds"]]
+    best = found.best_estimator_
+    assert best.early_stopping is False
+    assert best.n_iter_ == round(np.mean(epochs))
+    assert "val_loss" not in best.history_
+
+
+# Errors
+
+
+class Fails(LogisticRegression):
+    def fit(self, X, y, sample_weight=None):
+        if self.C > 1:
+            raise RuntimeError("this C is too large")
+        return super().fit(X, y, sample_weight)
+
+
+def test_errors_are_recorded_and_do_not_end_the_search(iris):
+    found = search(Fails(), {"C": [0.1, 10.0]}, n_trials=8).fit(*iris)
+    results = found.cv_results_
+    failed = results["state"] == "FAIL"
+    assert 0 < failed.sum() < 8
+    assert set(results["error"][failed]) == {"RuntimeError: this C is too large"}
+    assert found.best_params_ == {"C": 0.1}
+
+
+def test_errors_are_raised_where_asked(iris):
+    with pytest.raises(RuntimeError, match="this C is too large"):
+        search(Fails(), {"C": [10.0]}, error_score="raise").fit(*iris)
+
+
+def test_if_all_fail_the_first_error_is_raised(iris):
+    with pytest.raises(RuntimeError, match="this C is too large") as error:
+        search(Fails(), {"C": [10.0]}).fit(*iris)
+    assert "Each of 4 trials failed" in error.value.__notes__[0]
+
+
+class Greedy(CellCNNClassifier):
+    """Runs out of memory with batches of more than ten images."""
+
+    def _train(self, *args, **kwargs):
+        if self.batch_size > 10:
+            raise MemoryError
+        return super()._train(*args, **kwargs)
+
+
+def test_out_of_memory_halves_the_batch_and_says_so(data):
+    clf = Greedy(filters=(8,), dense_units=16, epochs=1, batch_size=32, random_state=0)
+    with pytest.warns(ResourceWarning, match=r"Out of memory with batch_size=32; going on with 16"):
+        found = search(clf, n_trials=1).fit(*data)
+    assert found.cv_results_["batch_size"].tolist() == [8]
+    assert found.best_estimator_.batch_size == 8
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"space": {}}, r"param_distributions is empty"),
+        ({"space": {"learnig_rate": [1.0]}}, r"no parameter 'learnig_rate'.*'learning_rate'"),
+        ({"space": {"learning_rate": []}}, r"list for learning_rate is empty"),
+        ({"space": {"learning_rate": 0.1}}, r"searched over 0.1; give an Optuna distribution"),
+        ({"cv": 30}, r"30 stratified folds need 30 samples of each class or more; class "),
+        ({"objectives": ["accuracy"]}, r"should be two or more of"),
+        ({"storage": "postgresql://cells@127.0.0.1:9/none"}, r"storage .* cannot be used"),
+        ({"storage": "/proc/no/search.db"}, r"proc"),
+    ],
+)
+def test_bad_input_is_an_error_at_once(data, params, message):
+    began = time.monotonic()
+    with pytest.raises((ValueError, OSError), match=message):
+        search(**params).fit(*data)
+    assert time.monotonic() - began < 30
+
+
+# Several objectives
+
+
+def test_pareto_front(data):
+    found = search(
+        space={"dense_units": [8, 512], "learning_rate": [1e-9, 0.01]},
+        n_trials=8,
+        scoring=["accuracy", "f1_macro"],
+        refit="accuracy",
+        objectives=["accuracy", "n_parameters", "inference_time"],
+    ).fit(*data)
+    assert 0 < len(found.pareto_indices_) <= 8
+    assert set(found.cv_results_["state"]) == {"COMPLETE"}
+    values = np.array([t.values for t in found.study_.trials])
+    assert values.shape == (8, 3)
+    best = values[:, 0].argmax()
+    assert found.best_score_ == values[best, 0]
+    n_weights = {t.params["dense_units"]: t.values[1] for t in found.study_.trials}
+    if len(n_weights) == 2:
+        assert n_weights[8] < n_weights[512]
+
+
+# Storages
+
+
+def test_a_search_goes_on_where_it_was(data, tmp_path):
+    file = tmp_path / "deep" / "search.db"
+    first = search(storage=file, study_name="cells", n_trials=2).fit(*data)
+    more = search(storage=file, study_name="cells", n_trials=5).fit(*data)
+    assert len(more.cv_results_["params"]) == 5
+    for key in ("mean_test_score", "param_learning_rate"):
+        np.testing.assert_array_equal(more.cv_results_[key][:2], first.cv_results_[key])
+    done = search(storage=file, study_name="cells", n_trials=5).fit(*data)
+    assert len(done.study_.trials) == 5
+
+
+@pytest.mark.parametrize("change", ["space", "data", "folds", "estimator"])
+def test_another_search_is_not_mixed_in(data, tmp_path, change):
+    X, y = data
+    params = {"storage": tmp_path / "search.db", "study_name": "cells", "n_trials": 1}
+    search(**params).fit(X, y)
+    other = {
+        "space": {"space": {"learning_rate": [0.1]}},
+        "folds": {"cv": StratifiedKFold(2, shuffle=True, random_state=3)},
+        "estimator": {"estimator": small(batch_norm=True)},
+        "data": {},
+    }[change]
+    X = X.copy()
+    X[0, 0, 0] += change == "data"
+    with pytest.raises(ValueError, match=rf"'cells' .* of another search: \['{change}'\] differ"):
+        search(**{**params, **other}).fit(X, y)
+
+
+def test_a_full_disk_is_said_and_what_is_done_is_kept(data, tmp_path):
+    file = tmp_path / "search.db"
+    params = {"storage": file, "study_name": "cells"}
+    search(n_trials=2, **params).fit(*data)
+    import sqlalchemy
+
+    storage = optuna.storages.RDBStorage(f"sqlite:///{file}")
+    sqlalchemy.event.listen(
+        storage.engine,
+        "connect",
+        lambda connection, _: connection.execute("PRAGMA max_page_count = 1"),
+    )
+    storage.engine.dispose()
+    with pytest.raises(OSError, match=r"cannot be used: .*full.*is kept"):
+        search(n_trials=50, storage=storage, study_name="cells").fit(*data)
+    assert len(search(n_trials=2, **params).fit(*data).cv_results_["params"]) >= 2
+
+
+WORKER = """
+import sys
+import numpy as np
+import optuna
+from optuna.distributions import FloatDistribution
+from sklearn.linear_model import LogisticRegression
+from skcell.model_selection import OptunaPruningSearchCV
+
+class Slow(LogisticRegression):
+    def fit(self, X, y, sample_weight=None):
+        import time
+        time.sleep(0.15)
+        print("fit", flush=True)
+        return super().fit(X, y)
+    def __sklearn_tags__(self):
+        return super().__sklearn_tags__()
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(60, 3)); y = (X[:, 0] > 0).astype(int)
+search = OptunaPruningSearchCV(
+    Slow(), {"C": FloatDistribution(1e-3, 1e3, log=True)}, n_trials=24, cv=3,
+    storage=sys.argv[1], study_name=sys.argv[2], heartbeat=1,
+    pruner=optuna.pruners.NopPruner(),
+).fit(X, y)
+print("found", len(search.cv_results_["params"]), flush=True)
+"""
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "file"])
+def test_workers_share_a_search_and_take_up_a_dead_ones_trial(kind, tmp_path, request):
+    url = str(tmp_path / "search.db")
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgresql")
+    start = [sys.executable, "-c", WORKER, url, "shared"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    victim = subprocess.Popen(start, **pipes)
+    assert victim.stdout.readline() == "fit\n"
+    others = [subprocess.Popen(start, **pipes) for _ in range(2)]
+    for _ in range(4):
+        assert victim.stdout.readline() == "fit\n"
+    victim.send_signal(signal.SIGKILL)
+    victim.wait(60)
+    for worker in others:
+        out, err = worker.communicate(timeout=240)
+        assert worker.returncode == 0, err[-3000:]
+        assert out.splitlines()[-1] == "found 24"
+        assert "fit" in out, "each worker had a share"
+    address = url if "://" in url else f"sqlite:///{url}"
+    study = optuna.load_study(study_name="shared", storage=address)
+    done = counted(study)
+    assert [t.state for t in done] == [TrialState.COMPLETE] * 24
+    lost = [t for t in study.trials if t.state == TrialState.FAIL and "error" not in t.user_attrs]
+    retried = [t for t in done if "failed_trial" in t.system_attrs]
+    assert len(retried) == 1, "the trial of the killed worker"
+    dead = study.trials[retried[0].system_attrs["failed_trial"]]
+    assert dead in lost
+    assert dead.params == retried[0].params
+    values = [json.dumps(t.params) for t in done]
+    assert len(set(values)) == 24, "none was run twice"
+
+
+# Default spaces
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        small(),
+        SEInceptionResNetClassifier(filters=8, stem_filters=8, epochs=1),
+        make_pipeline(ImageSMOTE(random_state=0), small(epochs=1)),
+    ],
+    ids=lambda e: type(e).__name__,
+)
+def test_default_spaces_can_be_searched(estimator, data):
+    found = search(estimator, default_space(estimator), n_trials=2, refit=False).fit(*data)
+    assert set(found.cv_results_["state"]) == {"COMPLETE"}
+    assert not hasattr(found, "best_estimator_")
+
+
+def test_default_space_of_the_unknown_is_an_error():
+    with pytest.raises(ValueError, match="no default space for LogisticRegression"):
+        default_space(LogisticRegression())
+
+
+def test_default_space_of_transfer_keeps_features():
+    assert "augmentation" not in default_space(TransferClassifier())
+    assert isinstance(default_space(small())["learning_rate"], FloatDistribution)
+    assert clone(search()).n_trials == 4
