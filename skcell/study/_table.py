@@ -25,7 +25,7 @@ def rows_table(study: "Study") -> Table:
     data, rows = study.data_, study.rows_
     title = f"{data['name']}: {data['n_images']:,} images, {data['n_classes']} classes"
     table = Table(title=title, title_justify="left")
-    table.add_column("Row", no_wrap=True)
+    table.add_column("Row", overflow="fold")  # gives way where the terminal is narrow
     table.add_column("Accuracy", justify="right", no_wrap=True)
     table.add_column(f"{100 * study.confidence:g} % interval", justify="right", no_wrap=True)
     table.add_column("Folds", justify="right", no_wrap=True)
