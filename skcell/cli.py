@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -74,7 +74,9 @@ def study(
     ] = False,
     rows: Annotated[
         str | None,
-        typer.Option(help="Names of rows, separated by commas. (default: all but transfer)"),
+        typer.Option(
+            help="Names of rows, separated by commas, or a .toml file. (default: all but transfer)"
+        ),
     ] = None,
     transfer: Annotated[
         bool, typer.Option("--transfer", help="Add the rows with a pretrained network.")
@@ -89,16 +91,20 @@ def study(
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out files that cannot be read.")
     ] = False,
+    n_jobs: Annotated[
+        int | None, typer.Option(help="Fits at a time, each in a process. (default: 1)")
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Seed of folds, weights and everything else.")
     ] = 0,
     out: Annotated[
-        Path, typer.Option(help="Folder for table, plot and report; replaces those there.")
+        Path,
+        typer.Option(help="Folder for table, plot and report. The same study there goes on."),
     ] = Path("skcell-study"),
 ) -> None:
     """Compare techniques on your cells: one table, with intervals, by cross-validation.
 
-    Ctrl-C stops the study and keeps what is done.
+    Ctrl-C stops the study and keeps what is done; the same command goes on from there.
     """
     if holdout and cv is not None:
         _fail("--cv and --holdout exclude each other; give one of them.")
@@ -110,8 +116,10 @@ def study(
 
         with _quietly_starting(console):
             room.Study  # noqa: B018 # imports the classifiers, and so Keras
-        named = [row.name for row in room.ROWS] if rows is None else rows.split(",")
-        named += [row.name for row in room.TRANSFER_ROWS] if transfer else []
+        named: list[Any] = list(room.ROWS)
+        if rows is not None:
+            named = list(room.load_rows(rows)) if rows.endswith(".toml") else rows.split(",")
+        named += room.TRANSFER_ROWS if transfer else ()
         chosen = room.choose_backbone(room.find_rows(named), backbone, weights)
         console.print(f"Loading {data} ...", style="dim", highlight=False, markup=False)
         cells = room.load_study_data(
@@ -122,6 +130,9 @@ def study(
             cv=cells.choose_cv(cv, holdout=holdout, random_state=seed),
             epochs=epochs or cells.epochs,
             random_state=seed,
+            results_file=out / "fits.jsonl",
+            refit=False,
+            n_jobs=n_jobs,
         )
         run.run(cells.images, cells.labels, data_name=cells.name)
     except KeyboardInterrupt:

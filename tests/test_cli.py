@@ -72,6 +72,8 @@ def test_study_of_a_folder(tmp_path, folder):
         "folds.csv",
         "study.json",
         "study.png",
+        "study.html",
+        "fits.jsonl",
     }
 
 

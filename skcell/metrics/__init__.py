@@ -4,5 +4,8 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submod_attrs={"_intervals": ["accuracy_interval", "cross_validated_interval"]},
+    submod_attrs={
+        "_comparisons": ["corrected_t_test", "holm", "mean_auc"],
+        "_intervals": ["accuracy_interval", "cross_validated_interval"],
+    },
 )

@@ -7,7 +7,6 @@ from copy import deepcopy
 from numbers import Integral, Real
 from typing import Any, Self
 
-import joblib
 import numpy as np
 import optuna
 from numpy.typing import ArrayLike
@@ -23,6 +22,7 @@ from sklearn.utils import check_random_state, indexable
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_method_params
 
+from skcell._digest import digest
 from skcell._parameters import SuggestsParameters
 from skcell.model_selection._default_space import default_space
 from skcell.model_selection._results import read_trials
@@ -304,8 +304,8 @@ n_splits_, multimetric_
             "estimator": " ".join(repr(self.estimator).split()),
             "scoring": repr(self.scoring),
             "objectives": objectives,
-            "folds": _digest(splits),
-            "data": _digest(X) + _digest(y),
+            "folds": digest(*[part for split in splits for part in split]),
+            "data": digest(X, y),
         }
         join(study, configuration)
         return study
@@ -409,10 +409,3 @@ def _split(cv: Any, X: Any, y: Any, params: dict[str, Any]) -> list[Split]:
                 "out classes that are so rare."
             )
     return list(cv.split(X, y, **params))
-
-
-def _digest(thing: Any) -> str:
-    """Digest data, the same in every process: arrays of objects by what they say."""
-    if isinstance(thing, np.ndarray):
-        thing = np.ascontiguousarray(thing.astype(str) if thing.dtype.hasobject else thing)
-    return joblib.hash(thing)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skcell.study._plot import figure_size
+from skcell.study._plot import draw
 from skcell.study._records import RowResult
+from skcell.study._report import make_page
 from skcell.study._rows import find_rows
 
 if TYPE_CHECKING:
@@ -37,14 +39,35 @@ def write_study(folder: Path, study: "Study") -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
-        "results.csv": _csv([_row_record(row) for row in study.rows_]),
+        "results.csv": _csv(table_records(study)),
         "folds.csv": _csv(_fold_records(study)),
         "study.json": (json.dumps(describe(study), indent=2) + "\n").encode(),
-        "study.png": _png(study),
+        "study.png": draw(study),
+        "study.html": make_page(study, describe(study)).encode(),
     }
     for name, content in contents.items():
-        _replace(folder / name, content)
+        replace_file(folder / name, content)
     return [folder / name for name in contents]
+
+
+def write_report(path: Path, study: "Study") -> Path:
+    """Write the page of a study.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made if it does not exist.
+    study : Study
+        A study that was run.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, make_page(study, describe(study)).encode())
+    return path
 
 
 def describe(study: "Study") -> dict[str, Any]:
@@ -68,6 +91,7 @@ def describe(study: "Study") -> dict[str, Any]:
         "configuration": {
             "protocol": study.protocol_,
             "cv": plain(study.cv),
+            "repeats": study.repeats,
             "epochs": study.epochs,
             "batch_size": study.batch_size,
             "confidence": study.confidence,
@@ -84,7 +108,7 @@ def describe(study: "Study") -> dict[str, Any]:
         },
         "data": study.data_,
         "environment": study.environment_,
-        "results": [_row_record(row) for row in study.rows_],
+        "results": table_records(study),
         "folds": _fold_records(study),
     }
 
@@ -113,17 +137,42 @@ def plain(value: Any) -> Any:
     return " ".join(repr(value).split())
 
 
+def table_records(study: "Study") -> list[dict[str, Any]]:
+    """Sum up the rows of a study.
+
+    Parameters
+    ----------
+    study : Study
+        A study that was run.
+
+    Returns
+    -------
+    list of dict
+        One for each row; None where there is no figure.
+    """
+    return [_row_record(row) for row in study.rows_]
+
+
 def _row_record(row: RowResult) -> dict[str, Any]:
     return {
         "row": row.name,
         "accuracy": round(row.accuracy, 6),
         "low": round(row.low, 6),
         "high": round(row.high, 6),
+        "difference": _round(row.difference),
+        "difference_low": _round(row.difference_low),
+        "difference_high": _round(row.difference_high),
+        "p_value": _round(row.p_value),
+        **{name: _round(mean) for name, mean in row.means.items()},
         "folds": len(row.scores),
         "folds_planned": row.n_folds,
         "fit_seconds": round(row.fit_seconds, 3),
         "parameters": plain(row.parameters),
     }
+
+
+def _round(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 6)
 
 
 def _fold_records(study: "Study") -> list[dict[str, Any]]:
@@ -136,6 +185,7 @@ def _fold_records(study: "Study") -> list[dict[str, Any]]:
             "n_test": fold.n_test,
             "n_train": fold.n_train,
             "fit_seconds": round(fold.fit_seconds, 3),
+            **{name: _round(score) for name, score in fold.scores.items()},
         }
         for fold in study.folds_
     ]
@@ -151,17 +201,16 @@ def _csv(records: list[dict[str, Any]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _png(study: "Study") -> bytes:
-    from matplotlib.figure import Figure  # draws by Agg, and leaves pyplot alone
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file as a whole or not at all.
 
-    figure = Figure(figsize=figure_size(len(study.rows_)), layout="constrained")
-    study.plot(figure.subplots())
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=150)
-    return image.getvalue()
-
-
-def _replace(path: Path, content: bytes) -> None:
+    Parameters
+    ----------
+    path : Path
+        The file.
+    content : bytes
+        What it will hold.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -1,15 +1,21 @@
-"""The fits of a study: what is searched over, how it is scored and timed."""
+"""The fits of a study: each a `GridSearchCV` of one row on one split."""
 
-import time
-from collections.abc import Iterable, Mapping
-from typing import Any, Self
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
+from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score
+from sklearn.model_selection import GridSearchCV
 
+from skcell._digest import digest
 from skcell._validation import layout_of
 from skcell.classifiers import BaseCellClassifier
+from skcell.metrics import mean_auc
 from skcell.pipeline import Pipeline
 from skcell.study._progress import Reporter, RowWatch
 from skcell.study._records import FoldResult
@@ -17,97 +23,155 @@ from skcell.study._rows import Row
 from skcell.study._splits import Split
 
 
-class TimedPipeline(Pipeline):
-    """Remembers how long fitting took."""
-
-    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
-        """Fit all steps."""
-        started = time.perf_counter()
-        super().fit(X, y, **params)
-        self.fit_seconds_ = time.perf_counter() - started
-        return self
-
-
 class FoldScorer:
-    """Scores a fit, and in the study's own process hands the result on as the fit ends.
+    """Scores a fit on its validation images, in all ways at once.
 
     Parameters
     ----------
-    splits : list of (train, test)
-        The splits, in order.
-    reporter : Reporter or None
-        Told of every result.
+    classes : ndarray of shape (n_classes,)
+        All labels.
+    more : mapping of str to callable
+        Further scorers, as of scikit-learn.
     """
 
-    def __init__(self, splits: list[Split], reporter: Reporter | None):
-        self.splits, self.reporter = splits, reporter
+    def __init__(self, classes: NDArray[Any], more: Mapping[str, Any]):
+        self.classes, self.more = classes, more
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"splits": [], "reporter": None}
-
-    def __call__(self, model: TimedPipeline, X: Any, y: NDArray[Any]) -> dict[str, float]:
-        n_correct = int(np.sum(model.predict(X) == y))
-        if self.reporter is not None:
-            watch = next(c for c in model[-1].callbacks if isinstance(c, RowWatch))
-            fold, watch.n_scored = watch.n_scored, watch.n_scored + 1
-            n_train = len(self.splits[fold][0])
-            self.reporter.fold(
-                FoldResult(watch.row, fold, n_correct, len(y), n_train, model.fit_seconds_)
-            )
-        return {"n_correct": n_correct, "fit_seconds": model.fit_seconds_}
-
-
-def read_folds(
-    results: Mapping[str, Any], rows: Iterable[Row], splits: list[Split]
-) -> list[FoldResult]:
-    """Read a finished search.
-
-    Parameters
-    ----------
-    results : mapping
-        Its `cv_results_`.
-    rows : iterable of Row
-        Its candidates, in order.
-    splits : list of (train, test)
-        Its splits.
-
-    Returns
-    -------
-    list of FoldResult
-        By row, then fold.
-    """
-    return [
-        FoldResult(
-            row=row.name,
-            fold=fold,
-            n_correct=int(results[f"split{fold}_test_n_correct"][index]),
-            n_test=len(test),
-            n_train=len(train),
-            fit_seconds=float(results[f"split{fold}_test_fit_seconds"][index]),
-        )
-        for index, row in enumerate(rows)
-        for fold, (train, test) in enumerate(splits)
-    ]
+    def __call__(self, model: Pipeline, X: Any, y: NDArray[Any]) -> dict[str, float]:
+        if hasattr(model, "predict_proba"):
+            probabilities = model.predict_proba(X)
+            predicted = model.classes_[probabilities.argmax(axis=1)]
+            auc = mean_auc(y, probabilities, model.classes_)
+        else:
+            predicted, auc = model.predict(X), float("nan")
+        present = np.unique(y)
+        recalls = recall_score(y, predicted, labels=self.classes, average=None, zero_division=0)
+        return {
+            "n_correct": int(np.sum(predicted == y)),
+            "balanced_accuracy": balanced_accuracy_score(y, predicted),
+            "f1_macro": f1_score(y, predicted, labels=present, average="macro", zero_division=0),
+            "auc": auc,
+            **{
+                f"recall {label}": float(recall) if label in present else float("nan")
+                for label, recall in zip(self.classes, recalls, strict=True)
+            },
+            **{name: float(scorer(model, X, y)) for name, scorer in self.more.items()},
+        }
 
 
-def grid_of(row: Row, reporter: Reporter) -> dict[str, list[Any]]:
-    """Make a grid of one point from a row, with a watch on its fits.
+@dataclass(frozen=True)
+class Fit:
+    """One row on one split.
 
     Parameters
     ----------
     row : Row
-        The row.
+        The row, with all that is set on the pipeline.
+    fold : int
+        Number of the split.
+    split : (train, test)
+        The split.
+    scorer : FoldScorer
+        What scores it.
+    key : str or None
+        Tells it from any other fit, of whatever data and settings; None if that cannot be told.
+    watch : RowWatch or None
+        Hears of its epochs.
+    """
+
+    row: Row
+    fold: int
+    split: Split
+    scorer: FoldScorer
+    key: str | None = None
+    watch: RowWatch | None = None
+
+    def run(
+        self, pipeline: Pipeline, X: Any, y: NDArray[Any], fit_params: Mapping[str, Any]
+    ) -> tuple["Fit", FoldResult]:
+        """Fit and score.
+
+        Parameters
+        ----------
+        pipeline : Pipeline
+            What the row is set on; not changed.
+        X, y : ndarray
+            All images and labels.
+        fit_params : mapping
+            Passed to `fit`.
+
+        Returns
+        -------
+        fit : Fit
+            This.
+        result : FoldResult
+            What was measured.
+        """
+        values = dict(self.row.parameters)
+        if self.watch is not None:
+            values["clf__callbacks"] = [*(values.get("clf__callbacks") or ()), self.watch]
+        search = GridSearchCV(
+            pipeline,
+            {name: [value] for name, value in values.items()},
+            scoring=self.scorer,
+            cv=[self.split],
+            refit=False,
+            error_score="raise",
+        )
+        with config_context(enable_metadata_routing=False):
+            search.fit(X, y, **fit_params)
+        results = search.cv_results_
+        scores = {
+            name.removeprefix("split0_test_"): float(value[0])
+            for name, value in results.items()
+            if name.startswith("split0_test_")
+        }
+        train, test = self.split
+        return self, FoldResult(
+            row=self.row.name,
+            fold=self.fold,
+            n_correct=int(scores.pop("n_correct")),
+            n_test=len(test),
+            n_train=len(train),
+            fit_seconds=float(results["mean_fit_time"][0]),
+            scores=scores,
+        )
+
+
+def plan_fits(
+    rows: list[Row], splits: list[Split], scorer: FoldScorer, data: str, reporter: Reporter
+) -> list[Fit]:
+    """List all fits of a study, row by row.
+
+    Parameters
+    ----------
+    rows : list of Row
+        The rows.
+    splits : list of (train, test)
+        The splits.
+    scorer : FoldScorer
+        What scores them.
+    data : str
+        Digest of the data.
     reporter : Reporter
         Told of every epoch.
 
     Returns
     -------
-    dict
-        For `GridSearchCV`.
+    list of Fit
+        The fits.
     """
-    callbacks = [*(row.parameters.get("clf__callbacks") or ()), RowWatch(row.name, reporter)]
-    values = {**row.parameters, "clf__callbacks": callbacks}
-    return {name: [value] for name, value in values.items()}
+    from skcell import __version__
+
+    fits = []
+    for row in rows:
+        watch = RowWatch(row.name, reporter)
+        for fold, split in enumerate(splits):
+            key = None
+            with contextlib.suppress(Exception):  # parameters that cannot be pickled
+                key = digest(dict(row.parameters), *split, dict(scorer.more), data, __version__)
+            fits.append(Fit(row, fold, split, scorer, key, watch))
+    return fits
 
 
 def check_row(pipeline: Pipeline, row: Row, X: Any) -> None:

@@ -1,5 +1,6 @@
 """The study's plot."""
 
+import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,3 +116,25 @@ def figure_size(n_rows: int) -> tuple[float, float]:
         Inches.
     """
     return 8.0, 2.0 + 0.5 * n_rows
+
+
+def draw(study: "Study") -> bytes:
+    """Draw the plot of a study.
+
+    Parameters
+    ----------
+    study : Study
+        A study that was run.
+
+    Returns
+    -------
+    bytes
+        A PNG image.
+    """
+    from matplotlib.figure import Figure  # draws by Agg, and leaves pyplot alone
+
+    figure = Figure(figsize=figure_size(len(study.rows_)), layout="constrained")
+    study.plot(figure.subplots())
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=150)
+    return image.getvalue()

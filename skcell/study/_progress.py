@@ -46,9 +46,25 @@ class Reporter:
         """Hear of a fit that was scored."""
         self.tally.add(result)
 
+    def resume(self, results: list[FoldResult], n_others: int) -> None:
+        """Hear of fits that were scored before, and of how many of other studies."""
+        for result in results:
+            self.tally.add(result, measured=False)
+        known = f"Going on: {len(results)} of {self.tally.n_fits} fits are done already. "
+        others = f"{n_others} results of other data or settings in the file are left alone."
+        self.say((known if results else "") + (others if n_others else ""))
+
+    def say(self, text: str) -> None:
+        """Tell something, unless it is nothing."""
+
 
 class LogReporter(Reporter):
     """A line for each fit."""
+
+    def say(self, text: str) -> None:
+        """Write a line."""
+        if text:
+            _say(text.strip())
 
     def __enter__(self) -> Self:
         tally = self.tally
@@ -74,6 +90,7 @@ class LiveReporter(Reporter):
 
     def __init__(self, tally: Tally, console: Console):
         super().__init__(tally)
+        self._said = ""
         self._live = Live(
             get_renderable=self.render, console=console, refresh_per_second=4, transient=True
         )
@@ -86,6 +103,10 @@ class LiveReporter(Reporter):
     def __exit__(self, *error: Any) -> None:
         """Give the terminal back."""
         self._live.stop()
+
+    def say(self, text: str) -> None:
+        """Show below the table."""
+        self._said = text.strip()
 
     def render(self) -> Group:
         """Draw the present state."""
@@ -115,7 +136,8 @@ class LiveReporter(Reporter):
             f"{tally.n_done} of {tally.n_fits} fits in {duration(tally.elapsed())}, "
             f"{_left(tally)}{leader}"
         )
-        return Group(table, Text(line), Text("Ctrl-C stops and keeps what is done.", style="dim"))
+        hint = f"{self._said} Ctrl-C stops and keeps what is done.".strip()
+        return Group(table, Text(line), Text(hint, style="dim"))
 
     def _now(self, row: str) -> Table | str:
         tally = self.tally
@@ -170,7 +192,6 @@ class RowWatch(keras.callbacks.Callback):
     def __init__(self, row: str, reporter: Reporter | None):
         super().__init__()
         self.row, self.reporter = row, reporter
-        self.n_scored = 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self

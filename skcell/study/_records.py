@@ -1,12 +1,18 @@
 """What a study measures: one record for each fit, one for each row."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from skcell.metrics import accuracy_interval, cross_validated_interval
+from skcell.metrics import (
+    accuracy_interval,
+    corrected_t_test,
+    cross_validated_interval,
+    holm,
+)
 from skcell.study._rows import Row
 
 
@@ -26,6 +32,9 @@ class FoldResult:
         Number of real images trained on.
     fit_seconds : float
         Time of the fit, resampling included.
+    scores : mapping of str to float
+        Other scores: balanced accuracy, macro F1, mean AUC, the recall of each class, and those
+        that were asked for. NaN where a class was missing.
     """
 
     row: str
@@ -34,6 +43,7 @@ class FoldResult:
     n_test: int
     n_train: int
     fit_seconds: float
+    scores: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float:
@@ -62,6 +72,15 @@ class RowResult:
         Number of folds planned; more than there are scores, if the study was interrupted.
     fit_seconds : float
         Mean time of a fit.
+    means : mapping of str to float
+        Mean of each other score.
+    difference : float
+        Mean accuracy less that of the first row, on the same folds; NaN where that is missing.
+    difference_low, difference_high : float
+        Ends of its corrected resampled t interval; NaN with a single fold.
+    p_value : float
+        Of a corrected resampled t test that it is not zero, by Holm's method corrected for the
+        number of rows; NaN with a single fold.
     """
 
     name: str
@@ -73,6 +92,11 @@ class RowResult:
     scores: tuple[float, ...]
     n_folds: int
     fit_seconds: float
+    means: Mapping[str, float] = field(default_factory=dict)
+    difference: float = math.nan
+    difference_low: float = math.nan
+    difference_high: float = math.nan
+    p_value: float = math.nan
 
     @property
     def complete(self) -> bool:
@@ -124,4 +148,56 @@ def summarise(
         scores=scores,
         n_folds=n_folds,
         fit_seconds=float(np.mean([fold.fit_seconds for fold in folds])),
+        means={
+            name: _mean([fold.scores.get(name, math.nan) for fold in folds])
+            for name in folds[0].scores
+        },
     )
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
+
+
+def compare(
+    rows: Sequence[RowResult], folds: Sequence[FoldResult], confidence: float
+) -> list[RowResult]:
+    """Compare each row with the first, on the folds that both have.
+
+    Parameters
+    ----------
+    rows : sequence of RowResult
+        The rows; the first is the base.
+    folds : sequence of FoldResult
+        Their folds.
+    confidence : float
+        Of the intervals.
+
+    Returns
+    -------
+    list of RowResult
+        The rows, with differences.
+    """
+    by_row = {row.name: {f.fold: f for f in folds if f.row == row.name} for row in rows}
+    base = by_row[rows[0].name]
+    out = [rows[0]]
+    for row in rows[1:]:
+        shared = sorted(by_row[row.name].keys() & base.keys())
+        differences = [by_row[row.name][i].accuracy - base[i].accuracy for i in shared]
+        found = replace(row, difference=_mean(differences))
+        if len(shared) > 1:
+            sizes = {
+                "n_train": float(np.mean([base[i].n_train for i in shared])),
+                "n_test": float(np.mean([base[i].n_test for i in shared])),
+            }
+            low, high = cross_validated_interval(differences, confidence=confidence, **sizes)
+            found = replace(
+                found,
+                difference_low=low,
+                difference_high=high,
+                p_value=corrected_t_test(differences, **sizes),
+            )
+        out.append(found)
+    corrected = holm([row.p_value for row in out])
+    return [replace(row, p_value=float(p)) for row, p in zip(out, corrected, strict=True)]

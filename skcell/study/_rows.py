@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -133,6 +134,87 @@ def _named(name: str) -> Row:
             f"{', '.join(row.name for row in known.values())}."
         )
     return known[key]
+
+
+def load_rows(path: str | os.PathLike[str]) -> tuple[Row, ...]:
+    r"""Read rows from a TOML file.
+
+    Each ``[[rows]]`` has a ``name``, and may have a ``description`` and ``parameters``; or it is
+    the name of a row of skcell alone. A value that is a table with a ``type`` is the estimator or
+    augmenter of that name, with the rest of the table as its parameters; a list is a tuple::
+
+        [[rows]]
+        name = "base"
+
+        [[rows]]
+        name = "wide"
+        parameters = { "clf__filters" = [64, 128], "clf__dropout" = 0.5 }
+
+        [[rows]]
+        name = "composite, augmented"
+        [rows.parameters]
+        clf = { type = "SEInceptionResNetClassifier", n_blocks = 2 }
+        clf__augmentation = { type = "ImageAugmenter", rotation = 0.1 }
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    tuple of Row
+        The rows.
+
+    Raises
+    ------
+    ValueError
+        If it is not such a file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from skcell.study import load_rows
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+    ...     _ = file.write('[[rows]]\nname = "drop"\nparameters = {"clf__dropout" = 0.5}')
+    ...     file.flush()
+    ...     load_rows(file.name)[0].parameters
+    {'clf__dropout': 0.5}
+    """
+    try:
+        with open(path, "rb") as file:
+            content = tomllib.load(file)
+        entries = content["rows"]
+        if not isinstance(entries, list) or set(content) != {"rows"}:
+            raise ValueError("it should hold [[rows]] and nothing else")
+        return tuple(_read_row(entry) for entry in entries)
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise ValueError(f"{os.fspath(path)} does not name rows of a study: {reason}.") from error
+
+
+def _read_row(entry: Mapping[str, Any]) -> Row:
+    unknown = set(entry) - {"name", "description", "parameters"}
+    if unknown:
+        raise ValueError(f"a row has no {sorted(unknown)[0]!r}; put it under parameters")
+    if set(entry) == {"name"}:
+        return _named(entry["name"])
+    parameters = {name: _read_value(v) for name, v in entry.get("parameters", {}).items()}
+    return Row(entry["name"], parameters, entry.get("description", ""))
+
+
+def _read_value(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_read_value(item) for item in value)
+    if not isinstance(value, Mapping):
+        return value
+    import skcell
+
+    arguments = dict(value)
+    kind = getattr(skcell, str(arguments.pop("type", "")), None)
+    if not (isinstance(kind, type) and issubclass(kind, BaseEstimator)):
+        raise ValueError(f"{dict(value)} names no estimator of skcell as its type")
+    return kind(**{name: _read_value(item) for name, item in arguments.items()})
 
 
 def choose_backbone(

@@ -93,7 +93,7 @@ def describe_data(
 
 
 def plan_splits(
-    cv: Any, y: NDArray[Any], groups: NDArray[Any] | None, random_state: int
+    cv: Any, y: NDArray[Any], groups: NDArray[Any] | None, random_state: int, repeats: int = 1
 ) -> tuple[list[Split], str]:
     """Make the splits that every row is fitted on.
 
@@ -107,6 +107,8 @@ def plan_splits(
         Kept together in one fold.
     random_state : int
         Seed of the folds.
+    repeats : int
+        How often a number of folds is drawn.
 
     Returns
     -------
@@ -122,11 +124,20 @@ def plan_splits(
     """
     classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
     if isinstance(cv, Integral):
-        splitter = _folds(int(cv), classes, codes, counts, groups, random_state)
+        splitters = [
+            _folds(int(cv), classes, codes, counts, groups, random_state + i)
+            for i in range(repeats)
+        ]
+    elif repeats > 1:
+        raise ValueError(
+            f"repeats={repeats} needs cv to be a number of folds, got {cv!r}; a splitter repeats "
+            "itself, as RepeatedStratifiedKFold does."
+        )
     else:
-        splitter = check_cv(cv, codes, classifier=True)
+        splitters = [check_cv(cv, codes, classifier=True)]
     splits = [
         (np.asarray(train), np.asarray(test))
+        for splitter in splitters
         for train, test in splitter.split(np.zeros(len(y)), codes, groups)
     ]
     if not splits:
@@ -142,7 +153,7 @@ def plan_splits(
                 "of a split; use a splitter that keeps groups whole, such as "
                 "StratifiedGroupKFold, or a number of folds."
             )
-    return splits, _describe(cv, splits, groups)
+    return splits, _describe(cv, splits, groups, repeats)
 
 
 def _folds(
@@ -195,13 +206,14 @@ def _check_split(
         )
 
 
-def _describe(cv: Any, splits: list[Split], groups: NDArray[Any] | None) -> str:
+def _describe(cv: Any, splits: list[Split], groups: NDArray[Any] | None, repeats: int) -> str:
     train, test = (round(np.mean([len(split[side]) for split in splits])) for side in (0, 1))
     sizes = f"{train:,} images train, {test:,} validate"
     if len(splits) == 1:
         return f"one holdout: {sizes}"
     if isinstance(cv, Integral):
         by_group = "" if groups is None else ", whole groups"
-        return f"{cv}-fold cross-validation, stratified{by_group}: {sizes}"
+        times = f", {repeats} times" if repeats > 1 else ""
+        return f"{cv}-fold cross-validation{times}, stratified{by_group}: {sizes}"
     name = "given" if isinstance(cv, Iterable) else type(cv).__name__
     return f"{len(splits)} splits ({name}): {sizes}"

@@ -8,22 +8,28 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from rich.console import Console
 from sklearn import config_context
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV
+from sklearn.metrics import get_scorer
 from sklearn.utils._param_validation import HasMethods, Interval
 
+from skcell._digest import digest, digest_files
 from skcell._environment import environment
+from skcell._optional import import_optional
 from skcell._parameters import SuggestsParameters
 from skcell.classifiers import CellCNNClassifier
-from skcell.study._files import write_study
-from skcell.study._fits import FoldScorer, TimedPipeline, check_row, grid_of, read_folds
+from skcell.pipeline import Pipeline
+from skcell.study._files import table_records, write_report, write_study
+from skcell.study._fits import FoldScorer, check_row, plan_fits
+from skcell.study._journal import Journal
 from skcell.study._plot import plot_rows
 from skcell.study._progress import make_reporter
-from skcell.study._records import RowResult, summarise
+from skcell.study._records import RowResult, compare, summarise
 from skcell.study._rows import Row, find_rows, seeded
 from skcell.study._splits import check_data, describe_data, plan_splits
 from skcell.study._table import caption, rows_table
@@ -41,12 +47,16 @@ class Study(SuggestsParameters, BaseEstimator):
     ----------
     rows : sequence of Row or str, default=None
         What to compare: rows of one's own, or names of those in `skcell.study.ROWS` and
-        `TRANSFER_ROWS`. None means
-        all of these.
+        `TRANSFER_ROWS`. None means all of `ROWS`. The first is what others are compared with.
     cv : int, cross-validation splitter or iterable, default=5
         Number of folds, shuffled by `random_state`, stratified by class, with whole groups where
         `groups` are given; or any splitter of scikit-learn, such as ``PredefinedSplit`` for one
         holdout; or (train, test) row numbers.
+    repeats : int, default=1
+        How often a number of folds is drawn anew.
+    scoring : list or dict of scorers, default=None
+        Scores of scikit-learn beside accuracy, balanced accuracy, macro F1, mean AUC
+        (`skcell.metrics.mean_auc`) and the recall of each class, which are always measured.
     epochs : int, default=20
         Passes over the training images in each fit.
     batch_size : int, default=32
@@ -55,9 +65,14 @@ class Study(SuggestsParameters, BaseEstimator):
         Of the intervals.
     random_state : int, default=0
         Seed of folds, weights, order, resampling and augmentation; the same for every row.
+    results_file : path-like, default=None
+        A file that the result of every fit is added to as it ends. The same study run again goes on
+        from there; results of other data or settings in it are left alone.
+    refit : bool, default=True
+        Whether to fit the row with the highest mean on all images, at the end.
     n_jobs : int, default=None
-        Number of fits at a time. With more than one, their results come all together at the end,
-        and an interrupt keeps none.
+        Number of fits at a time, by joblib, on whatever backend it is told to use. Epochs are shown
+        with one only.
     verbose : bool or int, default=True
         Whether to show progress: a live table in a terminal, a line for each fit in a log or
         notebook.
@@ -69,6 +84,12 @@ class Study(SuggestsParameters, BaseEstimator):
         rows begun.
     folds_ : list of FoldResult
         The same for each fit.
+    table_ : pandas.DataFrame
+        One line for each row: means, intervals, differences from the first row with intervals and p
+        values, times and parameters. Needs pandas.
+    best_estimator_ : Pipeline
+        The row with the highest mean, fitted on all images. Its mean was the highest of several,
+        and so flatters it a little.
     complete_ : bool
         Whether all fits were done.
     protocol_ : str
@@ -113,10 +134,14 @@ class Study(SuggestsParameters, BaseEstimator):
     _parameter_constraints: dict = {
         "rows": ["array-like", None],
         "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"]), Iterable],
+        "repeats": [Interval(Integral, 1, None, closed="left")],
+        "scoring": [list, tuple, dict, None],
         "epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "confidence": [Interval(Real, 0, 1, closed="neither")],
         "random_state": [Interval(Integral, 0, 2**31 - 1, closed="both")],
+        "results_file": [str, os.PathLike, None],
+        "refit": ["boolean"],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
     }
@@ -126,19 +151,27 @@ class Study(SuggestsParameters, BaseEstimator):
         rows: Sequence[Row | str] | None = None,
         *,
         cv: Any = 5,
+        repeats: int = 1,
+        scoring: Any = None,
         epochs: int = 20,
         batch_size: int = 32,
         confidence: float = 0.95,
         random_state: int = 0,
+        results_file: str | os.PathLike[str] | None = None,
+        refit: bool = True,
         n_jobs: int | None = None,
         verbose: int | bool = True,
     ):
         self.rows = rows
         self.cv = cv
+        self.repeats = repeats
+        self.scoring = scoring
         self.epochs = epochs
         self.batch_size = batch_size
         self.confidence = confidence
         self.random_state = random_state
+        self.results_file = results_file
+        self.refit = refit
         self.n_jobs = n_jobs
         self.verbose = verbose
 
@@ -178,8 +211,9 @@ class Study(SuggestsParameters, BaseEstimator):
         self._validate_params()
         rows = [self._complete(row) for row in find_rows(self.rows)]
         X, y, groups = check_data(X, y, groups)
-        splits, protocol = plan_splits(self.cv, y, groups, self.random_state)
-        pipeline = TimedPipeline([("smote", "passthrough"), ("clf", CellCNNClassifier())])
+        more = _check_scoring(self.scoring)
+        splits, protocol = plan_splits(self.cv, y, groups, self.random_state, self.repeats)
+        pipeline = Pipeline([("smote", "passthrough"), ("clf", CellCNNClassifier())])
         for row in rows:
             check_row(pipeline, row, X)
 
@@ -187,31 +221,42 @@ class Study(SuggestsParameters, BaseEstimator):
         title = "{name}: {n_images:,} images, {n_classes} classes".format(**self.data_)
         tally = Tally([row.name for row in rows], len(splits), title, protocol)
         reporter = make_reporter(tally, self.verbose)
-        search = GridSearchCV(
-            pipeline,
-            [grid_of(row, reporter) for row in rows],
-            scoring=FoldScorer(splits, reporter),
-            cv=splits,
-            n_jobs=self.n_jobs,
-            refit=False,
-            error_score="raise",
-        )
-        self.started_, self.complete_ = _now(), False
+        content = digest_files(X) if X.ndim == 1 else digest(X)
+        data = digest(content, y, groups)
+        fits = plan_fits(rows, splits, FoldScorer(np.unique(y), more), data, reporter)
+        journal = Journal(self.results_file)
+        known = {fit.key: found for fit in fits if (found := journal.get(fit.key)) is not None}
         fit_params = {} if groups is None else {"clf__groups": groups}
+        self.started_, self.complete_ = _now(), False
         try:
-            with reporter, config_context(enable_metadata_routing=False):
-                search.fit(X, y, **fit_params)
+            with reporter:
+                reporter.resume(
+                    [known[fit.key] for fit in fits if fit.key in known], len(journal) - len(known)
+                )
+                missing = [fit for fit in fits if fit.key not in known]
+                done = Parallel(n_jobs=self.n_jobs, return_as="generator_unordered")(
+                    delayed(fit.run)(pipeline, X, y, fit_params) for fit in missing
+                )
+                for fit, result in done:
+                    journal.add(fit.key, result)
+                    reporter.fold(result)
             self.complete_ = True
         except KeyboardInterrupt:
             if not tally.n_done:
                 raise
         finally:  # also after an error in some fit: what was measured is kept
-            if self.complete_:
-                self.folds_ = read_folds(search.cv_results_, rows, splits)
-            else:
-                self.folds_ = [fold for row in rows for fold in tally.folds.get(row.name, [])]
+            self.folds_ = [
+                fold
+                for row in rows
+                for fold in sorted(tally.folds.get(row.name, []), key=lambda fold: fold.fold)
+            ]
             self.rows_ = self._summarise(rows, len(splits))
             self.finished_, self.environment_ = _now(), environment()
+        if self.refit and self.complete_:
+            best = max(self.rows_, key=lambda row: row.accuracy).parameters
+            self.best_estimator_ = clone(pipeline).set_params(**clone(dict(best), safe=False))
+            with config_context(enable_metadata_routing=False):
+                self.best_estimator_.fit(X, y, **fit_params)
         return self
 
     def _complete(self, row: Row) -> Row:
@@ -229,7 +274,7 @@ class Study(SuggestsParameters, BaseEstimator):
             mine = [fold for fold in self.folds_ if fold.row == row.name]
             if mine:
                 found.append(summarise(row, mine, n_folds=n_folds, confidence=self.confidence))
-        return found
+        return compare(found, self.folds_, self.confidence) if found else found
 
     def _check_ran(self) -> None:
         if not getattr(self, "rows_", None):
@@ -264,8 +309,31 @@ class Study(SuggestsParameters, BaseEstimator):
         self._check_ran()
         return plot_rows(self, ax)
 
+    @property
+    def table_(self) -> Any:
+        """The results as a `pandas.DataFrame`."""
+        self._check_ran()
+        pandas = import_optional("pandas", extra="pandas", purpose="A table")
+        return pandas.DataFrame(table_records(self)).set_index("row")
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write a page for a browser: table, plot, protocol, settings and versions, in one file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Of the file, such as "study.html"; it is replaced.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+        """
+        self._check_ran()
+        return write_report(Path(path), self)
+
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write `results.csv`, `folds.csv`, `study.json` and `study.png`.
+        """Write `results.csv`, `folds.csv`, `study.json`, `study.png` and `study.html`.
 
         Each file is replaced as a whole, so that none is ever half written.
 
@@ -281,6 +349,14 @@ class Study(SuggestsParameters, BaseEstimator):
         """
         self._check_ran()
         return write_study(Path(folder), self)
+
+
+def _check_scoring(scoring: Any) -> dict[str, Any]:
+    """Turn names of scores into scorers."""
+    if scoring is None:
+        return {}
+    named = dict(scoring) if isinstance(scoring, dict) else {name: name for name in scoring}
+    return {name: get_scorer(scorer) for name, scorer in named.items()}
 
 
 def _now() -> str:

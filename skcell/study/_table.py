@@ -1,11 +1,13 @@
 """The study's table in a terminal."""
 
+import math
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from skcell.study._records import RowResult
     from skcell.study._study import Study
 
 
@@ -28,6 +30,10 @@ def rows_table(study: "Study") -> Table:
     table.add_column("Row", overflow="fold")  # gives way where the terminal is narrow
     table.add_column("Accuracy", justify="right", no_wrap=True)
     table.add_column(f"{100 * study.confidence:g} % interval", justify="right", no_wrap=True)
+    compared = any(not math.isnan(row.difference) for row in rows)
+    if compared:
+        table.add_column(f"Less {rows[0].name}", justify="right", no_wrap=True)
+        table.add_column("p", justify="right", no_wrap=True)
     table.add_column("Folds", justify="right", no_wrap=True)
     table.add_column("Fit", justify="right", no_wrap=True)
     best = max((row.accuracy for row in rows if row.complete), default=None)
@@ -37,10 +43,23 @@ def rows_table(study: "Study") -> Table:
             Text(row.name, style=style),
             Text(f"{100 * row.accuracy:.1f} %", style=style),
             f"{100 * row.low:.1f} to {100 * row.high:.1f}",
+            *((difference(row), p_value(row)) if compared else ()),
             Text(f"{len(row.scores)}/{row.n_folds}", style="" if row.complete else "yellow"),
             f"{row.fit_seconds:.1f} s",
         )
     return table
+
+
+def difference(row: "RowResult") -> str:
+    """Write the difference of a row from the first, in points of per cent."""
+    return "" if math.isnan(row.difference) else f"{100 * row.difference:+.1f}"
+
+
+def p_value(row: "RowResult") -> str:
+    """Write the p value of that difference."""
+    if math.isnan(row.p_value):
+        return ""
+    return "<0.001" if row.p_value < 0.001 else f"{row.p_value:.3f}"
 
 
 def caption(study: "Study") -> str:
@@ -66,6 +85,10 @@ def caption(study: "Study") -> str:
         f"Validation accuracy; {study.protocol_}; {study.epochs} epochs, seed "
         f"{study.random_state}. Intervals: {kind}."
     )
+    if any(not math.isnan(row.p_value) for row in study.rows_):
+        text += (
+            " p: of the paired difference, corrected for overlapping folds and many rows (Holm)."
+        )
     if len(set(study.data_["classes"].values())) == 1:
         text += " All classes are of one size: class weights and SMOTE change nothing."
     if not study.complete_:

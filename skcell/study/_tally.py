@@ -47,11 +47,12 @@ class Tally:
         """Start the clock."""
         self._started = self._mark = time.perf_counter()
 
-    def add(self, result: FoldResult) -> None:
-        """Count a fit that was just scored."""
+    def add(self, result: FoldResult, *, measured: bool = True) -> None:
+        """Count a fit that was just scored, or, not `measured`, one scored before."""
         now = time.perf_counter()
         self.folds.setdefault(result.row, []).append(result)
-        self._seconds.setdefault(result.row, []).append(now - self._mark)
+        if measured:
+            self._seconds.setdefault(result.row, []).append(now - self._mark)
         self._mark, self.epoch = now, None
 
     def mean(self, row: str) -> float | None:
@@ -80,7 +81,7 @@ class Tally:
         left = 0.0
         for row in self.rows:
             measured = self._seconds.get(row, [])
-            missing = self.n_folds - len(measured)
+            missing = self.n_folds - len(self.folds.get(row, []))
             left += missing * (float(np.mean(measured)) if measured else average)
         return max(left - (time.perf_counter() - self._mark), 0.0)
 

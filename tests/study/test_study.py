@@ -25,6 +25,7 @@ from skcell.study._records import summarise
 from skcell.study._table import caption
 
 SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
+NAMES = {"results.csv", "folds.csv", "study.json", "study.png", "study.html"}
 BASE = Row("base", SMALL, "small")
 SMOTE = Row("SMOTE", {**SMALL, "smote": ImageSMOTE()}, "small, filled up")
 
@@ -84,7 +85,7 @@ def test_workers_give_the_same(study, data):
 
 def test_files(study, tmp_path):
     files = study.save(tmp_path / "new" / "folder")
-    assert {f.name for f in files} == {"results.csv", "folds.csv", "study.json", "study.png"}
+    assert {f.name for f in files} == NAMES
     assert {f.name for f in files} == {f.name for f in files[0].parent.iterdir()}  # no leftovers
     folder = files[0].parent
 

@@ -1,0 +1,148 @@
+"""Comparisons of techniques that were scored on the same folds."""
+
+import math
+from numbers import Real
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils.validation import check_array
+
+
+@validate_params(
+    {
+        "differences": ["array-like"],
+        "n_train": [Interval(Real, 0, None, closed="neither")],
+        "n_test": [Interval(Real, 0, None, closed="neither")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def corrected_t_test(differences: ArrayLike, *, n_train: float, n_test: float) -> float:
+    r"""Corrected resampled t test that two techniques' scores differ.
+
+    Folds share most of their training images, so that a plain paired t test finds differences
+    that are not there. Nadeau and Bengio [1]_ widen the variance by the sizes of both sides of a
+    split.
+
+    Parameters
+    ----------
+    differences : array-like of shape (n_splits,)
+        Score of one technique less that of the other, for each split.
+    n_train, n_test : float
+        Number of samples on the two sides of a split; means, where splits differ.
+
+    Returns
+    -------
+    float
+        Two-sided p value; 1 where all differences are zero.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two differences, or they are not finite.
+
+    See Also
+    --------
+    cross_validated_interval : The interval of the same mean.
+    holm : Corrects several such p values.
+
+    References
+    ----------
+    .. [1] C. Nadeau, Y. Bengio, "Inference for the generalization error", Machine Learning 52,
+       239-281, 2003.
+
+    Examples
+    --------
+    >>> from skcell.metrics import corrected_t_test
+    >>> p = corrected_t_test([0.02, 0.03, 0.01, 0.02, 0.04], n_train=800, n_test=200)
+    >>> print(f"{p:.3f}")
+    0.035
+    """
+    values = check_array(differences, ensure_2d=False, dtype=np.float64, input_name="differences")
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(
+            f"A test needs at least two differences in one dimension, got shape {values.shape}."
+        )
+    n = len(values)
+    error = math.sqrt((1 / n + n_test / n_train) * values.var(ddof=1))
+    if error == 0:
+        return 1.0 if values.mean() == 0 else 0.0
+    return float(2 * stats.t.sf(abs(values.mean()) / error, n - 1))
+
+
+@validate_params({"p_values": ["array-like"]}, prefer_skip_nested_validation=True)
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Correct p values for there being several, by Holm's step-down method.
+
+    Parameters
+    ----------
+    p_values : array-like of shape (n,)
+        Of different comparisons; NaN where there is none.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Corrected p values: the chance of any false finding is at most the level they are held to.
+
+    References
+    ----------
+    .. [1] S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian
+       Journal of Statistics 6, 65-70, 1979.
+
+    Examples
+    --------
+    >>> from skcell.metrics import holm
+    >>> holm([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    present = np.flatnonzero(~np.isnan(p))
+    order = present[np.argsort(p[present], kind="stable")]
+    out = np.full(p.shape, np.nan)
+    factors = np.arange(len(order), 0, -1)
+    out[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
+    return out
+
+
+def mean_auc(y_true: ArrayLike, probabilities: ArrayLike, classes: ArrayLike) -> float:
+    """Mean area under the ROC curve, each class against the rest, as MedMNIST computes it [1]_.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        Labels.
+    probabilities : array-like of shape (n, n_classes)
+        Estimated probability of each class.
+    classes : array-like of shape (n_classes,)
+        Which class each column is of.
+
+    Returns
+    -------
+    float
+        Mean over the classes that some samples are of, and others not; NaN if there are none.
+
+    See Also
+    --------
+    sklearn.metrics.roc_auc_score : With ``multi_class="ovr"`` the same, where no class is missing.
+
+    References
+    ----------
+    .. [1] J. Yang et al., "MedMNIST v2 - A large-scale lightweight benchmark for 2D and 3D
+       biomedical image classification", Scientific Data 10, 41, 2023.
+
+    Examples
+    --------
+    >>> from skcell.metrics import mean_auc
+    >>> mean_auc(["a", "b", "b"], [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]], ["a", "b"])
+    1.0
+    """
+    from sklearn.metrics import roc_auc_score
+
+    y, columns = np.asarray(y_true), np.asarray(probabilities)
+    found = [
+        roc_auc_score(y == label, column)
+        for label, column in zip(np.asarray(classes), columns.T, strict=True)
+        if 0 < (y == label).sum() < len(y)
+    ]
+    return float(np.mean(found)) if found else math.nan

@@ -1,0 +1,328 @@
+"""A study goes on where it stopped, whatever stopped it; its rows, scores and report."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from joblib import parallel_config
+
+from skcell import ImageAugmenter, SEInceptionResNetClassifier
+from skcell.datasets import make_cells
+from skcell.metrics import corrected_t_test, cross_validated_interval, holm
+from skcell.study import Row, Study, find_rows, load_rows
+from skcell.study._journal import Journal
+
+SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
+ROWS = [
+    Row("base", SMALL, "small"),
+    Row("norm", {**SMALL, "clf__batch_norm": True}, "normalised <b>"),
+    Row("balanced", {**SMALL, "clf__class_weight": "balanced"}),
+]
+
+
+@pytest.fixture(scope="module")
+def data():
+    cells = make_cells(90, n_classes=3, image_size=16, random_state=0)
+    return cells.images, cells.target_names[cells.target]
+
+
+def make(rows=ROWS, **params):
+    return Study(rows, **{"cv": 3, "epochs": 2, "verbose": False, "refit": False, **params})
+
+
+@pytest.fixture(scope="module")
+def study(data):
+    return make().run(*data)
+
+
+def counted(monkeypatch):
+    """Count the fits that are made."""
+    from skcell.study import _fits
+
+    made, original = [], _fits.Fit.run
+
+    def run(self, *args):
+        made.append((self.row.name, self.fold))
+        return original(self, *args)
+
+    monkeypatch.setattr(_fits.Fit, "run", run)
+    return made
+
+
+# Going on
+
+
+def test_what_is_done_is_not_done_again(data, study, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "deep" / "fits.jsonl"
+    make(ROWS[:2], results_file=file).run(*data)
+    made = counted(monkeypatch)
+    again = make(results_file=file, verbose=True).run(*data)
+    assert made == [("balanced", 0), ("balanced", 1), ("balanced", 2)]
+    assert [row.scores for row in again.rows_] == [row.scores for row in study.rows_]
+    assert [row.means for row in again.rows_] == [row.means for row in study.rows_]
+    assert "Going on: 6 of 9 fits are done already." in capsys.readouterr().out
+    make(results_file=file).run(*data)
+    assert len(made) == 3
+
+
+@pytest.mark.parametrize("change", ["pixel", "label", "epochs", "seed", "parameter", "scoring"])
+def test_other_data_and_settings_are_noticed_and_not_mixed_in(
+    data, tmp_path, monkeypatch, capsys, change
+):
+    file = tmp_path / "fits.jsonl"
+    make(ROWS[:1], results_file=file).run(*data)
+    made = counted(monkeypatch)
+    X, y = data[0].copy(), data[1].copy()
+    rows, params = ROWS[:1], {}
+    if change == "pixel":
+        X[0, 0, 0, 0] ^= 1
+    elif change == "label":
+        y[0] = next(label for label in y if label != y[0])
+    elif change == "parameter":
+        rows = [Row("base", {**SMALL, "clf__augmentation": ImageAugmenter()})]
+    else:
+        params = {
+            "epochs": {"epochs": 3},
+            "seed": {"random_state": 1},
+            "scoring": {"scoring": ["neg_log_loss"]},
+        }[change]
+    make(rows, results_file=file, verbose=True, **params).run(X, y)
+    assert len(made) == 3
+    assert "3 results of other data or settings in the file are left alone" in (
+        capsys.readouterr().out
+    )
+    make(ROWS[:1], results_file=file).run(*data)
+    assert len(made) == 3, "those of before are still there"
+
+
+def test_changed_files_are_noticed(tmp_path, monkeypatch):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    paths = []
+    for i in range(12):
+        paths.append(str(tmp_path / f"{i}.png"))
+        Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).save(paths[-1])
+    y, file = np.arange(12) % 2, tmp_path / "fits.jsonl"
+    params = {"cv": 2, "epochs": 1, "results_file": file}
+    row = [Row("base", {**SMALL, "clf__image_shape": (12, 12, 3)})]
+    make(row, **params).run(paths, y)
+    made = counted(monkeypatch)
+    make(row, **params).run(paths, y)
+    assert made == []
+    time.sleep(0.01)
+    Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).save(paths[3])
+    make(row, **params).run(paths, y)
+    assert len(made) == 2
+
+
+def test_a_line_cut_short_is_one_fit_to_do_again(data, study, tmp_path, monkeypatch):
+    file = tmp_path / "fits.jsonl"
+    make(ROWS[:1], results_file=file).run(*data)
+    content = file.read_bytes()
+    file.write_bytes(content[:-20])
+    made = counted(monkeypatch)
+    again = make(ROWS[:1], results_file=file).run(*data)
+    assert made == [("base", 2)]
+    assert again.rows_[0].scores == study.rows_[0].scores
+    assert len(file.read_bytes().splitlines()) == 3
+
+
+def test_another_file_is_refused_and_left_alone(data, tmp_path):
+    file = tmp_path / "notes.txt"
+    file.write_text("my notes\n")
+    with pytest.raises(ValueError, match=r"Line 1 of .*notes.txt is no result of a study"):
+        make(results_file=file).run(*data)
+    assert file.read_text() == "my notes\n"
+
+
+SCRIPT = """
+import sys
+from skcell.datasets import make_cells
+from skcell.study import Row, Study
+cells = make_cells(90, n_classes=3, image_size=16, random_state=0)
+SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
+rows = [Row(f"{i}", {**SMALL, "clf__dropout": i / 10}) for i in range(5)]
+Study(rows, cv=4, epochs=2, refit=False, results_file=sys.argv[1]).run(cells.images, cells.target)
+"""
+
+
+def test_killed_at_any_moment_only_the_running_fit_is_lost(tmp_path):
+    file = tmp_path / "fits.jsonl"
+    rng = np.random.default_rng(os.getpid())
+    done = 0
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(file)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        printed = 0
+        for line in process.stdout:
+            printed += line.startswith("[")
+            if printed == 4:
+                time.sleep(float(rng.uniform(0, 0.3)))
+                process.send_signal(signal.SIGKILL)
+                break
+        process.wait(60)
+        process.stdout.close()
+        journal = Journal(file)
+        assert len(journal) >= done + 4
+        done = len(journal)
+    out = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(file)], check=True, capture_output=True, text=True
+    ).stdout
+    assert f"Going on: {done} of 20 fits are done already" in out
+    assert sum(line.startswith("[") for line in out.splitlines()) == 20 - done
+    keys = [json.loads(line)["key"] for line in file.read_text().splitlines()]
+    assert len(keys) == len(set(keys)) == 20
+
+
+# Workers
+
+
+def test_results_of_workers_are_kept_as_they_come(data, study, tmp_path):
+    file = tmp_path / "fits.jsonl"
+    found = make(n_jobs=2, results_file=file).run(*data)
+    assert [row.scores for row in found.rows_] == [row.scores for row in study.rows_]
+    assert len(file.read_text().splitlines()) == 9
+
+
+def test_a_dask_cluster_gives_the_same(data, study):
+    distributed = pytest.importorskip("distributed", reason="comes with skcell[tests]")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster),
+        parallel_config(backend="dask"),
+    ):
+        found = make(n_jobs=2).run(*data)
+    assert [row.scores for row in found.rows_] == [row.scores for row in study.rows_]
+
+
+# Comparisons and scores
+
+
+def test_differences_are_paired_and_corrected(study):
+    base, *others = study.rows_
+    assert np.isnan(base.difference)
+    raw = []
+    for row in others:
+        d = np.array(row.scores) - np.array(base.scores)
+        assert np.isclose(row.difference, d.mean())
+        ends = cross_validated_interval(d, n_train=60, n_test=30)
+        np.testing.assert_allclose((row.difference_low, row.difference_high), ends)
+        raw.append(corrected_t_test(d, n_train=60, n_test=30))
+    np.testing.assert_allclose([row.p_value for row in others], holm(raw))
+
+
+def test_scores_are_scikit_learns(data):
+    from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score, roc_auc_score
+    from sklearn.model_selection import StratifiedKFold
+
+    from skcell import CellCNNClassifier
+
+    X, y = data
+    found = make(ROWS[:1], scoring={"loss": "neg_log_loss"}).run(X, y).folds_[1]
+    train, test = list(StratifiedKFold(3, shuffle=True, random_state=0).split(X, y))[1]
+    clf = CellCNNClassifier(filters=(4, 4), dense_units=8, epochs=2, random_state=0)
+    clf.fit(X[train], y[train])
+    p, predicted = clf.predict_proba(X[test]), clf.predict(X[test])
+    assert np.isclose(
+        found.scores["balanced_accuracy"], balanced_accuracy_score(y[test], predicted)
+    )
+    assert np.isclose(found.scores["f1_macro"], f1_score(y[test], predicted, average="macro"))
+    assert np.isclose(found.scores["auc"], roc_auc_score(y[test], p, multi_class="ovr"))
+    recalls = recall_score(y[test], predicted, average=None)
+    assert np.allclose([found.scores[f"recall {c}"] for c in np.unique(y)], recalls)
+    assert found.scores["loss"] < 0
+
+
+def test_table_and_best_estimator(data):
+    pytest.importorskip("pandas", reason="comes with skcell[tests]")
+    study = make(refit=True, repeats=2).run(*data)
+    table = study.table_
+    assert list(table.index) == ["base", "norm", "balanced"]
+    assert np.isclose(table.loc["norm", "accuracy"], study.rows_[1].accuracy, atol=1e-6)
+    assert {"difference", "p_value", "auc", "recall basophil"} <= set(table.columns)
+    assert study.protocol_.startswith("3-fold cross-validation, 2 times, stratified")
+    assert len(study.folds_) == 18
+    best = max(study.rows_, key=lambda row: row.accuracy)
+    fitted = study.best_estimator_
+    assert fitted.get_params()["clf__batch_norm"] == best.parameters.get("clf__batch_norm", False)
+    assert fitted.predict(data[0]).shape == (90,)
+
+
+def test_repeats_of_a_splitter_are_refused(data):
+    with pytest.raises(ValueError, match="repeats=2 needs cv to be a number of folds"):
+        make(cv=[(np.arange(60), np.arange(60, 90))], repeats=2).run(*data)
+
+
+# The page
+
+
+def test_report_is_one_page_with_nothing_to_load(study, tmp_path):
+    file = study.report(tmp_path / "new" / "study.html")
+    page = file.read_text()
+    assert "normalised &lt;b&gt;" in page
+    assert 'src="data:image/png;base64,' in page
+    assert "http://" not in page
+    assert "https://" not in page
+    for row in study.rows_:
+        assert f"{100 * row.accuracy:.1f} %" in page
+    assert ">nan" not in page
+    assert "nan " not in page
+
+
+# Rows from a file
+
+
+def test_rows_from_toml(tmp_path):
+    file = tmp_path / "rows.toml"
+    file.write_text(
+        """
+        [[rows]]
+        name = "base"
+        [[rows]]
+        name = "wide"
+        description = "twice the filters"
+        parameters = { "clf__filters" = [64, 128], "clf__dropout" = 0.5 }
+        [[rows]]
+        name = "composite, turned"
+        [rows.parameters]
+        clf = { type = "SEInceptionResNetClassifier", n_blocks = 2 }
+        clf__augmentation = { type = "ImageAugmenter", rotation = 0.1 }
+        """
+    )
+    base, wide, composite = load_rows(file)
+    assert base is find_rows(["base"])[0]
+    assert wide.parameters == {"clf__filters": (64, 128), "clf__dropout": 0.5}
+    assert wide.description == "twice the filters"
+    assert isinstance(composite.parameters["clf"], SEInceptionResNetClassifier)
+    assert composite.parameters["clf__augmentation"].rotation == 0.1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rows = 3", r"should hold \[\[rows\]\]"),
+        ("[[row]]\nname = 'base'", r"'rows' is missing"),
+        ("[[rows]]\nname = 'bse'", r"Did you mean 'base'"),
+        ("[[rows]]\nname = 'a'\nclf__l2 = 1", r"no 'clf__l2'; put it under parameters"),
+        ("[[rows]]\nname = 'a'\nparameters = {clf = {type = 'Sve'}}", r"names no estimator"),
+        ("[[rows]]\nname = 'a'\nparameters = {clf = {type = 'ImageSMOTE', k = 1}}", r"k"),
+        ("[[rows", r"rows.toml does not name rows of a study"),
+    ],
+)
+def test_bad_rows_are_said_with_the_file(tmp_path, text, message):
+    file = tmp_path / "rows.toml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_rows(file)
