@@ -152,6 +152,78 @@ def study(
         raise typer.Exit(_INTERRUPTED)
 
 
+@app.command()
+def search(
+    data: Annotated[
+        str, typer.Option(metavar="SOURCE", help="Images, as for `skcell study`.")
+    ] = "generated",
+    row: Annotated[
+        str, typer.Option(help="Technique to start from, by its name in a study.")
+    ] = "base",
+    n_trials: Annotated[
+        int, typer.Option(min=1, help="Settings to try, by all workers together.")
+    ] = 50,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="File, or URL of a database (postgresql://user@host/name), that keeps the trials. "
+            "The same command, here or on other machines, joins and goes on."
+        ),
+    ] = None,
+    study_name: Annotated[
+        str, typer.Option("--study", metavar="NAME", help="Name of the search in the storage.")
+    ] = "skcell",
+    cv: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 3,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of each fit. (default: as for study)")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=8, help="Height and width in pixels.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds after which no trial is begun.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of everything.")] = 0,
+    out: Annotated[
+        Path, typer.Option(help="Folder for the table of trials and the best model.")
+    ] = Path("skcell-search"),
+) -> None:
+    """Search for the best settings of a technique, giving up early on bad ones.
+
+    Uses the images meant for training only, where the data has its own split.
+    """
+    console = Console()
+    try:
+        _check_writable(out)
+        from skcell import study as room
+
+        with _quietly_starting(console):
+            room.Study  # noqa: B018 # imports the classifiers, and so Keras
+        console.print(f"Loading {data} ...", style="dim", highlight=False, markup=False)
+        cells = room.load_study_data(data, image_size=image_size, random_state=seed)
+        found = room.search_row(
+            room.find_rows([row])[0],
+            *cells.training_part(),
+            n_trials=n_trials,
+            storage=storage,
+            study_name=study_name,
+            cv=cv,
+            epochs=epochs or cells.epochs,
+            timeout=timeout,
+            random_state=seed,
+        )
+        files = room.save_search(found, out)
+    except KeyboardInterrupt:
+        console.print("Interrupted; with --storage, the same command goes on.", style="yellow")
+        raise typer.Exit(_INTERRUPTED) from None
+    except (ValueError, OSError, ImportError, ArithmeticError) as error:
+        _fail(str(error))
+    console.print(f"Best mean accuracy {100 * found.best_score_:.1f} %, of {found.best_params_}")
+    console.print("The best of many trials was lucky as well: test it on images left aside.")
+    for file in files:
+        console.print(f"wrote {file}", highlight=False, soft_wrap=True)
+
+
 def _keep(run: "Study", out: Path, console: Console) -> None:
     """Print and write what was measured."""
     if run.rows_:

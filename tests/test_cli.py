@@ -189,3 +189,62 @@ def test_broken_file_is_named_or_skipped(tmp_path, folder):
     assert run.returncode == 0, run.stderr
     assert "broken.png" in run.stderr
     assert "20 images" in run.stdout
+
+
+def test_search_goes_on_and_keeps_the_best(tmp_path, folder):
+    command = ["search", "--data", "cells", "--image-size", "16", "--epochs", "1", "--cv", "2"]
+    command += ["--storage", "kept.db", "--study", "mine"]
+    first = skcell(*command, "--n-trials", "2", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert first.stderr == ""
+    assert sum(line.startswith("[") for line in first.stdout.splitlines()) == 2
+    more = skcell(*command, "--n-trials", "3", cwd=tmp_path)
+    assert sum(line.startswith("[") for line in more.stdout.splitlines()) == 1
+    assert "Best mean accuracy" in more.stdout
+    best = json.loads((tmp_path / "skcell-search" / "best.json").read_text())
+    assert sum(best["trials"].values()) == 3
+    assert len((tmp_path / "skcell-search" / "trials.csv").read_text().splitlines()) == 4
+    code = (
+        "import joblib, numpy as np; model = joblib.load('skcell-search/best.joblib');"
+        "print(model.predict(np.zeros((2, 16, 16, 3), np.uint8)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert "dense" in done.stdout or "pale" in done.stdout, done.stderr
+
+
+def test_search_says_what_is_wrong_at_once(tmp_path, folder):
+    run = skcell("search", "--data", "cells", "--cv", "30", cwd=tmp_path)
+    assert run.returncode == 2
+    assert "cannot have" in run.stderr or "n_splits=30" in run.stderr or "stratified" in run.stderr
+    run = skcell("search", "--row", "bse", cwd=tmp_path)
+    assert run.returncode == 2
+    assert "Did you mean 'base'" in run.stderr
+    url = "postgresql://me:secret@127.0.0.1:9/cells"
+    run = skcell("search", "--data", "cells", "--image-size", "16", "--storage", url, cwd=tmp_path)
+    assert run.returncode == 2
+    assert "cannot be used" in run.stderr
+    assert "secret" not in run.stderr
+
+
+def test_study_goes_on_and_reads_rows_from_a_file(tmp_path, folder):
+    (tmp_path / "rows.toml").write_text(
+        """
+        [[rows]]
+        name = "small"
+        parameters = { clf__filters = [4, 4], clf__dense_units = 8 }
+        """
+    )
+    command = ["study", "--data", "cells", "--image-size", "16", "--epochs", "1", "--cv", "2"]
+    assert skcell(*command, "--rows", "rows.toml", cwd=tmp_path).returncode == 0
+    again = skcell(*command, "--rows", "rows.toml", cwd=tmp_path)
+    assert "Going on: 2 of 2 fits are done already." in again.stdout
+    page = (tmp_path / "skcell-study" / "study.html").read_text()
+    assert "<td>small</td>" in page
+
+
+def test_a_backbone_without_a_row_for_it_is_an_error(tmp_path):
+    run = skcell("study", "--backbone", "mobilenet_v2", cwd=tmp_path)
+    assert run.returncode == 2
+    assert "--transfer" in run.stderr

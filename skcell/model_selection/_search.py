@@ -286,15 +286,13 @@ n_splits_, multimetric_
     ) -> optuna.Study:
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
         try:
             study = optuna.create_study(
                 storage=open_storage(self.storage, self.heartbeat),
                 study_name=self.study_name,
                 load_if_exists=True,
                 directions=["minimize" if name in COSTS else "maximize" for name in objectives],
-                sampler=deepcopy(self.sampler)
-                or optuna.samplers.TPESampler(seed=seed, constant_liar=self.storage is not None),
+                sampler=deepcopy(self.sampler),
                 pruner=deepcopy(self.pruner) or optuna.pruners.MedianPruner(n_startup_trials=5),
             )
         finally:
@@ -308,17 +306,24 @@ n_splits_, multimetric_
             "data": digest(X, y),
         }
         join(study, configuration)
+        if self.sampler is not None and self.storage is not None:
+            study.sampler.reseed_rng()  # so that no worker draws what another does
         return study
 
     def _search(self, evaluation: Evaluation) -> None:
         """Run trials until there are enough, and other workers are done with theirs."""
         study, began = self.study_, time.monotonic()
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
         errors: list[Exception] = []
 
         def objective(trial: Trial) -> Any:
             before = sum(t.number < trial.number for t in counted(study))
             if before >= self.n_trials:
                 raise _TooMany
+            if self.sampler is None:  # seeded by the trial, whoever runs it
+                study.sampler = optuna.samplers.TPESampler(
+                    seed=(seed + trial.number) % 2**32, constant_liar=self.storage is not None
+                )
             try:
                 return evaluation(trial)
             except (TrialPruned, UpdateFinishedTrialError):
@@ -347,9 +352,7 @@ n_splits_, multimetric_
             optuna.logging.set_verbosity(verbosity)
         finished = [t.state for t in counted(study) if t.state in _FINISHED]
         if errors and set(finished) == {TrialState.FAIL}:
-            errors[0].add_note(
-                f"So it was in each of {len(finished)} trials, or with other errors."
-            )
+            errors[0].add_note(f"Each of {len(finished)} trials failed, this one first.")
             raise errors[0]
 
     def _say(self) -> None:

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "_data": ["StudyData", "load_study_data"],
         "_records": ["FoldResult", "RowResult"],
+        "_row_search": ["save_search", "search_row"],
         "_rows": ["ROWS", "TRANSFER_ROWS", "Row", "choose_backbone", "find_rows", "load_rows"],
         "_study": ["Study"],
     },

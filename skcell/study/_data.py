@@ -66,6 +66,18 @@ class StudyData:
     epochs: int
     n_folds: int
 
+    def training_part(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the images meant for training, and their labels.
+
+        Returns
+        -------
+        images, labels : ndarray
+            All, where the data have no split of their own.
+        """
+        if self.test_fold is None:
+            return self.images, self.labels
+        return self.images[self.test_fold < 0], self.labels[self.test_fold < 0]
+
     def choose_cv(self, cv: int | None = None, *, holdout: bool = False, random_state: int) -> Any:
         """Choose the splits.
 

@@ -39,8 +39,8 @@ def write_study(folder: Path, study: "Study") -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
-        "results.csv": _csv(table_records(study)),
-        "folds.csv": _csv(_fold_records(study)),
+        "results.csv": to_csv(table_records(study)),
+        "folds.csv": to_csv(_fold_records(study)),
         "study.json": (json.dumps(describe(study), indent=2) + "\n").encode(),
         "study.png": draw(study),
         "study.html": make_page(study, describe(study)).encode(),
@@ -191,7 +191,19 @@ def _fold_records(study: "Study") -> list[dict[str, Any]]:
     ]
 
 
-def _csv(records: list[dict[str, Any]]) -> bytes:
+def to_csv(records: list[dict[str, Any]]) -> bytes:
+    """Write records as a table.
+
+    Parameters
+    ----------
+    records : list of dict
+        One for each line, all with the same keys.
+
+    Returns
+    -------
+    bytes
+        Comma separated, with a head.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
     writer.writeheader()

@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from skcell.study._plot import draw
@@ -10,6 +11,8 @@ from skcell.study._table import caption, difference, p_value
 
 if TYPE_CHECKING:
     from skcell.study._study import Study
+
+_RECALL = "recall "
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 64rem; margin: 2rem auto;
@@ -72,8 +75,9 @@ def make_page(study: "Study", description: dict[str, Any]) -> str:
 src="data:image/png;base64,{picture}"></p>
 <h2>Other scores</h2>
 <div class="wide">{_other_scores(study)}</div>
-<p>Means over the folds. AUC: mean over classes, each against the rest. Recall: share of a class's
-images that was found.</p>
+<p>Means over the folds. AUC: mean over classes, each against the rest.</p>
+<h2>Recall: share of each class's images that was found</h2>
+<div class="wide">{_recalls(study)}</div>
 <h2>Rows</h2>
 <ul>{rows}</ul>
 <h2>What to keep in mind</h2>
@@ -96,7 +100,7 @@ def _accuracies(study: "Study") -> str:
         "Row",
         "Accuracy",
         f"{100 * study.confidence:g} % interval",
-        f"Less {study.rows_[0].name}",
+        f"vs. {study.rows_[0].name}",
         "Its interval",
         "p",
         "Folds",
@@ -121,14 +125,22 @@ def _accuracies(study: "Study") -> str:
 
 
 def _other_scores(study: "Study") -> str:
-    names = list(study.rows_[0].means)
+    names = [name for name in study.rows_[0].means if not name.startswith(_RECALL)]
     readable = {"balanced_accuracy": "Balanced accuracy", "f1_macro": "Macro F1", "auc": "AUC"}
-    head = ["Row", *(readable.get(name, name[:1].upper() + name[1:]) for name in names)]
+    return _means(study, {name: readable.get(name, name) for name in names})
+
+
+def _recalls(study: "Study") -> str:
+    names = [name for name in study.rows_[0].means if name.startswith(_RECALL)]
+    return _means(study, {name: name.removeprefix(_RECALL) for name in names})
+
+
+def _means(study: "Study", names: dict[str, str]) -> str:
     lines = []
     for row in study.rows_:
-        means = [row.means.get(name, float("nan")) for name in names]
-        lines.append(([row.name, *("" if m != m else f"{m:.3f}" for m in means)], False))
-    return _table(head, lines)
+        means = [row.means.get(name, math.nan) for name in names]
+        lines.append(([row.name, *("" if math.isnan(m) else f"{m:.3f}" for m in means)], False))
+    return _table(["Row", *names.values()], lines)
 
 
 def _table(head: list[str], lines: list[tuple[list[str], bool]]) -> str:

@@ -32,7 +32,7 @@ def rows_table(study: "Study") -> Table:
     table.add_column(f"{100 * study.confidence:g} % interval", justify="right", no_wrap=True)
     compared = any(not math.isnan(row.difference) for row in rows)
     if compared:
-        table.add_column(f"Less {rows[0].name}", justify="right", no_wrap=True)
+        table.add_column(f"vs. {rows[0].name}", justify="right", no_wrap=True)
         table.add_column("p", justify="right", no_wrap=True)
     table.add_column("Folds", justify="right", no_wrap=True)
     table.add_column("Fit", justify="right", no_wrap=True)

@@ -360,6 +360,9 @@ def test_a_search_goes_on_where_it_was(data, tmp_path):
     assert len(more.cv_results_["params"]) == 5
     for key in ("mean_test_score", "param_learning_rate"):
         np.testing.assert_array_equal(more.cv_results_[key][:2], first.cv_results_[key])
+    at_once = search(n_trials=5).fit(*data)
+    for ours, theirs in zip(more.cv_results_["params"], at_once.cv_results_["params"], strict=True):
+        assert ours == theirs
     done = search(storage=file, study_name="cells", n_trials=5).fit(*data)
     assert len(done.study_.trials) == 5
 
@@ -421,7 +424,7 @@ X = rng.normal(size=(60, 3)); y = (X[:, 0] > 0).astype(int)
 search = OptunaPruningSearchCV(
     Slow(), {"C": FloatDistribution(1e-3, 1e3, log=True)}, n_trials=24, cv=3,
     storage=sys.argv[1], study_name=sys.argv[2], heartbeat=1,
-    pruner=optuna.pruners.NopPruner(),
+    pruner=optuna.pruners.NopPruner(), random_state=0,
 ).fit(X, y)
 print("found", len(search.cv_results_["params"]), flush=True)
 """

@@ -1,0 +1,123 @@
+"""A search that starts from one of a study's rows, and its files."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedKFold
+
+from skcell._environment import environment
+from skcell._validation import layout_of
+from skcell.classifiers import CellCNNClassifier
+from skcell.model_selection import OptunaPruningSearchCV, default_space
+from skcell.over_sampling import ImageSMOTE
+from skcell.pipeline import Pipeline
+from skcell.study._files import plain, replace_file, to_csv
+from skcell.study._rows import Row, seeded
+
+
+def search_row(
+    row: Row,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    n_trials: int = 50,
+    storage: str | os.PathLike[str] | None = None,
+    study_name: str | None = None,
+    cv: int = 3,
+    epochs: int = 20,
+    timeout: float | None = None,
+    random_state: int = 0,
+    verbose: int = 1,
+) -> OptunaPruningSearchCV:
+    """Search for the best settings of a study's row, with and without SMOTE.
+
+    Parameters
+    ----------
+    row : Row
+        What to start from.
+    X : array-like
+        Images, or paths of image files.
+    y : array-like of shape (n,)
+        Labels.
+    n_trials, storage, study_name, timeout, verbose
+        As for `OptunaPruningSearchCV`.
+    cv : int, default=3
+        Number of folds, stratified and shuffled.
+    epochs : int, default=20
+        Epochs of each fit.
+    random_state : int, default=0
+        Seed of folds, weights and settings.
+
+    Returns
+    -------
+    OptunaPruningSearchCV
+        The search, fitted.
+    """
+    pipeline = Pipeline([("smote", "passthrough"), ("clf", CellCNNClassifier())])
+    common = {"clf__epochs": epochs, "clf__random_state": random_state}
+    # The classifier first: what is set on it comes after.
+    settings = {**seeded(row.parameters, random_state), **common}
+    model = clone(pipeline).set_params(**settings)
+    space = default_space(model.set_params(smote="passthrough"))
+    if layout_of(X) == "images":
+        space["smote"] = ["passthrough", ImageSMOTE(random_state=random_state)]
+    return OptunaPruningSearchCV(
+        model,
+        space,
+        n_trials=n_trials,
+        timeout=timeout,
+        cv=StratifiedKFold(cv, shuffle=True, random_state=random_state),
+        storage=storage,
+        study_name=study_name,
+        random_state=random_state,
+        verbose=verbose,
+    ).fit(X, y)
+
+
+def save_search(search: OptunaPruningSearchCV, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write `trials.csv`, `best.json` and, if it was refitted, `best.joblib`.
+
+    Parameters
+    ----------
+    search : OptunaPruningSearchCV
+        A fitted search.
+    folder : str or path-like
+        Made where it does not exist.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    results = search.cv_results_
+    columns = [name for name in results if name != "params"]
+    trials = [
+        {name: _cell(results[name][i]) for name in columns} for i in range(len(results["params"]))
+    ]
+    states = results["state"].tolist()
+    best = {
+        "score": float(search.best_score_),
+        "parameters": plain(search.best_params_),
+        "trials": {state: states.count(state) for state in sorted(set(states))},
+        "estimator": plain(search.estimator),
+        "environment": environment(),
+    }
+    files = [folder / "trials.csv", folder / "best.json"]
+    replace_file(files[0], to_csv(trials))
+    replace_file(files[1], (json.dumps(best, indent=2) + "\n").encode())
+    if hasattr(search, "best_estimator_"):
+        files.append(folder / "best.joblib")
+        joblib.dump(search.best_estimator_, files[-1])
+    return files
+
+
+def _cell(value: Any) -> Any:
+    return "" if value is None or value is np.ma.masked else plain(value)
