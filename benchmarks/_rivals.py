@@ -18,7 +18,9 @@ def images(n: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(0, 256, (n, size, size, 3), np.uint8), y
 
 
-def keras_cnn(size: int, learning_rate: float = 1e-3) -> Any:
+def keras_cnn(
+    size: int, learning_rate: float = 1e-3, dense_units: int = 128, dropout: float = 0.0
+) -> Any:
     """Build the base CNN in plain Keras, compiled as on a CPU it is fastest."""
     import keras
     from keras import layers
@@ -42,7 +44,8 @@ def keras_cnn(size: int, learning_rate: float = 1e-3) -> Any:
                 )
             ),
             layers.Flatten(),
-            layers.Dense(128, activation="relu", kernel_initializer="he_normal"),
+            layers.Dense(dense_units, activation="relu", kernel_initializer="he_normal"),
+            *([layers.Dropout(dropout)] if dropout else []),
             layers.Dense(N_CLASSES, activation="softmax"),
         ]
     )

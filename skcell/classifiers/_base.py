@@ -444,7 +444,7 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
             By parameter; empty where nothing was watched.
         """
         check_is_fitted(self)
-        losses = self.history_.get("val_loss")
+        losses = self.history_.get("val_loss") if self.early_stopping else None
         return {} if losses is None else {"epochs": int(np.nanargmin(losses)) + 1}
 
     def count_params(self) -> int:

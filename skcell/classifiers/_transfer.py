@@ -359,6 +359,7 @@ class TransferClassifier(BaseCellClassifier):
             names = history.get("phase", [])[:done]
             history["phase"] = names + [phase.name] * (len(history["loss"]) - done)
         self._whole, self._features = fitted._whole, fitted._features
+        self.__dict__.pop("_assembled", None)  # of a fit before
         return self._become(fitted._network, data, seed, history)
 
     def _load_features(self, spec: ImageSpec, seed: int) -> ImageFeatures:
@@ -477,7 +478,7 @@ class TransferClassifier(BaseCellClassifier):
         """
         check_is_fitted(self)
         found = {}
-        if "val_loss" in self.history_:
+        if self.early_stopping and "val_loss" in self.history_:
             losses, phases = np.array(self.history_["val_loss"]), np.array(self.history_["phase"])
             for phase, name in (("head", "epochs"), ("fine-tuning", "fine_tuning_epochs")):
                 if phase in phases:

@@ -2,6 +2,7 @@
 
 import os
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from numbers import Integral, Real
@@ -19,25 +20,31 @@ from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
 from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state, indexable
+from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_method_params
 
 from skcell._digest import digest
 from skcell._parameters import SuggestsParameters
+from skcell.classifiers import BaseCellClassifier
 from skcell.model_selection._default_space import default_space
 from skcell.model_selection._results import read_trials
-from skcell.model_selection._space import Space
+from skcell.model_selection._space import Space, describe
 from skcell.model_selection._storage import (
     counted,
+    has_heartbeat,
     join,
     open_storage,
     reached,
+    shown,
     wait_for_others,
+    without_storage,
 )
 from skcell.model_selection._trials import (
     COSTS,
     Evaluation,
     Split,
+    final_of,
     halving_batches,
     prefix_of,
 )
@@ -80,9 +87,10 @@ class OptunaPruningSearchCV(SuggestsParameters, BaseSearchCV):
     sampler : optuna.samplers.BaseSampler or None, default=None
         Draws settings; None is a tree-structured Parzen estimator [2]_.
     pruner : optuna.pruners.BasePruner or None, default=None
-        Gives up on trials; None is the median of others at the same epoch of the same fold, after
-        five whole trials. `optuna.pruners.NopPruner()` gives up on none; `WilcoxonPruner` is told
-        of folds, not of epochs.
+        Gives up on trials; None gives up on one whose best score so far is below the median of the
+        others' at the same epoch of the same fold, after five whole trials.
+        `optuna.pruners.NopPruner()` gives up on none; `WilcoxonPruner` is told of folds, not of
+        epochs.
     storage : str, path-like, optuna.storages.BaseStorage or None, default=None
         Where trials are kept: nowhere (None), a file on one machine, or the URL of a database,
         ``postgresql://user@host/name``, for many.
@@ -91,10 +99,11 @@ class OptunaPruningSearchCV(SuggestsParameters, BaseSearchCV):
         was, in as many processes as there are.
     heartbeat : int, default=10
         Seconds between signs of life in a storage. The trial of a worker that was silent six times
-        as long is begun again by another.
+        as long is begun again by another. A storage that was opened without a heartbeat has none.
     refit : bool or str, default=True
-        Whether to fit the best setting on everything, for the number of epochs that early stopping
-        found in the folds, without a holdout; or the score to choose by.
+        Whether to fit the best setting on everything, for the mean number of epochs that early
+        stopping found in the folds, without a holdout; or the score to choose by. A schedule of
+        learning rates is drawn together over these epochs.
     error_score : "raise" or float, default=np.nan
         Score of a setting that failed; its error is in `cv_results_`. "raise" ends the search.
     random_state : int, RandomState instance or None, default=None
@@ -238,8 +247,18 @@ n_splits_, multimetric_
             If the storage is out of reach.
         """
         scorer, metric = self._get_scorers()
+        if isinstance(self.refit, str):
+            metric = self.refit
+        elif hasattr(scorer, "_scorers"):  # several, and none to refit by
+            metric = next(iter(scorer._scorers))
         X, y = indexable(X, y)
-        routed = self._get_routed_params_for_fit(_check_method_params(X, params=params))
+        params = _check_method_params(X, params=params)
+        routed = self._get_routed_params_for_fit(params)
+        fit_params = dict(routed.estimator.fit)
+        if params.get("groups") is not None and not _routing_enabled():
+            final = final_of(self.estimator)  # early stopping holds out whole groups
+            if isinstance(final, BaseCellClassifier):
+                fit_params[f"{prefix_of(self.estimator)}groups"] = params["groups"]
         distributions = self.param_distributions
         space = Space(
             self.estimator,
@@ -252,20 +271,42 @@ n_splits_, multimetric_
         where = str(getattr(self.storage, "url", self.storage))
         with reached(where):
             self.study_ = self._open(objectives, space, splits, X, y)
-            fit_params = routed.estimator.fit
-            self._search(
-                Evaluation(
-                    self.estimator, space, X, y, splits, fit_params, scorer, metric, objectives
-                )
+            evaluation = Evaluation(
+                self.estimator,
+                space,
+                X,
+                y,
+                splits,
+                fit_params,
+                dict(routed.scorer.score),
+                self.error_score,
+                scorer,
+                metric,
+                objectives,
             )
+            self._search(evaluation)
             trials = [t for t in counted(self.study_) if t.state in _FINISHED]
         self.cv_results_ = read_trials(trials, space, len(splits), self._format_results)
-        self.n_splits_, self.multimetric_ = len(splits), hasattr(scorer, "_scorers")
+        self.n_splits_ = len(splits)
+        self.multimetric_ = "mean_test_score" not in self.cv_results_
         self.scorer_ = getattr(scorer, "_scorers", scorer)
-        self._choose(metric, objectives)
+        if self.refit or not self.multimetric_:
+            self._choose(metric)
+        if len(objectives) > 1:
+            best = [trial.number for trial in self.study_.best_trials]
+            self.pareto_indices_ = np.flatnonzero(np.isin(self.cv_results_["trial"], best))
         if self.refit:
             self._refit(trials, X, y, fit_params)
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the storage: a fitted search goes where that cannot be reached."""
+        state = super().__getstate__().copy()
+        if "study_" in state:
+            state["study_"] = without_storage(state["study_"])
+            if not isinstance(self.storage, BaseStorage | None):
+                state["storage"] = shown(os.fspath(self.storage))
+        return state
 
     # The study
 
@@ -299,8 +340,8 @@ n_splits_, multimetric_
             optuna.logging.set_verbosity(verbosity)
         configuration = {
             "space": space.describe(),
-            "estimator": " ".join(repr(self.estimator).split()),
-            "scoring": repr(self.scoring),
+            "estimator": describe(self.estimator),
+            "scoring": describe(self.scoring),
             "objectives": objectives,
             "folds": digest(*[part for split in splits for part in split]),
             "data": digest(X, y),
@@ -314,10 +355,15 @@ n_splits_, multimetric_
         """Run trials until there are enough, and other workers are done with theirs."""
         study, began = self.study_, time.monotonic()
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        errors: list[Exception] = []
+        left_over = set()  # of processes that died without a sign
+        if not has_heartbeat(study):
+            left_over = {t.number for t in counted(study) if t.state == TrialState.RUNNING}
+        first_error: list[Exception] = []
+        mine: list[int] = []
 
         def objective(trial: Trial) -> Any:
-            before = sum(t.number < trial.number for t in counted(study))
+            mine[:] = [trial.number]
+            before = sum(t.number < trial.number for t in counted(study, left_over))
             if before >= self.n_trials:
                 raise _TooMany
             if self.sampler is None:  # seeded by the trial, whoever runs it
@@ -330,20 +376,29 @@ n_splits_, multimetric_
                 raise
             except Exception as error:
                 trial.set_user_attr("error", f"{type(error).__name__}: {error}")
-                errors.append(error)
+                if not first_error:
+                    traceback.clear_frames(error.__traceback__)  # and with them, the data
+                    first_error.append(error)
                 raise
 
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.CRITICAL)
         try:
             while self.timeout is None or time.monotonic() - began < self.timeout:
-                if errors and self.error_score == "raise":
-                    raise errors[0]
-                trials = counted(study)
+                if first_error and self.error_score == "raise":
+                    raise first_error[0]
+                trials = counted(study, left_over)
                 states = [trial.state for trial in trials]
                 if len(trials) < self.n_trials or TrialState.WAITING in states:
-                    study.optimize(objective, n_trials=1, catch=(Exception,))
-                    self._say()
+                    try:
+                        study.optimize(objective, n_trials=1, catch=(Exception,))
+                    except (UpdateFinishedTrialError, ValueError):
+                        # Taken for dead, as after a sleep, and given to another: go on.
+                        if not study.get_trials(deepcopy=False)[mine[0]].state.is_finished():
+                            raise
+                    self._say(mine[0], left_over)
+                    if getattr(study, "_stop_flag", False):  # the sampler has no more settings
+                        break
                 elif TrialState.RUNNING in states and self.storage is not None:
                     wait_for_others(study, min(1.0, self.heartbeat))
                 else:
@@ -351,32 +406,30 @@ n_splits_, multimetric_
         finally:
             optuna.logging.set_verbosity(verbosity)
         finished = [t.state for t in counted(study) if t.state in _FINISHED]
-        if errors and set(finished) == {TrialState.FAIL}:
-            errors[0].add_note(f"Each of {len(finished)} trials failed, this one first.")
-            raise errors[0]
+        if first_error and set(finished) == {TrialState.FAIL}:
+            first_error[0].add_note(f"Each of {len(finished)} trials failed, this one first.")
+            raise first_error[0]
 
-    def _say(self) -> None:
+    def _say(self, number: int, left_over: set[int]) -> None:
         if not self.verbose:
             return
-        trial = self.study_.get_trials(deepcopy=False)[-1]
-        done = sum(t.state in _FINISHED for t in counted(self.study_))
+        trial = self.study_.get_trials(deepcopy=False)[number]
+        done = sum(t.state in _FINISHED for t in counted(self.study_, left_over))
         value = "" if not trial.values else " ".join(f"{v:.4f}" for v in trial.values)
         error = trial.user_attrs.get("error", "")
         state = trial.state.name.lower()
-        print(f"[{done}/{self.n_trials}] trial {trial.number} {state} {value}{error}", flush=True)
+        print(f"[{done}/{self.n_trials}] trial {number} {state} {value}{error}", flush=True)
 
-    def _choose(self, metric: str, objectives: list[str]) -> None:
+    def _choose(self, metric: str) -> None:
         """Find the best of the settings that were scored on all folds."""
         results = self.cv_results_
-        means, complete = results[f"mean_test_{metric}"], results["state"] == "COMPLETE"
+        name = metric if self.multimetric_ else "score"
+        means, complete = results[f"mean_test_{name}"], results["state"] == "COMPLETE"
         if isinstance(self.error_score, Real) and not np.isnan(self.error_score):
             means[results["state"] == "FAIL"] = self.error_score
         self.best_index_ = int(np.nanargmax(np.where(complete, means, np.nan)))
         self.best_score_ = means[self.best_index_]
         self.best_params_ = results["params"][self.best_index_]
-        if len(objectives) > 1:
-            best = [trial.number for trial in self.study_.best_trials]
-            self.pareto_indices_ = np.flatnonzero(np.isin(results["trial"], best))
 
     def _refit(self, trials: list[FrozenTrial], X: Any, y: Any, fit_params: dict[str, Any]) -> None:
         """Fit the best setting on everything."""
@@ -405,10 +458,10 @@ def _split(cv: Any, X: Any, y: Any, params: dict[str, Any]) -> list[Split]:
     if isinstance(cv, StratifiedKFold) and y is not None:
         classes, counts = np.unique(np.asarray(y), return_counts=True)
         if counts.min() < cv.n_splits:
-            least = classes[counts.argmin()]
+            rarest = classes.tolist()[counts.argmin()]
             raise ValueError(
                 f"{cv.n_splits} stratified folds need {cv.n_splits} samples of each class or more; "
-                f"class {least.item()!r} has n_samples={counts.min()}. Use fewer folds, or leave "
-                "out classes that are so rare."
+                f"class {rarest!r} has n_samples={counts.min()}. Use fewer folds, or leave out "
+                "classes that are so rare."
             )
     return list(cv.split(X, y, **params))

@@ -1,10 +1,12 @@
 """What is searched over: from Optuna's, scipy's or plain lists to settings of an estimator."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -42,6 +44,13 @@ class Parameter:
             value = self.frozen.ppf(drawn)
             return int(value) if hasattr(self.frozen, "pmf") else float(value)
         return drawn
+
+    def largest(self) -> Any:
+        """Return the largest value, of those that are numbers."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            values = (self.values or {c: c for c in self.distribution.choices}).values()
+            return max((v for v in values if isinstance(v, (int, float))), default=0)
+        return self.decode(self.distribution.high)  # type: ignore[attr-defined] # of both others
 
     def suggest(self, trial: Trial, name: str) -> Any:
         """Draw a value."""
@@ -128,14 +137,24 @@ class Space:
     def describe(self) -> dict[str, str]:
         """Describe each parameter in a text that is the same in every process."""
         return {
-            name: distribution_to_json(parameter.distribution)
-            + (
-                f"{parameter.frozen.dist.name}{parameter.frozen.args}{parameter.frozen.kwds}"
-                if parameter.frozen
-                else ""
+            name: " ".join(
+                [
+                    distribution_to_json(parameter.distribution),
+                    *(describe(value) for value in (parameter.values or {}).values()),
+                    *(describe(part) for part in _parts(parameter.frozen)),
+                ]
             )
             for name, parameter in self.parameters.items()
         }
+
+
+def describe(value: Any) -> str:
+    """Write a value in one line, without addresses in memory."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(repr(value).split()))
+
+
+def _parts(frozen: Any) -> tuple[Any, ...]:
+    return () if frozen is None else (frozen.dist.name, frozen.args, frozen.kwds)
 
 
 def _read(name: str, given: Any) -> Parameter:
@@ -148,7 +167,7 @@ def _read(name: str, given: Any) -> Parameter:
             f"{name} is to be searched over {given!r}; give an Optuna distribution, a frozen scipy "
             f"distribution, or a list, such as [{given!r}]."
         )
-    values = list(given)
+    values = [v.item() if isinstance(v, np.generic) else v for v in given]
     if not values:
         raise ValueError(f"The list for {name} is empty; give at least one value.")
     if all(v is None or isinstance(v, (bool, int, float, str)) for v in values):
@@ -161,4 +180,4 @@ def _read(name: str, given: Any) -> Parameter:
 
 def _label(value: Any) -> str:
     """Name a value as a storage can hold it."""
-    return type(value).__name__ if isinstance(value, BaseEstimator) else repr(value)
+    return type(value).__name__ if isinstance(value, BaseEstimator) else describe(value)

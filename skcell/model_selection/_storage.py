@@ -4,7 +4,7 @@ import contextlib
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def open_storage(
     except ImportError as error:
         extra = "; pip install 'skcell[postgresql]'" if postgres else ""
         raise ImportError(
-            f"The driver of {_shown(url)} is not installed: {error}{extra}."
+            f"The driver of {shown(url)} is not installed: {error}{extra}."
         ) from error
 
 
@@ -84,13 +84,13 @@ def reached(where: str) -> Iterator[None]:
         cause = error.__cause__ or error
         reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
         raise OSError(
-            f"The search's storage {_shown(where)} cannot be used: {reason}. What it holds is "
+            f"The search's storage {shown(where)} cannot be used: {reason}. What it holds is "
             "kept; mend that, and start the same search again to go on."
         ) from error
 
 
-def _shown(url: str) -> str:
-    """Leave out passwords."""
+def shown(url: str) -> str:
+    """Leave out the password of a URL."""
     head, at, tail = url.rpartition("@")
     return f"{head.rsplit(':', 1)[0]}:***@{tail}" if at and ":" in head.split("//")[-1] else url
 
@@ -124,13 +124,15 @@ def join(study: Study, configuration: dict[str, Any]) -> None:
         )
 
 
-def counted(study: Study) -> list[FrozenTrial]:
+def counted(study: Study, left_over: Collection[int] = ()) -> list[FrozenTrial]:
     """List the trials that count: not those of dead workers, of interrupts, or too many.
 
     Parameters
     ----------
     study : optuna.Study
         The study.
+    left_over : collection of int
+        Numbers of trials that do not count if they are still running.
 
     Returns
     -------
@@ -140,8 +142,43 @@ def counted(study: Study) -> list[FrozenTrial]:
     return [
         trial
         for trial in study.get_trials(deepcopy=False)
-        if trial.state != TrialState.FAIL or "error" in trial.user_attrs
+        if (trial.state != TrialState.FAIL or "error" in trial.user_attrs)
+        and not (trial.state == TrialState.RUNNING and trial.number in left_over)
     ]
+
+
+def has_heartbeat(study: Study) -> bool:
+    """Tell whether workers of a study show that they are alive.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        The study.
+
+    Returns
+    -------
+    bool
+        Not so in memory, nor in storages that were opened without it.
+    """
+    return bool(getattr(study._storage, "get_heartbeat_interval", lambda: None)())
+
+
+def without_storage(study: Study) -> Study:
+    """Copy a study to memory.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        The study.
+
+    Returns
+    -------
+    optuna.Study
+        The same trials, in this process alone.
+    """
+    copied = optuna.create_study(study_name=study.study_name, directions=study.directions)
+    copied.add_trials(study.get_trials())
+    return copied
 
 
 def wait_for_others(study: Study, seconds: float) -> None:

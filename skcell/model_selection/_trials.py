@@ -1,5 +1,6 @@
 """One trial: a setting fitted on every fold, scored after each epoch."""
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ from optuna.exceptions import TrialPruned
 from optuna.pruners import WilcoxonPruner
 from optuna.trial import Trial
 from sklearn.base import BaseEstimator, clone
+from sklearn.model_selection._validation import _score
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
@@ -46,17 +48,18 @@ class EpochScores(WatchesClassifier):
         self, model: BaseEstimator, X: Any, y: Any, score: Any, report: Callable[[int, Any], None]
     ):
         super().__init__()
-        self.steps = [step for _, step in getattr(model, "steps", [])[:-1]]
+        self.pipeline, self.transformed = model, False
         self.X, self.y, self.score, self.report = X, y, score, report
         self.seconds = 0.0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Score the classifier as it is."""
         began = time.perf_counter()
-        while self.steps:
-            step = self.steps.pop(0)
-            if hasattr(step, "transform"):
-                self.X = step.transform(self.X)
+        if not self.transformed:  # by then the steps before are fitted
+            for _, step in getattr(self.pipeline, "steps", [])[:-1]:
+                if hasattr(step, "transform"):
+                    self.X = step.transform(self.X)
+            self.transformed = True
         self.report(epoch, self.score(self.classifier, self.X, self.y))
         self.seconds += time.perf_counter() - began
 
@@ -78,6 +81,8 @@ def run_folds(
     splits: list[Split],
     scorer: Any,
     fit_params: dict[str, Any],
+    score_params: dict[str, Any],
+    error_score: Any,
     report: Callable[[int, int, Any], None] | None,
 ) -> Iterator[dict[str, Any]]:
     """Fit and score each fold in turn.
@@ -92,8 +97,10 @@ def run_folds(
         The folds.
     scorer : callable
         Returns a score, or several by name.
-    fit_params : dict
-        Passed to `fit`; what is as long as `X` is divided with it.
+    fit_params, score_params : dict
+        Passed to `fit` and to the scorer; what is as long as `X` is divided with it.
+    error_score : "raise" or float
+        Score where the scorer fails.
     report : callable or None
         Told of fold, epoch and score after each epoch, where the classifier is skcell's.
 
@@ -108,15 +115,17 @@ def run_folds(
         X_train, y_train = _safe_split(fitted, X, y, train)
         X_test, y_test = _safe_split(fitted, X, y, test, train)
         final = final_of(fitted)
+        own = _check_method_params(X, params=score_params, indices=test)
+        score = partial(_score, scorer=scorer, score_params=own or None, error_score=error_score)
         watch = None
         if isinstance(final, BaseCellClassifier) and report is not None:
-            watch = EpochScores(fitted, X_test, y_test, scorer, partial(report, fold))
+            watch = EpochScores(fitted, X_test, y_test, score, partial(report, fold))
             final.callbacks = [*(final.callbacks or ()), watch]
         began = time.perf_counter()
         fitted.fit(X_train, y_train, **_check_method_params(X, params=fit_params, indices=train))
         fit_time = time.perf_counter() - began - (watch.seconds if watch else 0.0)
         began = time.perf_counter()
-        scores = scorer(fitted, X_test, y_test)
+        scores = score(fitted, X_test, y_test)
         seconds = time.perf_counter() - began
         yield {
             "test_scores": scores,
@@ -194,8 +203,10 @@ class Evaluation:
         All images and labels.
     splits : list of (train, test)
         The folds.
-    fit_params : dict
-        Passed to `fit`.
+    fit_params, score_params : dict
+        Passed to `fit` and to the scorer.
+    error_score : "raise" or float
+        Score where the scorer fails.
     scorer : callable
         Returns a score, or several by name.
     metric : str
@@ -210,6 +221,8 @@ class Evaluation:
     y: Any
     splits: list[Split]
     fit_params: dict[str, Any]
+    score_params: dict[str, Any]
+    error_score: Any
     scorer: Any
     metric: str
     objectives: list[str]
@@ -247,6 +260,8 @@ class Evaluation:
                 self.splits,
                 self.scorer,
                 self.fit_params,
+                self.score_params,
+                self.error_score,
                 (lambda fold, epoch, s: report(fold * longest + epoch, s)) if by_epoch else None,
             )
             folds: list[dict[str, Any]] = []
@@ -266,8 +281,16 @@ class Evaluation:
 
 
 def read_score(scores: Any, metric: str) -> float:
-    """Pick one of a scorer's results."""
-    return float(scores[metric] if isinstance(scores, Mapping) else scores)
+    """Pick one of a scorer's results; NaN, of which no search can make use, is an error."""
+    if isinstance(scores, Mapping) and metric not in scores:
+        raise ValueError(f"The scorer returns {list(scores)}; name one of them by refit=.")
+    score = float(scores[metric] if isinstance(scores, Mapping) else scores)
+    if math.isnan(score):
+        raise ValueError(
+            f"The score {metric!r} is NaN on a fold: the scorer failed, or the fold lacks what it "
+            "needs, such as a class."
+        )
+    return score
 
 
 def _objective(name: str, folds: list[dict[str, Any]]) -> float:
@@ -286,10 +309,8 @@ def _max_epochs(estimator: BaseEstimator, space: Space) -> int:
     for name in ("epochs", "fine_tuning_epochs"):
         most = [getattr(final_of(estimator), name, 0)]
         for key, parameter in space.parameters.items():
-            choices: Any = parameter.values.values() if parameter.values else ()
             if key.rsplit("__", 1)[-1] == name:
-                choices = getattr(parameter.distribution, "choices", ())
-                most.append(getattr(parameter.distribution, "high", 0))
-            most += [c if isinstance(c, int) else getattr(c, name, 0) for c in choices]
+                most.append(parameter.largest())
+            most += [getattr(v, name, 0) for v in (parameter.values or {}).values()]
         total += max(most)
     return int(total)

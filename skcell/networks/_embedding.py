@@ -2,9 +2,9 @@
 
 import copy
 import hashlib
+import json
 import math
 import os
-import re
 from collections.abc import Collection, Iterator
 from numbers import Integral
 from typing import Any, TypeAlias
@@ -34,11 +34,12 @@ class OwnModel:
         self.key = describe(model)
 
     def __eq__(self, other: object) -> bool:
-        same = isinstance(other, OwnModel) and self.key is not None and self.key == other.key
-        return same or self is other
+        if not isinstance(other, OwnModel):
+            return NotImplemented
+        return self.model is other.model if self.key is None else self.key == other.key
 
     def __hash__(self) -> int:
-        return id(self) if self.key is None else hash(self.key)
+        return id(self.model) if self.key is None else hash(self.key)
 
 
 #: A name in `BACKBONES`, a user's model, or a function from an image tensor to features.
@@ -115,11 +116,12 @@ def _instantiate(
     if isinstance(backbone, str):
         model = build_backbone(backbone, shape, weights)
     else:
-        own = isinstance(backbone, OwnModel)
-        model = copy.deepcopy(backbone.model) if own else backbone
+        function = backbone.model if isinstance(backbone, OwnModel) else backbone
+        model = function
         if not getattr(model, "inputs", None):  # a function, or a model of Python code
             inputs = keras.Input(shape)
-            model = keras.Model(inputs, model(inputs))
+            model = keras.Model(inputs, function(inputs))
+        model = _copy(model)
         wanted = model.inputs[0].shape[1:]
         fits = len(wanted) == len(shape) and all(
             w in (None, s) for w, s in zip(wanted, shape, strict=True)
@@ -133,6 +135,19 @@ def _instantiate(
     model = keras.Model(model.inputs[0], model.outputs[0], name=BACKBONE)
     model.weights_are_given = True
     return model
+
+
+def _copy(model: keras.Model) -> keras.Model:
+    """Copy a model with its weights, which may be those of layers that the user goes on with."""
+    if not model.variables:
+        return model
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:  # whatever layers raise that cannot be described
+        raise ValueError(
+            "The backbone cannot be copied, and would be changed by training: Keras cannot save "
+            f"and load it ({error}). Build it of layers that it can."
+        ) from error
 
 
 def find_backbone(model: keras.Model) -> keras.Model:
@@ -221,7 +236,7 @@ def describe(model: keras.Model, *more: Any) -> bytes | None:
     """
     try:
         graph = _without_names(model)
-    except (TypeError, ValueError, NotImplementedError):
+    except (AttributeError, TypeError, ValueError, NotImplementedError):
         return None
     digest = hashlib.blake2b(digest_size=16)
     digest.update(repr((more, keras.backend.backend(), keras.__version__, graph)).encode())
@@ -233,13 +248,20 @@ def describe(model: keras.Model, *more: Any) -> bytes | None:
 
 def _without_names(model: keras.Model) -> str:
     """Describe a model's graph; names, which count the layers of a process, become ordinals."""
-    names: dict[str, str] = {}
+    known, ordinals = set(_names(model)), dict[str, int]()
 
-    def ordinal(found: re.Match[str]) -> str:
-        return names.setdefault(found[0], f'"{len(names)}"')
+    def rename(name: Any) -> Any:
+        return ordinals.setdefault(name, len(ordinals)) if name in known else name
 
-    known = sorted({re.escape(name) for name in _names(model)})
-    return re.sub(f'"(?:{"|".join(known)})"', ordinal, model.to_json())
+    def walk(value: Any, key: str = "") -> Any:
+        if isinstance(value, dict):
+            return {k: walk(v, k) for k, v in value.items()}
+        if isinstance(value, list):
+            refers = key in ("keras_history", "input_layers", "output_layers")
+            return [walk(v, "name" if refers and i == 0 else key) for i, v in enumerate(value)]
+        return rename(value) if key == "name" and isinstance(value, str) else value
+
+    return json.dumps(walk(json.loads(model.to_json())))
 
 
 def _names(model: keras.Model) -> Iterator[str]:

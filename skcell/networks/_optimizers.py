@@ -34,29 +34,41 @@ def make_optimizer(name: str, *, decays: bool, shares: bool) -> keras.optimizers
     keras.optimizers.Optimizer
         Not yet built.
     """
-    kind = OPTIMIZERS[name]
-    if shares:
-        kind = type("Shared", (_Shared, kind), {})
-    optimizer = kind(**_ARGUMENTS.get(name, {}))
+    tuned = decays or shares
+    optimizer = (_TUNABLE if tuned else OPTIMIZERS)[name](**_ARGUMENTS.get(name, {}))
     if decays:
-        size = optimizer.add_variable((), name="weight_decay")
-        setattr(optimizer, "decay" if shares else "weight_decay", size)
+        optimizer.decay = optimizer.add_variable((), name="weight_decay")
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    if shares:
+        optimizer.has_shares = True
     return optimizer
 
 
-class _Shared:
-    """Gives each variable its share of the learning rate, in decay as well."""
+class _Tunable:
+    """Reads the size of weight decay, and each variable's share of the rate, from variables."""
 
     decay: keras.Variable | None = None
+    has_shares = False
 
     def build(self: Any, variables: list[keras.Variable]) -> None:
         super().build(variables)  # type: ignore[misc] # of the optimizer this is mixed into
-        self.shares = self.add_variable((len(variables),), initializer="ones", name="shares")
+        if self.has_shares:
+            shape = (len(variables),)
+            self.shares = self.add_variable(shape, initializer="ones", name="shares")
 
     def update_step(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        own = learning_rate * self.shares.value[self._get_variable_index(variable)]
+        if self.has_shares:
+            share = self.shares.value[self._get_variable_index(variable)]
+            learning_rate = learning_rate * share
         if self.decay is not None and self._use_weight_decay(variable):
-            factor = ops.cast(own * self.decay.value, variable.dtype)
+            factor = ops.cast(learning_rate * self.decay.value, variable.dtype)
             self.assign_sub(variable, variable * factor)
-        super().update_step(gradient, variable, own)  # type: ignore[misc] # as above
+        super().update_step(gradient, variable, learning_rate)  # type: ignore[misc] # as above
+
+
+_TUNABLE: dict[str, type[keras.optimizers.Optimizer]] = {
+    name: keras.saving.register_keras_serializable("skcell")(
+        type(f"Tunable{kind.__name__}", (_Tunable, kind), {})
+    )
+    for name, kind in OPTIMIZERS.items()
+}

@@ -7,6 +7,7 @@ from keras import layers
 
 from skcell.networks._blocks import dense
 from skcell.networks._embedding import BACKBONE, BackboneLike, embed
+from skcell.networks._initial import read
 from skcell.networks._seeds import draw_seed
 
 
@@ -112,4 +113,4 @@ def _others(model: keras.Model) -> list[keras.Layer]:
 
 def _copy(target: keras.Layer, source: keras.Layer) -> None:
     for variable, other in zip(target.weights, source.weights, strict=True):
-        variable.assign(other.value)
+        variable.assign(read(other))  # a copy: jax gives buffers away

@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skcell import ImageAugmenter, TransferClassifier
 from skcell.networks import _reuse
-from skcell.networks._embedding import find_backbone
+from skcell.networks._embedding import describe, find_backbone
 from skcell.preprocessing import _image_features
 
 
@@ -355,6 +355,56 @@ def test_a_pickle_holds_the_backbone_once_and_needs_no_file(
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), before, rtol=1e-4, atol=1e-6)
+
+
+# Models of the user's
+
+
+@pytest.mark.parametrize("unfreeze", [None, "all"])
+def test_a_function_over_a_model_leaves_the_model_alone(data, unfreeze):
+    net = own_backbone()
+    start = weights_of(net)
+    clf = small(
+        backbone=lambda x: net(x * 2.0),
+        image_size=None,
+        unfreeze=unfreeze,
+        fine_tuning_learning_rate=0.01,
+    )
+    first = clone(clf).fit(*data)
+    predicted = first.predict_proba(data[0])
+    np.testing.assert_array_equal(clone(clf).fit(*data).predict_proba(data[0]), predicted)
+    np.testing.assert_array_equal(first.predict_proba(data[0]), predicted)
+    for path, value in weights_of(net).items():
+        np.testing.assert_array_equal(value, start[path])
+    assert net.trainable
+
+
+def test_model_is_that_of_the_last_fit_and_does_as_it_likes(data):
+    X, y = data
+    clf = small(warm_start=True, learning_rate=0.05).fit(X, y)
+    assert clf.model_ is not None
+    clf.fit(X, y)
+    predicted = clf.predict_proba(X)
+    np.testing.assert_allclose(clf.model_.predict(X, verbose=0), predicted, atol=1e-5)
+    np.testing.assert_array_equal(clf.predict_proba(X), predicted)
+
+
+@pytest.mark.parametrize("params", [{"layer_decay": 0.5}, {"weight_decay": 0.01}], ids=str)
+def test_the_model_can_be_saved_and_loaded(data, params, tmp_path):
+    clf = small(unfreeze=1, **params).fit(*data)
+    expected = clf.predict_proba(data[0])
+    clf.model_.save(tmp_path / "cells.keras")
+    model = keras.models.load_model(tmp_path / "cells.keras")
+    np.testing.assert_allclose(model.predict(data[0], verbose=0), expected, atol=1e-5)
+
+
+def test_layers_that_differ_in_what_their_names_say_are_told_apart():
+    def net(kind):
+        inputs = keras.Input((2,), name="in")
+        return keras.Model(inputs, keras.layers.Activation(kind, name=kind)(inputs))
+
+    assert describe(net("relu")) != describe(net("tanh"))
+    assert describe(net("relu")) == describe(net("relu"))
 
 
 # InceptionV3

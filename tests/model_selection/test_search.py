@@ -328,6 +328,82 @@ def test_bad_input_is_an_error_at_once(data, params, message):
     assert time.monotonic() - began < 30
 
 
+def test_a_score_of_nan_is_an_error_and_ends(iris):
+    with pytest.raises(ValueError, match=r"score .* is NaN on a fold"):
+        search(LogisticRegression(), {"C": [1.0]}, scoring=lambda model, X, y: float("nan")).fit(
+            *iris
+        )
+
+
+def test_a_failing_second_score_is_nan(iris):
+    def fails(model, X, y):
+        raise RuntimeError("no")
+
+    found = search(
+        LogisticRegression(),
+        {"C": [1.0]},
+        scoring={"accuracy": "accuracy", "bad": fails},
+        refit="accuracy",
+        n_trials=1,
+    )
+    with pytest.warns(UserWarning, match="Scoring failed"):
+        found.fit(*iris)
+    assert np.isnan(found.cv_results_["mean_test_bad"]).all()
+    assert found.best_score_ > 0.8
+
+
+def test_scorers_as_scikit_learn_takes_them(iris):
+    def both(model, X, y):
+        return {"acc": np.float32(model.score(X, y)), "n": len(y)}
+
+    found = search(LogisticRegression(), {"C": [1.0]}, scoring=both, refit="acc", n_trials=1)
+    assert found.fit(*iris).multimetric_
+    assert found.best_score_ > 0.8
+    found = search(
+        LogisticRegression(), {"C": [1.0]}, scoring=["accuracy", "f1_macro"], refit=False
+    ).fit(*iris)
+    assert found.multimetric_
+    assert not hasattr(found, "best_index_")
+
+
+def test_a_pipeline_with_memory(data, tmp_path):
+    X, y = data
+    model = plain_pipeline(StandardScaler(), small(image_shape=(12, 12, 3)), memory=str(tmp_path))
+    space = {"cellcnnclassifier__learning_rate": [0.01]}
+    found = search(model, space, n_trials=1).fit(X.reshape(80, -1) / 255, y)
+    assert found.cv_results_["state"].tolist() == ["COMPLETE"]
+
+
+def test_groups_reach_early_stopping(data):
+    X, y = data
+    seen = []
+
+    class Watched(CellCNNClassifier):
+        def fit(self, X, y, sample_weight=None, *, groups=None, X_val=None, y_val=None):
+            seen.append(None if groups is None else len(groups))
+            return super().fit(X, y, sample_weight, groups=groups, X_val=X_val, y_val=y_val)
+
+    clf = Watched(filters=(8,), dense_units=16, epochs=1, early_stopping=True, random_state=0)
+    groups = np.arange(80) // 4
+    search(clf, cv=GroupKFold(2), n_trials=1).fit(X, y, groups=groups)
+    assert seen == [40, 40, 80]
+
+
+def test_epochs_from_any_distribution_keep_folds_apart(data):
+    for epochs in (stats.randint(3, 7), np.arange(3, 7), IntDistribution(3, 6)):
+        found = search(small(epochs=1), {"epochs": epochs}, n_trials=1).fit(*data)
+        n = found.best_params_["epochs"]
+        steps = list(found.study_.trials[0].intermediate_values)
+        assert steps == [*range(n), *range(6, 6 + n)]
+
+
+def test_a_sampler_that_has_no_more_ends_the_search(iris):
+    sampler = optuna.samplers.GridSampler({"C": [0.1, 1.0, 10.0]})
+    space = {"C": FloatDistribution(0.01, 100)}
+    found = search(LogisticRegression(), space, n_trials=8, sampler=sampler).fit(*iris)
+    assert sorted(p["C"] for p in found.cv_results_["params"]) == [0.1, 1.0, 10.0]
+
+
 # Several objectives
 
 
@@ -365,6 +441,59 @@ def test_a_search_goes_on_where_it_was(data, tmp_path):
         assert ours == theirs
     done = search(storage=file, study_name="cells", n_trials=5).fit(*data)
     assert len(done.study_.trials) == 5
+
+
+def test_other_candidates_of_the_same_name_are_another_search(iris, tmp_path):
+    model = plain_pipeline(StandardScaler(), LogisticRegression())
+    params = {"storage": tmp_path / "search.db", "study_name": "s", "n_trials": 1}
+    search(model, {"logisticregression": [LogisticRegression(C=1e-6)]}, **params).fit(*iris)
+    with pytest.raises(ValueError, match=r"\['space'\] differ"):
+        search(model, {"logisticregression": [LogisticRegression(C=100)]}, **params).fit(*iris)
+
+
+def test_a_fitted_search_is_unpickled_where_its_storage_is_not(iris, tmp_path):
+    file = tmp_path / "search.db"
+    found = search(LogisticRegression(), {"C": [1.0]}, storage=file, study_name="s").fit(*iris)
+    stored = pickle.dumps(found)
+    file.unlink()
+    again = pickle.loads(stored)
+    np.testing.assert_array_equal(again.predict(iris[0]), found.predict(iris[0]))
+    assert len(again.study_.trials) == 4
+    found.storage = "postgresql://me:secret@127.0.0.1/cells"
+    assert b"secret" not in pickle.dumps(found)
+
+
+@pytest.mark.parametrize("kind", ["journal", "file"])
+def test_what_a_process_left_running_is_not_waited_for(iris, tmp_path, kind):
+    def storage():
+        if kind == "file":
+            return optuna.storages.RDBStorage(f"sqlite:///{tmp_path}/search.db")
+        backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "journal"))
+        return optuna.storages.JournalStorage(backend)
+
+    params = {"study_name": "s", "n_trials": 3}
+    space = {"C": FloatDistribution(0.1, 1)}
+    search(LogisticRegression(), space, storage=storage(), **{**params, "n_trials": 1}).fit(*iris)
+    optuna.load_study(study_name="s", storage=storage()).ask()  # and dies
+    found = search(LogisticRegression(), space, storage=storage(), **params).fit(*iris)
+    assert len(found.cv_results_["params"]) == 3
+
+
+def test_a_worker_that_was_taken_for_dead_goes_on(iris, tmp_path):
+    file, killed = tmp_path / "search.db", []
+
+    class Sleeps(LogisticRegression):
+        def fit(self, X, y, sample_weight=None):
+            if not killed:
+                other = optuna.load_study(study_name="s", storage=f"sqlite:///{file}")
+                running = [t for t in other.trials if t.state == TrialState.RUNNING]
+                other.tell(running[0].number, state=TrialState.FAIL)
+                killed.append(running[0].number)
+            return super().fit(X, y, sample_weight)
+
+    found = search(Sleeps(), {"C": [1.0, 2.0]}, storage=file, study_name="s", n_trials=3)
+    assert len(found.fit(*iris).cv_results_["params"]) == 3
+    assert killed == [0]
 
 
 @pytest.mark.parametrize("change", ["space", "data", "folds", "estimator"])
