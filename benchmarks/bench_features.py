@@ -1,6 +1,6 @@
 """Five folds times eight settings of a classifier on a frozen backbone: features kept, or not.
 
-MobileNetV2 (alpha 0.35) at 96 pixels with random weights, and a logistic regression with eight
+MobileNetV2 (alpha 1) at 96 pixels with random weights, and a logistic regression with eight
 penalties. `seconds` is the whole search, without the imports and the tracing; `store_mib` is the
 size of the file that features were kept in.
 """
@@ -24,7 +24,7 @@ def search(n: int, size: int, seed: int, cache: Any) -> dict[str, float]:
     from skcell import ImageFeatures
 
     X, y = images(n, size, seed)
-    features = ImageFeatures("mobilenet_v2_0.35", weights=None, cache=cache, random_state=seed)
+    features = ImageFeatures("mobilenet_v2", weights=None, cache=cache, random_state=seed)
     features.fit(X[:64]).set_params(cache=False).transform(X[:64])
     features.set_params(cache=cache)
     grid = GridSearchCV(

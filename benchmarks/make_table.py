@@ -77,6 +77,16 @@ def rows() -> list[tuple[str, str, str, str]]:
         grown = files["medians"]["files"]["rss_growth_mib"]
         work = f"train from {files['settings']['n']:,} JPEG files, 96 px"
         add(work, "arrays", f"{100 * share:.0f} % of the speed, {grown:.0f} MiB", "files")
+    features = load("features")
+    ratio = times("features", "computed", "seconds")
+    work = f"5 folds x 8 settings on a frozen backbone, {features['settings']['n']:,} images"
+    add(work, "features computed anew", f"{ratio:.0f} x as fast", "features")
+    if (HERE / "results" / "pruning.json").exists():
+        pruning = load("pruning")
+        work = f"trials in {pruning['settings']['seconds']} s, real cells, 28 px"
+        for side, rival in (("optuna", "`OptunaSearchCV`"), ("random", "`RandomizedSearchCV`")):
+            ratio = pruning["times_the_trials_of"][side]
+            add(work, f"{rival}, scikeras", f"{ratio:.1f} x as many", "pruning")
     return table
 
 
