@@ -1,6 +1,7 @@
 """Rivals in one run: each in fresh processes that take turns, medians and ratios to a file."""
 
 import argparse
+import dataclasses
 import json
 import resource
 import statistics
@@ -22,6 +23,23 @@ def write(path: str | Path, payload: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
     print("written:", path.name)
+
+
+def write_study(path: str | Path, name: str, settings: dict[str, Any], study: Any) -> None:
+    """Print a study's table, and write its rows."""
+    study.show()
+    keep = ("name", "accuracy", "low", "high", "scores", "fit_seconds")
+    rows = [dataclasses.asdict(row) for row in study.rows_]
+    write(
+        path,
+        {
+            "benchmark": name,
+            "settings": {key: value for key, value in settings.items() if key != "out"},
+            "environment": environment(),
+            "protocol": study.protocol_,
+            "rows": [{key: row[key] for key in keep} for row in rows],
+        },
+    )
 
 
 def peak_rss() -> int:

@@ -5,7 +5,6 @@ once on their validation part; the pretrained network is the MobileNetV2 in SKCE
 """
 
 import argparse
-import dataclasses
 import os
 from pathlib import Path
 
@@ -26,7 +25,6 @@ def main() -> None:
     parser.add_argument("--out", default=Path(__file__).parent / "results" / "table.json")
     options = parser.parse_args()
 
-    from skcell._environment import environment
     from skcell.datasets import load_image_folder
     from skcell.study import ROWS, TRANSFER_ROWS, Study, choose_backbone
 
@@ -45,21 +43,7 @@ def main() -> None:
     study = Study(
         rows, cv=PredefinedSplit(split), epochs=options.epochs, random_state=options.seed
     ).run(X, y, data_name="pbc_96")
-    study.show()
-    keep = ("name", "accuracy", "low", "high", "fit_seconds")
-    _compare.write(
-        options.out,
-        {
-            "benchmark": "table",
-            "settings": {k: v for k, v in vars(options).items() if k != "out"},
-            "environment": environment(),
-            "protocol": study.protocol_,
-            "rows": [
-                {k: v for k, v in dataclasses.asdict(row).items() if k in keep}
-                for row in study.rows_
-            ],
-        },
-    )
+    _compare.write_study(options.out, "table", vars(options), study)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ adapts ten times as fast as in the pretrained networks, which were made for long
 """
 
 import argparse
-import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,6 @@ def main() -> None:
     options = parser.parse_args()
 
     from skcell import TransferClassifier
-    from skcell._environment import environment
     from skcell.datasets import load_image_folder
     from skcell.study import Row, Study
 
@@ -82,21 +80,7 @@ def main() -> None:
         epochs=options.head_epochs,
         random_state=options.seed,
     ).run(X, y, data_name="pbc_96 train")
-    study.show()
-    keep = ("name", "accuracy", "low", "high", "scores", "fit_seconds")
-    _compare.write(
-        options.out,
-        {
-            "benchmark": "transfer",
-            "settings": {k: v for k, v in vars(options).items() if k != "out"},
-            "environment": environment(),
-            "protocol": study.protocol_,
-            "rows": [
-                {k: v for k, v in dataclasses.asdict(row).items() if k in keep}
-                for row in study.rows_
-            ],
-        },
-    )
+    _compare.write_study(options.out, "transfer", vars(options), study)
 
 
 if __name__ == "__main__":

@@ -52,3 +52,19 @@ def cells():
     from skcell.datasets import make_cells
 
     return make_cells(240, n_classes=4, image_size=24, noise=0.3, random_state=0)
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """Numbers of images put through a network for their features."""
+    from skcell.preprocessing import _image_features
+
+    seen = []
+    original = _image_features._compute
+
+    def compute(extractor, images, size):
+        seen.append(len(images))
+        return original(extractor, images, size)
+
+    monkeypatch.setattr(_image_features, "_compute", compute)
+    return seen

@@ -8,7 +8,6 @@ import numbers
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from copy import copy
-from dataclasses import fields
 from typing import Any, Self
 
 import keras
@@ -25,17 +24,9 @@ from skcell._parameters import SuggestsParameters
 from skcell._takes_images import TakesImages, take
 from skcell._validation import ImageSpec, check_like
 from skcell.augmentation import ImageAugmenter
-from skcell.classifiers._callbacks import (
-    Divergence,
-    EpochProgress,
-    LearningRate,
-    WatchesClassifier,
-)
 from skcell.classifiers._data import Labelled
-from skcell.networks import OPTIMIZERS, FittedNetwork, Recipe, train
-
-#: Images that are predicted at a time.
-PREDICT_BATCH = 128
+from skcell.classifiers._fitting import PREDICT_BATCH, check_same_recipe, run, sort_arguments
+from skcell.networks import OPTIMIZERS, FittedNetwork, Recipe
 
 # scikit-learn refuses estimators with this method of its past anywhere among their bases. It is
 # dead code in scikeras: it calls a method that scikit-learn no longer has.
@@ -294,7 +285,7 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
         else:
             network, history = self._network, self.history_
             check_same_recipe(network.recipe, recipe)
-        history = self._run(
+        history = run(
             copy(self)._become(network, data, seed),
             data,
             held,
@@ -303,56 +294,6 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
             history=history,
         )
         return self._become(network, data, seed, history)
-
-    def _run(
-        self,
-        fitted: Self,
-        data: Labelled,
-        held: Labelled | None,
-        *,
-        epochs: int,
-        learning_rate: float,
-        history: dict[str, list[Any]],
-        callbacks: Sequence[keras.callbacks.Callback] = (),
-    ) -> dict[str, list[Any]]:
-        """Train what is to become `fitted`, and add the scores of its epochs to those before."""
-        program, done = fitted._network.program, len(history.get("loss", ()))
-        before = program.get_state() if done else None
-        program.model.optimizer.learning_rate = learning_rate
-        if program.weight_decay is not None:
-            program.weight_decay.assign(self.weight_decay)
-        batches = data.batches(
-            batch_size=self.batch_size, smoothing=self.label_smoothing, seed=fitted._seed
-        )
-        watched = None if held is None else held.batches(batch_size=PREDICT_BATCH)
-        called = [Divergence(learning_rate), *callbacks]
-        if self.schedule is not None:
-            called.append(LearningRate(learning_rate, self.schedule, epochs, done))
-        if self.early_stopping and watched is not None:
-            called.append(
-                keras.callbacks.EarlyStopping(
-                    "val_loss", patience=self.patience, restore_best_weights=True
-                )
-            )
-        if self.verbose:
-            called.append(EpochProgress(type(self).__name__))
-        called += self.callbacks or ()
-        for callback in called:
-            if isinstance(callback, WatchesClassifier):
-                callback.classifier = fitted
-        try:
-            new = train(program, batches, watched, called, epochs=epochs, done=done)
-        except BaseException:
-            if before is not None:  # a model that goes on is left as it was
-                program.set_state(before)
-            raise
-        finally:
-            for callback in called:
-                getattr(callback, "close", lambda: None)()
-                callback.set_model(None)  # a callback must not keep a model that is lent again
-                if isinstance(callback, WatchesClassifier):
-                    callback.classifier = None
-        return join_history(history, new)
 
     def _become(
         self,
@@ -477,27 +418,3 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
             "learning_rate": 0.01,
             "random_state": 0,
         }
-
-
-def sort_arguments(arguments: dict[str, Hashable]) -> tuple[tuple[str, Any], ...]:
-    """Bring a network's arguments into the form of a `Recipe`."""
-    return tuple(sorted(arguments.items()))
-
-
-def check_same_recipe(fitted: Recipe, wanted: Recipe) -> None:
-    """Refuse to go on with parameters that a trained network cannot take on."""
-    changed = [f.name for f in fields(Recipe) if getattr(fitted, f.name) != getattr(wanted, f.name)]
-    if changed:
-        raise ValueError(
-            f"Parameters that make the network were changed since it was trained ({changed}); "
-            "training cannot go on with them. Set them back, or fit anew with warm_start=False."
-        )
-
-
-def join_history(history: dict[str, list[Any]], new: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Append epochs; NaN stands where a score was not watched."""
-    done, more = len(history.get("loss", ())), len(new["loss"])
-    return {
-        name: history.get(name, [float("nan")] * done) + new.get(name, [float("nan")] * more)
-        for name in {**history, **new}
-    }

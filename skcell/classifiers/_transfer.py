@@ -17,9 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 from skcell._takes_images import take
 from skcell._validation import ImageSpec
 from skcell.augmentation import ImageAugmenter
-from skcell.classifiers._base import BaseCellClassifier, check_same_recipe, sort_arguments
+from skcell.classifiers._base import BaseCellClassifier
 from skcell.classifiers._callbacks import LayerRates
 from skcell.classifiers._data import Labelled
+from skcell.classifiers._fitting import check_same_recipe, run, sort_arguments
 from skcell.networks import FittedNetwork, Recipe, transfer, transfer_head
 from skcell.networks._augment import draw_view
 from skcell.networks._embedding import choose_layers, find_backbone, find_groups
@@ -348,7 +349,7 @@ class TransferClassifier(BaseCellClassifier):
                 assert features is not None
                 fitted._features, seen = features, self._look(features, data, held)
             n_epochs, done = epochs or phase.epochs, len(history.get("loss", ()))
-            history = self._run(
+            history = run(
                 fitted,
                 *seen,
                 epochs=n_epochs,

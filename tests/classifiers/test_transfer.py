@@ -13,7 +13,6 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from skcell import ImageAugmenter, TransferClassifier
 from skcell.networks import _reuse
 from skcell.networks._embedding import describe, find_backbone
-from skcell.preprocessing import _image_features
 
 
 def small(**params):
@@ -55,20 +54,6 @@ def changed(clf, start):
             same = np.array_equal(keras.ops.convert_to_numpy(v.value), start[v.path])
             layers[layer.name] = layers.get(layer.name, False) or not same
     return {name for name, differs in layers.items() if differs}
-
-
-@pytest.fixture
-def computed(monkeypatch):
-    """Numbers of images put through a network for their features."""
-    seen = []
-    original = _image_features._compute
-
-    def compute(extractor, images, size):
-        seen.append(len(images))
-        return original(extractor, images, size)
-
-    monkeypatch.setattr(_image_features, "_compute", compute)
-    return seen
 
 
 @pytest.fixture

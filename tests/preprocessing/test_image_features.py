@@ -17,7 +17,6 @@ from sklearn.preprocessing import StandardScaler
 from skcell import ImageFeatures, ImageSMOTE
 from skcell.networks._feature_store import FeatureStore
 from skcell.networks._features import get_extractor
-from skcell.preprocessing import _image_features as module
 
 
 def random_backbone(**params):
@@ -31,20 +30,6 @@ def random_backbone(**params):
             **params,
         }
     )
-
-
-@pytest.fixture
-def counted(monkeypatch):
-    """Number of images put through a network."""
-    seen = []
-    original = module._compute
-
-    def compute(extractor, images, size):
-        seen.append(len(images))
-        return original(extractor, images, size)
-
-    monkeypatch.setattr(module, "_compute", compute)
-    return seen
 
 
 @pytest.fixture
@@ -78,12 +63,12 @@ def test_features_are_those_of_the_plain_model(cells, mobilenet_weights):
     assert features.get_feature_names_out()[-1] == "imagefeatures1279"
 
 
-def test_each_image_goes_through_the_network_once(cells, cache, counted):
+def test_each_image_goes_through_the_network_once(cells, cache, computed):
     X, y = cells.images[:60], cells.target[:60]
     model = make_pipeline(random_backbone(cache=cache, image_size=32), LogisticRegression())
     cross_val_score(model, X, y, cv=3)
     cross_val_score(model.set_params(logisticregression__C=0.1), X, y, cv=3)
-    assert sum(counted) == len(np.unique(X, axis=0))
+    assert sum(computed) == len(np.unique(X, axis=0))
 
 
 def test_cached_features_are_the_same(cells, cache):
@@ -105,12 +90,12 @@ def test_cached_features_are_the_same(cells, cache):
     ],
     ids=str,
 )
-def test_the_cache_is_never_stale(cells, cache, counted, change):
+def test_the_cache_is_never_stale(cells, cache, computed, change):
     X = cells.images[:8]
     random_backbone(cache=cache, image_size=32).fit(X).transform(X)
     changed = random_backbone(cache=cache, **{"image_size": 32, **change}).fit(X)
     kept = changed.transform(X)
-    assert counted == [8, 8]
+    assert computed == [8, 8]
     np.testing.assert_array_equal(kept, changed.set_params(cache=False).transform(X))
 
 
@@ -123,13 +108,13 @@ def test_functions_that_differ_in_a_number_are_told_apart(cells, cache):
     np.testing.assert_allclose(one * 1.5, two, rtol=1e-5)
 
 
-def test_features_are_found_again_whatever_else_was_built(cells, cache, counted):
+def test_features_are_found_again_whatever_else_was_built(cells, cache, computed):
     X = cells.images[:4]
     random_backbone(cache=cache).fit_transform(X)
     get_extractor.cache_clear()
     keras.Sequential([keras.layers.GlobalAveragePooling2D(), keras.layers.Rescaling(1.0)])
     random_backbone(cache=cache).fit_transform(X)
-    assert counted == [4]
+    assert computed == [4]
 
 
 def test_replaced_weights_are_noticed(cells, cache, tmp_path):
@@ -145,13 +130,13 @@ def test_replaced_weights_are_noticed(cells, cache, tmp_path):
     assert (values[0] != values[1]).any()
 
 
-def test_one_changed_pixel_is_another_image(cells, cache, counted):
+def test_one_changed_pixel_is_another_image(cells, cache, computed):
     X = cells.images[:3].copy()
     features = random_backbone(cache=cache).fit(X)
     features.transform(X)
     X[1, 0, 0, 0] ^= 1
     features.transform(X)
-    assert counted == [3, 1]
+    assert computed == [3, 1]
 
 
 def test_models_and_functions_serve_as_backbones(cells):
