@@ -363,9 +363,10 @@ n_splits_, multimetric_
 
         def objective(trial: Trial) -> Any:
             mine[:] = [trial.number]
-            before = sum(t.number < trial.number for t in counted(study, left_over))
-            if before >= self.n_trials:
-                raise _TooMany
+            if self.storage is not None:  # others may have begun as many in the meantime
+                before = sum(t.number < trial.number for t in counted(study, left_over))
+                if before >= self.n_trials:
+                    raise _TooMany
             if self.sampler is None:  # seeded by the trial, whoever runs it
                 study.sampler = optuna.samplers.TPESampler(
                     seed=(seed + trial.number) % 2**32, constant_liar=self.storage is not None

@@ -54,23 +54,36 @@ def open_storage(
         url = f"sqlite:///{path}"
     postgres = url.startswith("postgresql")
     try:
-        with reached(url), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            return optuna.storages.RDBStorage(
-                url,
-                engine_kwargs={
-                    "pool_pre_ping": True,
-                    "connect_args": {"connect_timeout": 10} if postgres else {"timeout": 120},
-                },
-                heartbeat_interval=heartbeat,
-                grace_period=SILENCE * heartbeat,
-                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
-            )
+        with reached(url):
+            return _open(url, heartbeat, {"connect_timeout": 10} if postgres else {"timeout": 120})
     except ImportError as error:
         extra = "; pip install 'skcell[postgresql]'" if postgres else ""
         raise ImportError(
             f"The driver of {shown(url)} is not installed: {error}{extra}."
         ) from error
+
+
+def _open(url: str, heartbeat: int, connect: dict[str, Any]) -> BaseStorage:
+    """Open a database; where several processes make its tables at once, all but one try again."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    for attempt in range(6):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                return optuna.storages.RDBStorage(
+                    url,
+                    engine_kwargs={"pool_pre_ping": True, "connect_args": connect},
+                    heartbeat_interval=heartbeat,
+                    grace_period=SILENCE * heartbeat,
+                    heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+                )
+        except SQLAlchemyError as error:
+            made_by_another = ("already exists", "unique constraint", "duplicate key")
+            if attempt == 5 or not any(text in str(error).lower() for text in made_by_another):
+                raise
+        time.sleep(0.2 * 2**attempt)
+    raise AssertionError("unreachable")
 
 
 @contextlib.contextmanager

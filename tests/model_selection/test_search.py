@@ -531,6 +531,36 @@ def test_a_full_disk_is_said_and_what_is_done_is_kept(data, tmp_path):
     assert len(search(n_trials=2, **params).fit(*data).cv_results_["params"]) >= 2
 
 
+@pytest.mark.parametrize("kind", ["postgresql", "file"])
+def test_processes_that_start_at_once_do_not_trip_over_new_tables(kind, tmp_path, request):
+    url = str(tmp_path / "search.db")
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgresql").replace("/postgres", "/template1")
+    code = (
+        "import sys, time; from skcell.model_selection._storage import open_storage;"
+        "import optuna, sqlalchemy; print('on', flush=True); sys.stdin.read();"
+        "open_storage(sys.argv[1], 1)"
+    )
+    start = [sys.executable, "-c", code, url]
+    workers = [
+        subprocess.Popen(
+            start,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(4)
+    ]
+    for worker in workers:
+        assert worker.stdout.readline() == b"on\n"
+    for worker in workers:
+        worker.stdin.close()
+    for worker in workers:
+        assert worker.wait(120) == 0, worker.stderr.read()[-2000:]
+        worker.stdout.close()
+        worker.stderr.close()
+
+
 WORKER = """
 import sys
 import numpy as np
