@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scikeras.wrappers import BaseWrapper
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skcell._holdout import check_groups, split_holdout
@@ -27,6 +27,7 @@ from skcell.augmentation import ImageAugmenter
 from skcell.classifiers._data import Labelled
 from skcell.classifiers._fitting import PREDICT_BATCH, check_same_recipe, run, sort_arguments
 from skcell.networks import OPTIMIZERS, FittedNetwork, Recipe
+from skcell.networks._devices import count_devices
 
 # scikit-learn refuses estimators with this method of its past anywhere among their bases. It is
 # dead code in scikeras: it calls a method that scikit-learn no longer has.
@@ -62,6 +63,10 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
         "patience": [Interval(numbers.Integral, 1, None, closed="left")],
         "dtype_policy": [str, None],
         "jit_compile": ["boolean", None],
+        "n_devices": [
+            Interval(numbers.Integral, 1, None, closed="left"),
+            Options(numbers.Integral, {-1}),
+        ],
         "image_shape": [tuple, list, None],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
@@ -97,6 +102,7 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
         patience: int = 5,
         dtype_policy: str | None = None,
         jit_compile: bool | None = None,
+        n_devices: int = 1,
         image_shape: tuple[int, ...] | None = None,
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
@@ -118,6 +124,7 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
         self.patience = patience
         self.dtype_policy = dtype_policy
         self.jit_compile = jit_compile
+        self.n_devices = n_devices
         self.image_shape = image_shape
         self.random_state = random_state
         self.warm_start = warm_start
@@ -324,7 +331,17 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
             loss=self.loss,
             dtype_policy=self.dtype_policy or keras.config.dtype_policy().name,
             jit_compile=self.jit_compile,
+            n_devices=self._count_devices(),
         )
+
+    def _count_devices(self) -> int:
+        n = count_devices(self.n_devices)
+        if self.batch_size % n:
+            raise ValueError(
+                f"batch_size={self.batch_size} cannot be shared evenly by n_devices={n}; set it to "
+                f"a multiple, such as {-(-self.batch_size // n) * n}."
+            )
+        return n
 
     # Prediction
 

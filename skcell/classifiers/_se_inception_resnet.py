@@ -76,6 +76,9 @@ class SEInceptionResNetClassifier(BaseCellClassifier):
         in hardware; None is Keras' own setting (float32).
     jit_compile : bool or None, default=None
         Whether to compile by XLA. None: not on a CPU under TensorFlow, where it is slower.
+    n_devices : int, default=1
+        GPUs or other devices that share each batch, -1 for all; `batch_size` must be a multiple of
+        their number. More than one needs Keras' jax backend.
     image_shape : tuple of int, default=None
         Height, width and channels: what rows are reshaped to (one may be -1), and what files are
         resized to (by default 96, 96, 3). Leave None for images.
@@ -172,6 +175,7 @@ class SEInceptionResNetClassifier(BaseCellClassifier):
         patience: int = 5,
         dtype_policy: str | None = None,
         jit_compile: bool | None = None,
+        n_devices: int = 1,
         image_shape: tuple[int, ...] | None = None,
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
@@ -194,6 +198,7 @@ class SEInceptionResNetClassifier(BaseCellClassifier):
             patience=patience,
             dtype_policy=dtype_policy,
             jit_compile=jit_compile,
+            n_devices=n_devices,
             image_shape=image_shape,
             random_state=random_state,
             warm_start=warm_start,

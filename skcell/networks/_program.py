@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from skcell.networks._augment import RandomTransform
+from skcell.networks._devices import Devices
 from skcell.networks._initial import InitialValues, read
 from skcell.networks._optimizers import make_optimizer
 from skcell.networks._steps import make_forward, make_steps
@@ -58,6 +59,8 @@ class Recipe:
         Keras dtype policy.
     jit_compile : bool or None
         Whether XLA compiles; None decides by backend and device.
+    n_devices : int
+        Devices that share each batch.
     """
 
     network: Callable[..., Any]
@@ -72,6 +75,7 @@ class Recipe:
     loss: str | Callable[..., Any] = "categorical_crossentropy"
     dtype_policy: str | None = None
     jit_compile: bool | None = None
+    n_devices: int = 1
 
 
 @contextlib.contextmanager
@@ -135,6 +139,14 @@ class Program:
     def __init__(self, recipe: Recipe, seed: int):
         _share_machine()
         self.recipe = recipe
+        devices = Devices(recipe.n_devices)
+        with devices.scope():
+            self._make(recipe, seed)
+            self.steps = make_steps(self.model, devices)
+            self.forward = make_forward(self.model, devices)
+
+    def _make(self, recipe: Recipe, seed: int) -> None:
+        """Build and compile the model."""
         self.model = build(recipe, seed)
         self._initial = InitialValues(self.model, functools.partial(build, recipe), seed)
         optimizer = make_optimizer(recipe.optimizer, decays=recipe.decays, shares=recipe.shares)
@@ -151,7 +163,6 @@ class Program:
         self.weight_decay, self.shares = named.get("weight_decay"), named.get("shares")
         fresh = [read(v) for v in wrapper.variables]
         self._fresh = [value if value.any() else None for value in fresh]
-        self.steps, self.forward = make_steps(self.model), make_forward(self.model)
 
     def reset(self, seed: int) -> None:
         """Become, to the bit, what a program newly made from `seed` would be."""

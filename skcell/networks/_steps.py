@@ -12,6 +12,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from skcell.networks._devices import Devices
+
 Batch = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 #: Index of the last batch done, and scores of the epoch so far.
@@ -49,15 +51,15 @@ class Steps(Protocol):
         """Score each batch in turn."""
 
 
-def make_steps(model: keras.Model) -> Steps:
+def make_steps(model: keras.Model, devices: Devices) -> Steps:
     """Prepare the steps of a compiled Keras model; each is traced when first used."""
     _build_metrics(model)
-    backends: dict[str, Callable[[keras.Model], Steps]] = {
+    backends: dict[str, Callable[[keras.Model, Devices], Steps]] = {
         "tensorflow": _TensorFlowSteps,
         "jax": _JaxSteps,
         "torch": _TorchSteps,
     }
-    return backends[keras.backend.backend()](model)
+    return backends[keras.backend.backend()](model, devices)
 
 
 def _build_metrics(model: keras.Model) -> None:
@@ -71,7 +73,7 @@ def _build_metrics(model: keras.Model) -> None:
 
 
 class _TensorFlowSteps:
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, devices: Devices):
         import tensorflow as tf
 
         options = {"jit_compile": bool(model.jit_compile), "reduce_retracing": True}
@@ -86,7 +88,7 @@ class _TensorFlowSteps:
 
 
 class _TorchSteps:
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, devices: Devices):
         self._model = model
 
     def train(self, batches: Batches) -> Generator[Done, None, None]:
@@ -106,10 +108,10 @@ class _TorchSteps:
 
 
 class _JaxSteps:
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, devices: Devices):
         import jax
 
-        self._model = model
+        self._model, self._place = model, devices.place
         jit = jax.jit if model.jit_compile else lambda function: function
         self._one = {"train": jit(model.train_step), "test": jit(model.test_step)}
         self._many = {
@@ -134,19 +136,32 @@ class _JaxSteps:
         state: Any = tuple([v.value for v in group] for group in variables)
         logs: dict[str, Any]
         try:
-            if _place(batches):
+            if self._resident(batches):
                 for start in range(0, len(batches), STEPS_PER_CALL):
-                    jobs, last = _jobs(batches, start)
-                    logs, state = self._many[kind](state, batches.placed, jobs)
+                    (*jobs, active), last = _jobs(batches, start)
+                    jobs = [self._place(part, axis=1) for part in jobs]
+                    logs, state = self._many[kind](state, batches.placed, (*jobs, active))
                     yield last, logs
             else:
                 for i, batch in enumerate(batches):
+                    batch = tuple(map(self._place, batch))
                     logs, state = self._one[kind](state, batch)
                     yield i, logs
         finally:
             for group, values in zip(variables, state, strict=True):
                 for variable, value in zip(group, values, strict=True):
                     variable.assign(value)
+
+    def _resident(self, batches: Batches) -> bool:
+        """Put images and targets on the devices, if they are in memory and fit there."""
+        import jax
+
+        if batches.placed is None and batches.images is not None:
+            room = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 0)
+            if batches.images.nbytes <= RESIDENT_SHARE * room:
+                data = (batches.images, batches.targets)
+                batches.placed = tuple(self._place(_upload(a), axis=None) for a in data)
+        return batches.placed is not None
 
 
 def _several(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -176,17 +191,6 @@ def _jobs(batches: Batches, start: int) -> tuple[Any, int]:
     return (np.pad(rows, missing), np.pad(weights, missing), active), start + len(rows) - 1
 
 
-def _place(batches: Batches) -> bool:
-    """Put images and targets on an accelerator, if they are in memory and fit there."""
-    import jax
-
-    if batches.placed is None and batches.images is not None:
-        room = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 0)
-        if batches.images.nbytes <= RESIDENT_SHARE * room:
-            batches.placed = tuple(_upload(a) for a in (batches.images, batches.targets))
-    return batches.placed is not None
-
-
 def _upload(array: NDArray[Any]) -> Any:
     """Copy an array to the device, in the next of few lengths: programs depend on the length."""
     import jax
@@ -202,17 +206,17 @@ def _upload(array: NDArray[Any]) -> Any:
     return placed
 
 
-def make_forward(model: keras.Model) -> Forward:
+def make_forward(model: keras.Model, devices: Devices | None = None) -> Forward:
     """Compile prediction on a batch of any size; it is traced when first used."""
-    backends: dict[str, Callable[[keras.Model], Forward]] = {
+    backends: dict[str, Callable[[keras.Model, Devices], Forward]] = {
         "tensorflow": _forward_tensorflow,
         "jax": _forward_jax,
         "torch": _forward_torch,
     }
-    return backends[keras.backend.backend()](model)
+    return backends[keras.backend.backend()](model, devices or Devices(1))
 
 
-def _forward_tensorflow(model: keras.Model) -> Forward:
+def _forward_tensorflow(model: keras.Model, devices: Devices) -> Forward:
     import tensorflow as tf
 
     # Of no fixed batch size, so that it is traced once.
@@ -221,7 +225,7 @@ def _forward_tensorflow(model: keras.Model) -> Forward:
     return lambda images: predict(images).numpy()
 
 
-def _forward_jax(model: keras.Model) -> Forward:
+def _forward_jax(model: keras.Model, devices: Devices) -> Forward:
     import jax
 
     @jax.jit
@@ -234,12 +238,12 @@ def _forward_jax(model: keras.Model) -> Forward:
         padded[: len(images)] = images
         groups = model.trainable_variables, model.non_trainable_variables
         state = [[v.value for v in group] for group in groups]
-        return np.asarray(predict(state, padded))[: len(images)]
+        return np.asarray(predict(state, devices.place(padded)))[: len(images)]
 
     return forward
 
 
-def _forward_torch(model: keras.Model) -> Forward:
+def _forward_torch(model: keras.Model, devices: Devices) -> Forward:
     import torch
 
     def forward(images: NDArray[Any]) -> NDArray[Any]:

@@ -130,6 +130,23 @@ def test_steps_with_images_on_the_device_are_the_same():
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "jax" or len(keras.distribution.list_devices()) < 2,
+    reason="test_backends.py runs it on two jax devices",
+)
+def test_steps_with_images_on_two_devices_are_the_same():
+    one, two = program(), program(n_devices=2)
+    part = batches()
+    part.placed = tuple(
+        two.steps._place(steps_module._upload(a), axis=None) for a in (part.images, part.targets)
+    )
+    assert train(two, part, None, [], epochs=2)["loss"] == pytest.approx(
+        train(one, batches(), None, [], epochs=2)["loss"], rel=1e-4
+    )
+    for a, b in zip(weights_of(one), weights_of(two), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
 @only_jax
 def test_steps_on_the_device_do_not_depend_on_the_number_of_images():
     p = program()
