@@ -13,6 +13,7 @@ from optuna.exceptions import TrialPruned
 from optuna.pruners import WilcoxonPruner
 from optuna.trial import Trial
 from sklearn.base import BaseEstimator, clone
+from sklearn.metrics._scorer import _MultimetricScorer
 from sklearn.model_selection._validation import _score
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
@@ -100,7 +101,7 @@ def run_folds(
     fit_params, score_params : dict
         Passed to `fit` and to the scorer; what is as long as `X` is divided with it.
     error_score : "raise" or float
-        Score where the scorer fails.
+        Score where one of several scores fails.
     report : callable or None
         Told of fold, epoch and score after each epoch, where the classifier is skcell's.
 
@@ -116,7 +117,9 @@ def run_folds(
         X_test, y_test = _safe_split(fitted, X, y, test, train)
         final = final_of(fitted)
         own = _check_method_params(X, params=score_params, indices=test)
-        score = partial(_score, scorer=scorer, score_params=own or None, error_score=error_score)
+        # A score that fails ends the trial, with its own error; of several scores, some may.
+        on_error = error_score if isinstance(scorer, _MultimetricScorer) else "raise"
+        score = partial(_score, scorer=scorer, score_params=own or None, error_score=on_error)
         watch = None
         if isinstance(final, BaseCellClassifier) and report is not None:
             watch = EpochScores(fitted, X_test, y_test, score, partial(report, fold))
@@ -287,8 +290,8 @@ def read_score(scores: Any, metric: str) -> float:
     score = float(scores[metric] if isinstance(scores, Mapping) else scores)
     if math.isnan(score):
         raise ValueError(
-            f"The score {metric!r} is NaN on a fold: the scorer failed, or the fold lacks what it "
-            "needs, such as a class."
+            f"The score {metric!r} is NaN on a fold: it lacks what the score needs, as a class; "
+            "or the score failed, of which a warning tells."
         )
     return score
 

@@ -79,6 +79,9 @@ class _TensorFlowSteps:
         options = {"jit_compile": bool(model.jit_compile), "reduce_retracing": True}
         self._train = tf.function(lambda *batch: model.train_step(batch), **options)
         self._test = tf.function(lambda *batch: model.test_step(batch), **options)
+        # TensorFlow takes the functions of several models, of one code, for one traced too often.
+        self._train._omit_frequent_tracing_warning = True
+        self._test._omit_frequent_tracing_warning = True
 
     def train(self, batches: Batches) -> Generator[Done, None, None]:
         return ((i, self._train(*batch)) for i, batch in enumerate(batches))

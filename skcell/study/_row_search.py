@@ -45,14 +45,22 @@ def search_row(
         Images, or paths of image files.
     y : array-like of shape (n,)
         Labels.
-    n_trials, storage, study_name, timeout, verbose
-        As for `OptunaPruningSearchCV`.
+    n_trials : int, default=50
+        Settings to try, by all workers together.
+    storage : str or path-like, default=None
+        A file, or the URL of a database, that keeps the trials.
+    study_name : str, default=None
+        Name of the search in the storage.
     cv : int, default=3
         Number of folds, stratified and shuffled.
     epochs : int, default=20
         Epochs of each fit.
+    timeout : float, default=None
+        Seconds after which no trial is begun.
     random_state : int, default=0
         Seed of folds, weights and settings.
+    verbose : int, default=1
+        1 prints a line for each trial.
 
     Returns
     -------
