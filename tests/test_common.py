@@ -6,6 +6,7 @@ import pkgutil
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from imblearn.over_sampling import RandomOverSampler
@@ -16,6 +17,7 @@ from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skcell
+from skcell.networks import clear_programs
 
 STOCHASTIC = (
     "batches and their order depend on the number of rows, so that a weight of two is not "
@@ -160,6 +162,11 @@ def test_one_random_state_is_one_model_to_the_bit(cls, cells):
     first = small(cls, augmentation=skcell.ImageAugmenter()).fit(X, y).predict_proba(X)
     second = small(cls, augmentation=skcell.ImageAugmenter()).fit(X, y).predict_proba(X)
     np.testing.assert_array_equal(first, second)
+    clear_programs()
+    for _ in range(6):  # so that those of a new program would be counted to 10
+        keras.layers.Conv2D(1, 1)
+    third = small(cls, augmentation=skcell.ImageAugmenter()).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(first, third)
     np.testing.assert_array_equal(np.random.get_state()[1], state)
     other = small(cls, augmentation=skcell.ImageAugmenter(), random_state=1).fit(X, y)
     assert (other.predict_proba(X) != first).any()

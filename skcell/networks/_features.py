@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from skcell.networks._embedding import BackboneLike, OwnModel, describe, embed, find_backbone
 from skcell.networks._initial import read
-from skcell.networks._program import pixels, seeded
+from skcell.networks._program import named_anew, pixels, seeded
 from skcell.networks._steps import make_forward
 
 #: Extractors kept in memory though nobody uses them; the least recently used goes first.
@@ -57,14 +57,15 @@ class Extractor:
     ):
         self._made_of = (input_shape, dtype, backbone, image_size, pooling, dtype_policy)
         with seeded(seed, dtype_policy):
-            inputs = keras.Input(input_shape, dtype=dtype, name="image")
-            outputs = embed(
-                pixels(inputs),
-                backbone=backbone,
-                weights=weights,
-                image_size=image_size,
-                pooling=pooling,
-            )
+            with named_anew():
+                inputs = keras.Input(input_shape, dtype=dtype, name="image")
+                outputs = embed(
+                    pixels(inputs),
+                    backbone=backbone,
+                    weights=weights,
+                    image_size=image_size,
+                    pooling=pooling,
+                )
             self.model = keras.Model(inputs, outputs)
         self.model.trainable = False
         self._finish()

@@ -1,5 +1,6 @@
 """From a recipe to a compiled Keras model, and back to its first state."""
 
+import collections
 import contextlib
 import functools
 import math
@@ -13,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from keras.src.backend.common import global_state  # where names are counted; there is no other way
 
 from skcell.networks._augment import RandomTransform
 from skcell.networks._devices import Devices
@@ -97,6 +99,22 @@ def seeded(seed: int, dtype_policy: str | None) -> Iterator[None]:
             keras.config.set_dtype_policy(policy)
 
 
+@contextlib.contextmanager
+def named_anew() -> Iterator[None]:
+    """Name layers as in a new process, and count on after that as before.
+
+    TensorFlow adds up the gradients of parallel branches in the order of their layers' names, where
+    "conv2d_10" comes before "conv2d_9": with names that count on through a process, the last bits
+    of results would depend on what was built before.
+    """
+    counted = global_state.get_global_attribute("object_name_uids")
+    global_state.set_global_attribute("object_name_uids", collections.defaultdict(int))
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("object_name_uids", counted)
+
+
 def pixels(inputs: Any) -> Any:
     """Scale whole numbers to 0..1 by their dtype's maximum; floats are taken as they are."""
     if inputs.dtype == "float32":
@@ -121,15 +139,16 @@ def build(recipe: Recipe, seed: int) -> keras.Model:
         From images, as pixels of `recipe.dtype`, to class probabilities.
     """
     with seeded(seed, recipe.dtype_policy):
-        inputs = keras.Input(recipe.input_shape, dtype=recipe.dtype, name="image")
-        x = pixels(inputs)
-        if recipe.augmentation is not None:
-            clip = recipe.dtype != "float32"
-            x = RandomTransform(**dict(recipe.augmentation), clip=clip, dtype="float32")(x)
-        x = recipe.network(x, **dict(recipe.arguments))
-        outputs = keras.layers.Dense(
-            recipe.n_classes, activation="softmax", dtype="float32", name="probability"
-        )(x)
+        with named_anew():
+            inputs = keras.Input(recipe.input_shape, dtype=recipe.dtype, name="image")
+            x = pixels(inputs)
+            if recipe.augmentation is not None:
+                clip = recipe.dtype != "float32"
+                x = RandomTransform(**dict(recipe.augmentation), clip=clip, dtype="float32")(x)
+            x = recipe.network(x, **dict(recipe.arguments))
+            outputs = keras.layers.Dense(
+                recipe.n_classes, activation="softmax", dtype="float32", name="probability"
+            )(x)
         return keras.Model(inputs, outputs)
 
 
