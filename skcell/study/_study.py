@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from rich.console import Console
 from sklearn import config_context
@@ -34,6 +33,7 @@ from skcell.study._rows import Row, find_rows, seeded
 from skcell.study._splits import check_data, describe_data, plan_splits
 from skcell.study._table import caption, rows_table
 from skcell.study._tally import Tally
+from skcell.study._workers import run_fits
 
 
 class Study(SuggestsParameters, BaseEstimator):
@@ -234,10 +234,7 @@ class Study(SuggestsParameters, BaseEstimator):
                     [known[fit.key] for fit in fits if fit.key in known], len(journal) - len(known)
                 )
                 missing = [fit for fit in fits if fit.key not in known]
-                done = Parallel(n_jobs=self.n_jobs, return_as="generator_unordered")(
-                    delayed(fit.run)(pipeline, X, y, fit_params) for fit in missing
-                )
-                for fit, result in done:
+                for fit, result in run_fits(missing, pipeline, X, y, fit_params, self.n_jobs):
                     journal.add(fit.key, result)
                     reporter.fold(result)
             self.complete_ = True

@@ -10,8 +10,10 @@ import time
 import numpy as np
 import pytest
 from joblib import parallel_config
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
-from skcell import ImageAugmenter, SEInceptionResNetClassifier
+from skcell import CellCNNClassifier, ImageAugmenter, SEInceptionResNetClassifier
 from skcell.datasets import make_cells
 from skcell.metrics import corrected_t_test, cross_validated_interval, holm
 from skcell.study import Row, Study, find_rows, load_rows
@@ -194,8 +196,22 @@ def test_results_of_workers_are_kept_as_they_come(data, study, tmp_path):
     assert len(file.read_text().splitlines()) == 9
 
 
-def test_a_dask_cluster_gives_the_same(data, study):
+@pytest.fixture(scope="module")
+def grid():
+    """A search over the same settings."""
+    clf = CellCNNClassifier(filters=(4, 4), dense_units=8, epochs=2, random_state=0)
+    return GridSearchCV(clf, {"batch_norm": [False, True]}, cv=3, refit=False)
+
+
+def test_a_dask_cluster_gives_the_same(data, study, grid, monkeypatch):
     distributed = pytest.importorskip("distributed", reason="comes with skcell[tests]")
+    sent, scatter = [], distributed.Client.scatter
+
+    def counted_scatter(self, things, **params):
+        sent.append(things)
+        return scatter(self, things, **params)
+
+    monkeypatch.setattr(distributed.Client, "scatter", counted_scatter)
     with (
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
@@ -204,7 +220,48 @@ def test_a_dask_cluster_gives_the_same(data, study):
         parallel_config(backend="dask"),
     ):
         found = make(n_jobs=2).run(*data)
+        assert sum(thing is data[0] for thing in sent) == 1, "images go out once, not in each fit"
+        searched = clone(grid).set_params(n_jobs=2).fit(*data)
     assert [row.scores for row in found.rows_] == [row.scores for row in study.rows_]
+    assert_same_search(searched, grid.fit(*data))
+
+
+@pytest.fixture
+def ray_cluster(monkeypatch):
+    """Ray with two workers; and what was put into its store."""
+    ray = pytest.importorskip("ray", reason="comes with skcell[tests]")
+    from ray.util.joblib import register_ray
+
+    register_ray()
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    sent, put = [], ray.put
+    monkeypatch.setattr(ray, "put", lambda thing: (sent.append(thing), put(thing))[1])
+    with parallel_config(backend="ray"):
+        yield sent
+    ray.shutdown()
+
+
+def test_a_ray_cluster_gives_the_same(data, study, tmp_path, ray_cluster):
+    file = tmp_path / "fits.jsonl"
+    found = make(n_jobs=2, results_file=file).run(*data)
+    assert [row.scores for row in found.rows_] == [row.scores for row in study.rows_]
+    assert len(file.read_text().splitlines()) == 9
+    assert [thing is data[0] for thing in ray_cluster] == [True], "images go out once"
+
+
+@pytest.mark.slow
+def test_a_grid_search_on_a_ray_cluster_gives_the_same(data, grid, ray_cluster):
+    found = clone(grid).set_params(n_jobs=2).fit(*data)
+    with parallel_config(backend="loky"):
+        assert_same_search(found, grid.fit(*data))
+
+
+def assert_same_search(one, other):
+    np.testing.assert_array_equal(
+        one.cv_results_["mean_test_score"], other.cv_results_["mean_test_score"]
+    )
 
 
 # Comparisons and scores
@@ -226,8 +283,6 @@ def test_differences_are_paired_and_corrected(study):
 def test_scores_are_scikit_learns(data):
     from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score, roc_auc_score
     from sklearn.model_selection import StratifiedKFold
-
-    from skcell import CellCNNClassifier
 
     X, y = data
     found = make(ROWS[:1], scoring={"loss": "neg_log_loss"}).run(X, y).folds_[1]

@@ -1,0 +1,85 @@
+"""Fits spread over joblib's workers, on whatever backend the user chose."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import get_active_backend
+from sklearn.utils import gen_batches
+
+from skcell.pipeline import Pipeline
+from skcell.study._fits import Fit
+from skcell.study._records import FoldResult
+
+
+def run_fits(
+    fits: Sequence[Fit],
+    pipeline: Pipeline,
+    X: Any,
+    y: Any,
+    fit_params: Mapping[str, Any],
+    n_jobs: int | None,
+) -> Iterator[tuple[Fit, FoldResult]]:
+    """Run fits, and yield each as it ends.
+
+    Under Ray, whose joblib backend hands results back all at once, they come as many at a time as
+    there are workers.
+
+    Parameters
+    ----------
+    fits : sequence of Fit
+        What to run.
+    pipeline : Pipeline
+        What their rows are set on.
+    X, y : ndarray
+        All images and labels; each worker receives them once.
+    fit_params : mapping
+        Passed to `fit`.
+    n_jobs : int or None
+        Fits at a time.
+
+    Yields
+    ------
+    fit : Fit
+        A fit that ended.
+    result : FoldResult
+        What was measured.
+    """
+    backend, _ = get_active_backend()
+    data = (X, y, fit_params)
+    if type(backend).__name__ == "RayBackend":
+        data = (_InRay(X), y, fit_params)
+    jobs = [delayed(_run)(fit, pipeline, *data) for fit in fits]
+    if backend.supports_return_generator:
+        yield from Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs)
+        return
+    with Parallel(n_jobs=n_jobs) as parallel:
+        for some in gen_batches(len(jobs), effective_n_jobs(n_jobs)):
+            yield from parallel(jobs[some])
+
+
+def _run(
+    fit: Fit, pipeline: Pipeline, X: Any, y: Any, fit_params: Mapping[str, Any]
+) -> tuple[Fit, FoldResult]:
+    return fit.run(pipeline, X.get() if isinstance(X, _InRay) else X, y, fit_params)
+
+
+class _InRay:
+    """An array in Ray's store: joblib's other backends share arrays by themselves.
+
+    Parameters
+    ----------
+    array : ndarray
+        The array.
+    """
+
+    def __init__(self, array: Any):
+        import ray
+
+        self.reference = ray.put(array)
+
+    def get(self) -> Any:
+        """Return the array, which a machine's workers share."""
+        import ray
+
+        return ray.get(self.reference)
