@@ -6,6 +6,7 @@
 import argparse
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -91,17 +92,26 @@ def rows() -> list[tuple[str, str, str, str]]:
 
 
 def render() -> str:
-    """Lay the table out, with the machine below it."""
+    """Lay the table out, with the machines below it."""
+    table = rows()
     lines = ["| what | rival | skcell | file |", "|---|---|---|---|"]
-    lines += ["| " + " | ".join(row) + " |" for row in rows()]
-    machine = load("fit")["environment"]
-    versions = machine["versions"]
-    lines += [
-        "",
-        f"On {machine['cores']} cores of an {machine['cpu']}, Python {machine['python']}, Keras "
-        f"{versions['keras']},\nTensorFlow {versions['tensorflow']}; medians of alternating runs.",
-    ]
-    return "\n".join(lines) + "\n"
+    lines += ["| " + " | ".join(row) + " |" for row in table]
+    machines: dict[str, list[str]] = {}
+    for link in dict.fromkeys(row[-1] for row in table):
+        name = link[1 : link.index("]")]
+        machine = load(name)["environment"]
+        versions = machine["versions"]
+        cpu = machine["cpu"].replace("(R)", "").removesuffix(" Processor")
+        described = (
+            f"{machine['cores']} cores of an {cpu}, Python {machine['python']}, "
+            f"Keras {versions['keras']}, TensorFlow {versions['tensorflow']}"
+        )
+        machines.setdefault(described, []).append(name)
+    # The machine of most files speaks for all that are not named.
+    most, *others = sorted(machines, key=lambda described: -len(machines[described]))
+    text = f"Medians of alternating runs, on {most}."
+    text += "".join(f" Of {', '.join(machines[other])}: on {other}." for other in others)
+    return "\n".join([*lines, "", *textwrap.wrap(text, 118)]) + "\n"
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 import os
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from numbers import Integral, Real
@@ -11,11 +10,10 @@ from typing import Any, Self
 import numpy as np
 import optuna
 from numpy.typing import ArrayLike
-from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial
 from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
 from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.model_selection._search import BaseSearchCV
@@ -29,15 +27,14 @@ from skcell._parameters import SuggestsParameters
 from skcell.classifiers import BaseCellClassifier
 from skcell.model_selection._default_space import default_space
 from skcell.model_selection._results import read_trials
+from skcell.model_selection._running import FINISHED, Runner
 from skcell.model_selection._space import Space, describe
 from skcell.model_selection._storage import (
     counted,
-    has_heartbeat,
     join,
     open_storage,
     reached,
     shown,
-    wait_for_others,
     without_storage,
 )
 from skcell.model_selection._trials import (
@@ -48,12 +45,6 @@ from skcell.model_selection._trials import (
     halving_batches,
     prefix_of,
 )
-
-_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-
-
-class _TooMany(Exception):
-    """A trial that another worker's made superfluous."""
 
 
 class OptunaPruningSearchCV(SuggestsParameters, BaseSearchCV):
@@ -284,8 +275,19 @@ n_splits_, multimetric_
                 metric,
                 objectives,
             )
-            self._search(evaluation)
-            trials = [t for t in counted(self.study_) if t.state in _FINISHED]
+            seed = check_random_state(self.random_state).randint(2**31 - 1)
+            Runner(
+                self.study_,
+                evaluation,
+                n_trials=self.n_trials,
+                timeout=self.timeout,
+                seed=seed if self.sampler is None else None,
+                shared=self.storage is not None,
+                heartbeat=self.heartbeat,
+                raises=self.error_score == "raise",
+                verbose=self.verbose,
+            ).run()
+            trials = [t for t in counted(self.study_) if t.state in FINISHED]
         self.cv_results_ = read_trials(trials, space, len(splits), self._format_results)
         self.n_splits_ = len(splits)
         self.multimetric_ = "mean_test_score" not in self.cv_results_
@@ -350,76 +352,6 @@ n_splits_, multimetric_
         if self.sampler is not None and self.storage is not None:
             study.sampler.reseed_rng()  # so that no worker draws what another does
         return study
-
-    def _search(self, evaluation: Evaluation) -> None:
-        """Run trials until there are enough, and other workers are done with theirs."""
-        study, began = self.study_, time.monotonic()
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        left_over = set()  # of processes that died without a sign
-        if not has_heartbeat(study):
-            left_over = {t.number for t in counted(study) if t.state == TrialState.RUNNING}
-        first_error: list[Exception] = []
-        mine: list[int] = []
-
-        def objective(trial: Trial) -> Any:
-            mine[:] = [trial.number]
-            if self.storage is not None:  # others may have begun as many in the meantime
-                before = sum(t.number < trial.number for t in counted(study, left_over))
-                if before >= self.n_trials:
-                    raise _TooMany
-            if self.sampler is None:  # seeded by the trial, whoever runs it
-                study.sampler = optuna.samplers.TPESampler(
-                    seed=(seed + trial.number) % 2**32, constant_liar=self.storage is not None
-                )
-            try:
-                return evaluation(trial)
-            except (TrialPruned, UpdateFinishedTrialError):
-                raise
-            except Exception as error:
-                trial.set_user_attr("error", f"{type(error).__name__}: {error}")
-                if not first_error:
-                    traceback.clear_frames(error.__traceback__)  # and with them, the data
-                    first_error.append(error)
-                raise
-
-        verbosity = optuna.logging.get_verbosity()
-        optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-        try:
-            while self.timeout is None or time.monotonic() - began < self.timeout:
-                if first_error and self.error_score == "raise":
-                    raise first_error[0]
-                trials = counted(study, left_over)
-                states = [trial.state for trial in trials]
-                if len(trials) < self.n_trials or TrialState.WAITING in states:
-                    try:
-                        study.optimize(objective, n_trials=1, catch=(Exception,))
-                    except (UpdateFinishedTrialError, ValueError):
-                        # Taken for dead, as after a sleep, and given to another: go on.
-                        if not study.get_trials(deepcopy=False)[mine[0]].state.is_finished():
-                            raise
-                    self._say(mine[0], left_over)
-                    if getattr(study, "_stop_flag", False):  # the sampler has no more settings
-                        break
-                elif TrialState.RUNNING in states and self.storage is not None:
-                    wait_for_others(study, min(1.0, self.heartbeat))
-                else:
-                    break
-        finally:
-            optuna.logging.set_verbosity(verbosity)
-        finished = [t.state for t in counted(study) if t.state in _FINISHED]
-        if first_error and set(finished) == {TrialState.FAIL}:
-            first_error[0].add_note(f"Each of {len(finished)} trials failed, this one first.")
-            raise first_error[0]
-
-    def _say(self, number: int, left_over: set[int]) -> None:
-        if not self.verbose:
-            return
-        trial = self.study_.get_trials(deepcopy=False)[number]
-        done = sum(t.state in _FINISHED for t in counted(self.study_, left_over))
-        value = "" if not trial.values else " ".join(f"{v:.4f}" for v in trial.values)
-        error = trial.user_attrs.get("error", "")
-        state = trial.state.name.lower()
-        print(f"[{done}/{self.n_trials}] trial {number} {state} {value}{error}", flush=True)
 
     def _choose(self, metric: str) -> None:
         """Find the best of the settings that were scored on all folds."""

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,18 @@ def digest_images(images: NDArray[Any]) -> list[bytes]:
         For each image; equal for equal images only.
     """
     begun = hashlib.sha256(repr((images.shape[1:], images.dtype.str)).encode())
-    digests = []
-    for image in images:
-        digest = begun.copy()
-        digest.update(np.ascontiguousarray(image).data)
-        digests.append(digest.digest()[:16])
-    return digests
+
+    def digest(part: NDArray[Any]) -> list[bytes]:
+        digests = []
+        for image in part:
+            one = begun.copy()
+            one.update(np.ascontiguousarray(image).data)
+            digests.append(one.digest()[:16])
+        return digests
+
+    parts = np.array_split(images, os.cpu_count() or 1)  # hashing lets other threads run
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return [one for part in pool.map(digest, parts) for one in part]
 
 
 class FeatureStore:

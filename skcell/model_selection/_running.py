@@ -1,0 +1,141 @@
+"""The trials of one process, which may share a study with others."""
+
+import time
+import traceback
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
+from optuna.trial import Trial, TrialState
+
+from skcell.model_selection._storage import counted, has_heartbeat, wait_for_others
+from skcell.model_selection._trials import Evaluation
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+class _TooMany(Exception):
+    """A trial that another worker's made superfluous."""
+
+
+@dataclass
+class Runner:
+    """Runs trials until there are enough, and other workers are done with theirs.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        Where trials are kept.
+    evaluation : Evaluation
+        What each trial is.
+    n_trials : int
+        How many, by all workers together.
+    timeout : float or None
+        Seconds after which no trial is begun.
+    seed : int or None
+        Seed of the default sampler; None leaves the study's.
+    shared : bool
+        Whether there may be other workers.
+    heartbeat : int
+        Seconds between their signs of life.
+    raises : bool
+        Whether an error in a trial ends all.
+    verbose : int
+        1 prints a line for each trial.
+    """
+
+    study: optuna.Study
+    evaluation: Evaluation
+    n_trials: int
+    timeout: float | None
+    seed: int | None
+    shared: bool
+    heartbeat: int
+    raises: bool
+    verbose: int
+    _left_over: set[int] = field(default_factory=set)  # trials of processes that died without sign
+    _first_error: list[Exception] = field(default_factory=list)
+    _mine: int = -1  # number of the last trial of this process
+    _room: int = 0  # trials that were missing when it began; looking costs time in a storage
+
+    def run(self) -> None:
+        """Run trials.
+
+        Raises
+        ------
+        Exception
+            The first error, if all failed, or if one is to end all.
+        """
+        study, began = self.study, time.monotonic()
+        if not has_heartbeat(study):
+            running = (t for t in counted(study) if t.state == TrialState.RUNNING)
+            self._left_over = {trial.number for trial in running}
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+        try:
+            while self.timeout is None or time.monotonic() - began < self.timeout:
+                if self._first_error and self.raises:
+                    raise self._first_error[0]
+                if self._room > 1 or self._is_missing():
+                    self._run_one()
+                    if getattr(study, "_stop_flag", False):  # the sampler has no more settings
+                        break
+                elif self.shared and self._is_any(TrialState.RUNNING):
+                    wait_for_others(study, min(1.0, self.heartbeat))
+                else:
+                    break
+        finally:
+            optuna.logging.set_verbosity(verbosity)
+        finished = [t.state for t in counted(study) if t.state in FINISHED]
+        if self._first_error and set(finished) == {TrialState.FAIL}:
+            error = self._first_error[0]
+            error.add_note(f"Each of {len(finished)} trials failed, this one first.")
+            raise error
+
+    def _is_missing(self) -> bool:
+        trials = counted(self.study, self._left_over)
+        return len(trials) < self.n_trials or self._is_any(TrialState.WAITING)
+
+    def _is_any(self, state: TrialState) -> bool:
+        return any(trial.state == state for trial in counted(self.study, self._left_over))
+
+    def _run_one(self) -> None:
+        try:
+            self.study.optimize(self._objective, n_trials=1, catch=(Exception,))
+        except (UpdateFinishedTrialError, ValueError):
+            # Taken for dead, as after a sleep, and given to another: go on.
+            if not self.study.get_trials(deepcopy=False)[self._mine].state.is_finished():
+                raise
+        if self.verbose:
+            self._say()
+
+    def _objective(self, trial: Trial) -> Any:
+        self._mine = trial.number
+        if self.shared:  # others may have begun as many in the meantime
+            began_before = counted(self.study, self._left_over)
+            self._room = self.n_trials - sum(t.number < trial.number for t in began_before)
+            if self._room < 1:
+                raise _TooMany
+        if self.seed is not None:  # by the trial, whoever runs it
+            self.study.sampler = optuna.samplers.TPESampler(
+                seed=(self.seed + trial.number) % 2**32, constant_liar=self.shared
+            )
+        try:
+            return self.evaluation(trial)
+        except (TrialPruned, UpdateFinishedTrialError):
+            raise
+        except Exception as error:
+            trial.set_user_attr("error", f"{type(error).__name__}: {error}")
+            if not self._first_error:
+                traceback.clear_frames(error.__traceback__)  # and with them, the data
+                self._first_error.append(error)
+            raise
+
+    def _say(self) -> None:
+        trial = self.study.get_trials(deepcopy=False)[self._mine]
+        done = sum(t.state in FINISHED for t in counted(self.study, self._left_over))
+        value = "" if not trial.values else " ".join(f"{v:.4f}" for v in trial.values)
+        error = trial.user_attrs.get("error", "")
+        state = trial.state.name.lower()
+        print(f"[{done}/{self.n_trials}] trial {self._mine} {state} {value}{error}", flush=True)
