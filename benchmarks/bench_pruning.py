@@ -148,7 +148,8 @@ def plot(trials: dict[str, list[dict[str, Any]]], seconds: float, path: Path) ->
     ax = figure.subplots()
     for (side, done), color in zip(trials.items(), ("#0072B2", "#E69F00", "#555555"), strict=False):
         scored = [trial for trial in done if trial["score"] is not None]
-        times = [trial["seconds"] for trial in scored] + [seconds]
+        times = [trial["seconds"] for trial in scored]
+        times.append(max(seconds, times[-1]))
         best = np.maximum.accumulate([trial["score"] for trial in scored])
         ax.step(
             times,

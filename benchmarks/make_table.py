@@ -72,22 +72,30 @@ def rows() -> list[tuple[str, str, str, str]]:
     one = load("predict")["medians"]
     ours, theirs = (one[side]["one_image_ms"] for side in ("skcell", "onnxruntime"))
     add("predict one image", "ONNX Runtime", f"{ours:.1f} against {theirs:.1f} ms", "predict")
-    if (HERE / "results" / "files.json").exists():  # takes a quarter of an hour
-        files = load("files")
-        share = 1 / times("files", "arrays", "images_per_second")
-        grown = files["medians"]["files"]["rss_growth_mib"]
-        work = f"train from {files['settings']['n']:,} JPEG files, 96 px"
-        add(work, "arrays", f"{100 * share:.0f} % of the speed, {grown:.0f} MiB", "files")
+    files = load("files")
+    share = 1 / times("files", "arrays", "images_per_second")
+    grown = files["medians"]["files"]["rss_growth_mib"]
+    work = f"train from {files['settings']['n']:,} JPEG files, 96 px"
+    add(work, "arrays", f"{100 * share:.0f} % of the speed, {grown:.0f} MiB", "files")
     features = load("features")
     ratio = times("features", "computed", "seconds")
     work = f"5 folds x 8 settings on a frozen backbone, {features['settings']['n']:,} images"
     add(work, "features computed anew", f"{ratio:.0f} x as fast", "features")
-    if (HERE / "results" / "pruning.json").exists():
-        pruning = load("pruning")
-        work = f"trials in {pruning['settings']['seconds']} s, real cells, 28 px"
-        for side, rival in (("optuna", "`OptunaSearchCV`"), ("random", "`RandomizedSearchCV`")):
-            ratio = pruning["times_the_trials_of"][side]
-            add(work, f"{rival}, scikeras", f"{ratio:.1f} x as many", "pruning")
+    pruning = load("pruning")
+    work = f"trials in {pruning['settings']['seconds']} s, real cells, 28 px"
+    for side, rival in (("optuna", "`OptunaSearchCV`"), ("random", "`RandomizedSearchCV`")):
+        ratio = pruning["times_the_trials_of"][side]
+        add(work, f"{rival}, scikeras", f"{ratio:.1f} x as many", "pruning")
+    overhead = {
+        (row["who"], row["sampler"], row["storage"]): row
+        for row in load("overhead")["rows"]
+        if row["processes"] == 1  # the last of each is that of most trials
+    }
+    for kind, where, what in (("tpe", "memory", "in memory"), ("random", "file", "in a file")):
+        ours, theirs = (overhead[who, kind, where] for who in ("skcell", "optuna"))
+        work = f"a search's trial beside fitting, after {ours['trials']:,} {what}"
+        result = f"{ours['ms_per_trial']:.0f} against {theirs['ms_per_trial']:.0f} ms"
+        add(work, "Optuna alone", result, "overhead")
     return table
 
 

@@ -14,21 +14,19 @@ from sklearn.base import clone
 from sklearn.utils._param_validation import Interval, RealNotInt
 from sklearn.utils.validation import check_is_fitted
 
-from skcell._takes_images import take
 from skcell._validation import ImageSpec
 from skcell.augmentation import ImageAugmenter
 from skcell.classifiers._base import BaseCellClassifier
 from skcell.classifiers._callbacks import LayerRates
 from skcell.classifiers._data import Labelled
+from skcell.classifiers._feature_data import look
 from skcell.classifiers._fitting import check_same_recipe, run, sort_arguments
 from skcell.networks import FittedNetwork, Recipe, transfer, transfer_head
-from skcell.networks._augment import draw_view
 from skcell.networks._embedding import choose_layers, find_backbone, find_groups
-from skcell.networks._feature_store import digest_images
 from skcell.networks._program import Program
 from skcell.networks._transfer import give_weights
 from skcell.preprocessing import ImageFeatures
-from skcell.preprocessing._image_features import CHUNK, as_backbone
+from skcell.preprocessing._image_features import as_backbone
 
 
 @dataclass(frozen=True)
@@ -352,7 +350,8 @@ class TransferClassifier(BaseCellClassifier):
             fitted._whole, fitted._features, seen = whole, None, (data, held)
             if phase.sees_features:
                 assert features is not None
-                fitted._features, seen = features, self._look(features, data, held)
+                fitted._features = features
+                seen = look(features, data, held, self.augmentation, self.n_views)
             n_epochs, done = epochs or phase.epochs, len(history.get("loss", ()))
             history = run(
                 fitted,
@@ -427,36 +426,6 @@ class TransferClassifier(BaseCellClassifier):
                 done=done,
             )
         ]
-
-    def _look(
-        self, features: ImageFeatures, data: Labelled, held: Labelled | None
-    ) -> tuple[Labelled, Labelled | None]:
-        """Put features in place of images."""
-
-        def compute(seen: Labelled, view: int | None = None) -> NDArray[np.float32]:
-            out = np.empty((len(seen.images), 1, 1, features._n_features_out), np.float32)
-            for start in range(0, len(out), CHUNK):
-                rows = slice(start, start + CHUNK)
-                images = take(seen.images, rows, seen.spec, n_jobs=-1)
-                if view is not None:
-                    assert self.augmentation is not None
-                    arguments = dict(self.augmentation.layer_arguments())
-                    images = draw_view(images, digest_images(images), view, arguments)
-                out[rows, 0, 0] = features.transform(images)
-            return out
-
-        views, plain = self.n_views or 1, None
-        if self.n_views is None:
-            found = plain = compute(data)
-        else:
-            found = np.concatenate([compute(data, view) for view in range(views)])
-        spec = ImageSpec(found.shape[1:], "float32", "images")
-        seen = replace(data, images=found, spec=spec, views=views)
-        if held is None:
-            return seen, None
-        if plain is None or held.images is not data.images:
-            plain = compute(held)
-        return seen, replace(held, images=plain, spec=spec)
 
     def _see(self, images: NDArray[Any]) -> NDArray[Any]:
         return images if self._features is None else self._features.transform(images)[:, None, None]
