@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -334,6 +335,37 @@ def test_report_is_one_page_with_nothing_to_load(study, tmp_path):
         assert f"{100 * row.accuracy:.1f} %" in page
     assert ">nan" not in page
     assert "nan " not in page
+
+
+LOOK = """
+<script>
+const picture = document.querySelector("img"), table = document.querySelector("table");
+document.body.dataset.seen = [
+  picture.complete && picture.naturalWidth > 500,
+  table.querySelectorAll("tr").length,
+  document.body.scrollWidth <= window.innerWidth,
+].join(" ");
+</script>
+"""
+
+
+@pytest.mark.parametrize("width", [1200, 400])
+def test_report_in_a_browser(study, tmp_path, width):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no browser: apt-get install chromium")
+    page = study.report(tmp_path / "study.html")
+    page.write_text(page.read_text().replace("</body>", LOOK + "</body>"))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    options += ["--disable-background-networking", "--no-first-run", f"--window-size={width},900"]
+    dom = subprocess.run(
+        [browser, *options, "--dump-dom", page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    ).stdout
+    assert 'data-seen="true 4 true"' in dom, "the plot, a head and three rows, nothing cut off"
+    assert "<title>Study of cells</title>" in dom
 
 
 # Rows from a file
