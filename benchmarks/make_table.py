@@ -118,7 +118,7 @@ def render() -> str:
     # The machine of most files speaks for all that are not named.
     most, *others = sorted(machines, key=lambda described: -len(machines[described]))
     text = f"Medians of alternating runs, on {most}."
-    text += "".join(f" Of {', '.join(machines[other])}: on {other}." for other in others)
+    text += "".join(f" For {', '.join(machines[other])}: {other}." for other in others)
     return "\n".join([*lines, "", *textwrap.wrap(text, 118)]) + "\n"
 
 
