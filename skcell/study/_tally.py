@@ -30,6 +30,7 @@ class Tally:
     folds: dict[str, list[FoldResult]] = field(default_factory=dict)
     epoch: tuple[str, int, int] | None = None  # row, epochs done, epochs
     _seconds: dict[str, list[float]] = field(default_factory=dict)
+    _before: dict[str, list[float]] = field(default_factory=dict)  # of fits known from a file
     _started: float = field(default_factory=time.perf_counter)
     _mark: float = field(default_factory=time.perf_counter)
 
@@ -53,6 +54,8 @@ class Tally:
         self.folds.setdefault(result.row, []).append(result)
         if measured:
             self._seconds.setdefault(result.row, []).append(now - self._mark)
+        else:
+            self._before.setdefault(result.row, []).append(result.fit_seconds)
         self._mark, self.epoch = now, None
 
     def mean(self, row: str) -> float | None:
@@ -72,15 +75,16 @@ class Tally:
     def seconds_left(self) -> float | None:
         """Estimate the seconds left; None before the first fit was measured.
 
-        A fit yet to come is taken to last as long as those of its row did, or, for a row not
-        begun, as all did on average.
+        A fit yet to come is taken to last as long as those of its row did, in this run or else
+        before, or, for a row not begun, as all did on average.
         """
-        if not self._seconds:
+        seconds = {**self._before, **self._seconds}
+        if not seconds:
             return None
-        average = float(np.mean(np.concatenate(list(self._seconds.values()))))
+        average = float(np.mean(np.concatenate(list(seconds.values()))))
         left = 0.0
         for row in self.rows:
-            measured = self._seconds.get(row, [])
+            measured = seconds.get(row, [])
             missing = self.n_folds - len(self.folds.get(row, []))
             left += missing * (float(np.mean(measured)) if measured else average)
         return max(left - (time.perf_counter() - self._mark), 0.0)

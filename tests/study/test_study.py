@@ -307,6 +307,16 @@ def test_time_left_follows_the_fits():
     assert [duration(s) for s in (7, 600, 7500)] == ["7 s", "10 min", "2 h 05 min"]
 
 
+def test_time_left_knows_the_fits_of_before():
+    from skcell.study._records import FoldResult
+    from skcell.study._tally import Tally
+
+    tally = Tally(["a", "b"], 2)
+    tally.add(FoldResult("a", 0, 1, 2, 2, 100.0), measured=False)
+    tally.add(FoldResult("b", 0, 1, 2, 2, 0.0))
+    assert 95 < tally.seconds_left() < 101
+
+
 def test_a_splitter_that_breaks_groups_is_refused():
     X = np.zeros((48, 8, 8, 3), np.uint8)
     y = np.array(["a", "b"] * 24)
