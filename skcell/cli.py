@@ -56,7 +56,10 @@ def study(
     ] = "generated",
     cv: Annotated[
         int | None,
-        typer.Option(min=2, help="Number of folds. (default: the data's own split, else 5)"),
+        typer.Option(
+            min=2,
+            help="Number of folds, in the training part. (default: own split, else 5)",
+        ),
     ] = None,
     holdout: Annotated[
         bool, typer.Option("--holdout", help="One split: the data's own, or a stratified fifth.")
@@ -134,7 +137,9 @@ def study(
             refit=False,
             n_jobs=n_jobs,
         )
-        run.run(cells.images, cells.labels, data_name=cells.name)
+        # Folds are of the images meant for training; the others stay unseen.
+        images, labels = cells.training_part() if cv else (cells.images, cells.labels)
+        run.run(images, labels, data_name=cells.name)
     except KeyboardInterrupt:
         console.print("Interrupted before the first fit was scored; nothing was written.")
         raise typer.Exit(_INTERRUPTED) from None
@@ -143,7 +148,7 @@ def study(
             _keep(run, out, console)
             if not isinstance(error, ArithmeticError):
                 raise  # no mistake of the user's: the traceback helps
-        _fail(str(error).replace("pass on_error='warn'", "give --skip-broken"))
+        _fail(_for_command(error))
     _keep(run, out, console)
     if quick:
         console.print("A quick look: few images and folds make wide intervals.", style="dim")
@@ -183,6 +188,9 @@ def search(
     timeout: Annotated[
         float | None, typer.Option(help="Seconds after which no trial is begun.")
     ] = None,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out files that cannot be read.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of everything.")] = 0,
     out: Annotated[
         Path, typer.Option(help="Folder for the table of trials and the best model.")
@@ -200,7 +208,9 @@ def search(
         with _quietly_starting(console):
             room.Study  # noqa: B018 # imports the classifiers, and so Keras
         console.print(f"Loading {data} ...", style="dim", highlight=False, markup=False)
-        cells = room.load_study_data(data, image_size=image_size, random_state=seed)
+        cells = room.load_study_data(
+            data, image_size=image_size, skip_broken=skip_broken, random_state=seed
+        )
         found = room.search_row(
             room.find_rows([row])[0],
             *cells.training_part(),
@@ -217,7 +227,7 @@ def search(
         console.print("Interrupted; with --storage, the same command goes on.", style="yellow")
         raise typer.Exit(_INTERRUPTED) from None
     except (ValueError, OSError, ImportError, ArithmeticError) as error:
-        _fail(str(error))
+        _fail(_for_command(error))
     console.print(f"Best mean accuracy {100 * found.best_score_:.1f} %, of {found.best_params_}")
     console.print("The best of many trials was lucky as well: test it on images left aside.")
     for file in files:
@@ -230,6 +240,11 @@ def _keep(run: "Study", out: Path, console: Console) -> None:
         run.show(console)
         for file in run.save(out):
             console.print(f"wrote {file}", highlight=False, soft_wrap=True)
+
+
+def _for_command(error: Exception) -> str:
+    """Say of an error what to do at the command line."""
+    return str(error).replace("pass on_error='warn'", "give --skip-broken")
 
 
 def _fail(message: str) -> NoReturn:

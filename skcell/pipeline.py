@@ -32,9 +32,9 @@ class Pipeline(imblearn_pipeline.Pipeline):
     by group; it passes through the transformers alone, and reaches the classifier as `X_val` and
     `y_val`. So no synthetic image is ever validated on, and no image made from a held-out one is
     trained on. And ``fit(X, y, sample_weight=..., groups=..., X_val=..., y_val=...)`` carries
-    these four to the final estimator by their plain names; weights go through samplers, where a
-    new sample inherits the weight of the one it was made from. A classifier that stops early inside
-    another estimator cannot be given such a holdout, and is refused behind a sampler.
+    these four to the final estimator by their plain names; weights and groups go through samplers,
+    where a new sample inherits those of the one it was made from. A classifier that stops early
+    inside another estimator cannot be given such a holdout, and is refused behind a sampler.
 
     Parameters
     ----------
@@ -89,13 +89,14 @@ class Pipeline(imblearn_pipeline.Pipeline):
         _check_accepted(final, fit_params)
         if any(hasattr(step, "fit_resample") for _, step in self.steps[:-1]):
             _check_holdout_is_ours(final)
-        weights, groups = fit_params.get("sample_weight"), fit_params.get("groups")
+        weights, groups = fit_params.get("sample_weight"), fit_params.pop("groups", None)
         if weights is not None:
             weights = _check_sample_weight(weights, X)
+        if groups is not None:
+            groups = check_groups(groups, len(X))
         held = None
         if _stops_early(final) and fit_params.get("X_val") is None and y is not None:
             y = column_or_1d(y, warn=True)
-            groups = check_groups(groups, len(y))
             if not (getattr(final, "warm_start", False) and hasattr(self, "_holdout_seed")):
                 state = check_random_state(final.random_state)
                 self._holdout_seed = state.randint(2**31 - 1)
@@ -111,10 +112,12 @@ class Pipeline(imblearn_pipeline.Pipeline):
             held = _safe_indexing(X, rest), y[rest]
             X, y = _safe_indexing(X, train), y[train]
             weights = None if weights is None else weights[train]
-            fit_params.pop("groups", None)
+        if _accepts(final, "X_val"):
+            groups = None  # which it would have only for its holdout
         Xt, yt = super()._fit(X, y, routed_params, raw_params)
-        if weights is not None:
-            fit_params["sample_weight"] = self._carry(weights)
+        for carried, values in (("sample_weight", weights), ("groups", groups)):
+            if values is not None:
+                fit_params[carried] = self._carry(carried, values)
         if held is not None:
             fit_params["X_val"], fit_params["y_val"] = held
         if fit_params.get("X_val") is not None and "X_val" not in (self.transform_input or ()):
@@ -122,19 +125,19 @@ class Pipeline(imblearn_pipeline.Pipeline):
                 fit_params["X_val"] = transform.transform(fit_params["X_val"])
         return Xt, yt
 
-    def _carry(self, weights: np.ndarray) -> np.ndarray:
-        """Take weights through the fitted samplers."""
+    def _carry(self, what: str, values: np.ndarray) -> np.ndarray:
+        """Take weights or groups through the fitted samplers."""
         for _, name, step in self._iter(with_final=False, filter_resample=False):
             if not hasattr(step, "fit_resample"):
                 continue
             if not hasattr(step, "sample_indices_"):
                 raise ValueError(
-                    f"sample_weight cannot pass the step {name!r}: {type(step).__name__} does "
+                    f"{what} cannot pass the step {name!r}: {type(step).__name__} does "
                     "not tell which sample each new one was made from (sample_indices_). Use "
-                    "ImageSMOTE, ImageAugmenter or a random sampler, or leave out sample_weight."
+                    f"ImageSMOTE, ImageAugmenter or a random sampler, or leave out {what}."
                 )
-            weights = weights[step.sample_indices_]
-        return weights
+            values = values[step.sample_indices_]
+        return values
 
 
 def _stops_early(final: Any) -> bool:

@@ -308,3 +308,27 @@ def test_own_validation_set_is_transformed_once_under_routing(tagged):
         model = make_pipeline(Halve(), clf, transform_input=["X_val"])
         model.fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
     assert names(LAST["X_val"]) == {n // 2 for n in names(X[200:])}
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_groups_pass_samplers_whatever_the_classifier_does_with_them(cells, early):
+    X, y = cells.images[:90, ::3, ::3], cells.target[:90]
+    clf = CellCNNClassifier(
+        filters=(4,), dense_units=8, epochs=1, random_state=0, early_stopping=early
+    )
+    model = Pipeline([("smote", ImageSMOTE(k_neighbors=2, random_state=0)), ("clf", clf)])
+    model.fit(X, y, groups=np.arange(90) // 3)
+    assert ("val_loss" in model[-1].history_) == early
+
+
+def test_a_search_at_the_end_gets_the_groups_of_parents(tagged):
+    X, y = tagged
+
+    class NoHoldout(BaseEstimator):
+        def fit(self, X, y, groups=None):
+            LAST.update(X=X, groups=groups)
+            return self
+
+    groups = np.arange(240) // 4
+    make_pipeline(ImageAugmenter(random_state=0), NoHoldout()).fit(X, y, groups=groups)
+    assert len(LAST["groups"]) == len(LAST["X"]) > 240

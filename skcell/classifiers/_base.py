@@ -389,7 +389,7 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
 
     @property
     def model_(self) -> keras.Model:
-        """The trained `keras.Model`, from pixels to probabilities, yours to keep."""
+        """The trained `keras.Model`, from pixels to probabilities; going on changes it."""
         check_is_fitted(self)
         return self._network.give_away_model()
 

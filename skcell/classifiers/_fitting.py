@@ -101,9 +101,21 @@ def sort_arguments(arguments: dict[str, Hashable]) -> tuple[tuple[str, Any], ...
     return tuple(sorted(arguments.items()))
 
 
+#: What a user set, of a recipe's fields whose names do not tell.
+_IN_WORDS = {
+    "network": "architecture",
+    "arguments": "architecture",
+    "input_shape": "shape of the images",
+    "dtype": "dtype of the images",
+    "decays": "weight_decay, from or to none",
+    "shares": "layer_decay or gradual",
+}
+
+
 def check_same_recipe(fitted: Recipe, wanted: Recipe) -> None:
     """Refuse to go on with parameters that a trained network cannot take on."""
-    changed = [f.name for f in fields(Recipe) if getattr(fitted, f.name) != getattr(wanted, f.name)]
+    differ = [f.name for f in fields(Recipe) if getattr(fitted, f.name) != getattr(wanted, f.name)]
+    changed = sorted({_IN_WORDS.get(name, name) for name in differ if name != "n_devices"})
     if changed:
         raise ValueError(
             f"Parameters that make the network were changed since it was trained ({changed}); "

@@ -214,6 +214,9 @@ class TransferClassifier(BaseCellClassifier):
 
     _features: ImageFeatures | None  # while the network is a head alone
     _whole: Recipe  # of backbone and head, frozen
+    _loaded: Any  # the parameter `weights` as it was
+    _assembled: keras.Model  # of both
+    _training = False
 
     def __init__(
         self,
@@ -337,6 +340,13 @@ class TransferClassifier(BaseCellClassifier):
         features = self._load_features(data.spec, seed) if fresh else self._features
         given = self._network.program.model if features is None else features._extractor.model
         whole, phases = self._plan(data.spec, len(data.classes), given)
+        if not fresh:
+            check_same_recipe(self._whole, whole)
+            if self._loaded != self.weights:
+                raise ValueError(
+                    f"weights was changed from {self._loaded!r} to {self.weights!r} since the "
+                    "network was trained; set it back, or fit anew with warm_start=False."
+                )
         network, history = (None, {}) if fresh else (self._network, self.history_)
         for phase in phases if fresh else phases[-1:]:
             if fresh:
@@ -348,6 +358,8 @@ class TransferClassifier(BaseCellClassifier):
             check_same_recipe(network.recipe, phase.recipe)
             fitted = copy(self)._become(network, data, seed)
             fitted._whole, fitted._features, seen = whole, None, (data, held)
+            fitted.__dict__.pop("_assembled", None)  # of a fit before
+            fitted._training = True
             if phase.sees_features:
                 assert features is not None
                 fitted._features = features
@@ -363,7 +375,7 @@ class TransferClassifier(BaseCellClassifier):
             )
             names = history.get("phase", [])[:done]
             history["phase"] = names + [phase.name] * (len(history["loss"]) - done)
-        self._whole, self._features = fitted._whole, fitted._features
+        self._whole, self._features, self._loaded = whole, fitted._features, self.weights
         self.__dict__.pop("_assembled", None)  # of a fit before
         return self._become(fitted._network, data, seed, history)
 
@@ -436,12 +448,14 @@ class TransferClassifier(BaseCellClassifier):
         check_is_fitted(self)
         if self._features is None:
             return super().model_
-        if not hasattr(self, "_assembled"):
-            network = FittedNetwork(self._whole, self._seed)
-            self._assembled = network.give_away_model()
-            give_weights(self._assembled, self._features._extractor.model)
-            give_weights(self._assembled, self._network.program.model)
-        return self._assembled
+        if hasattr(self, "_assembled"):
+            return self._assembled
+        whole = FittedNetwork(self._whole, self._seed).give_away_model()
+        give_weights(whole, self._features._extractor.model)
+        give_weights(whole, self._network.program.model)
+        if not self._training:
+            self._assembled = whole
+        return whole
 
     def best_epochs(self) -> dict[str, int]:
         """Return the epochs that early stopping found best, for a fit without a holdout.

@@ -15,10 +15,13 @@ from sklearn.utils.validation import check_array
         "differences": ["array-like"],
         "n_train": [Interval(Real, 0, None, closed="neither")],
         "n_test": [Interval(Real, 0, None, closed="neither")],
+        "least_error": [Interval(Real, 0, None, closed="left")],
     },
     prefer_skip_nested_validation=True,
 )
-def corrected_t_test(differences: ArrayLike, *, n_train: float, n_test: float) -> float:
+def corrected_t_test(
+    differences: ArrayLike, *, n_train: float, n_test: float, least_error: float = 0.0
+) -> float:
     r"""Corrected resampled t test that two techniques' scores differ.
 
     Folds share most of their training images, so that a plain paired t test finds differences
@@ -31,6 +34,9 @@ def corrected_t_test(differences: ArrayLike, *, n_train: float, n_test: float) -
         Score of one technique less that of the other, for each split.
     n_train, n_test : float
         Number of samples on the two sides of a split; means, where splits differ.
+    least_error : float, default=0.0
+        Standard error that the mean has at the least, from what is known beside the splits: few
+        splits may agree by chance.
 
     Returns
     -------
@@ -65,7 +71,7 @@ def corrected_t_test(differences: ArrayLike, *, n_train: float, n_test: float) -
             f"A test needs at least two differences in one dimension, got shape {values.shape}."
         )
     n = len(values)
-    error = math.sqrt((1 / n + n_test / n_train) * values.var(ddof=1))
+    error = max(least_error, math.sqrt((1 / n + n_test / n_train) * values.var(ddof=1)))
     if error == 0:
         return 1.0 if values.mean() == 0 else 0.0
     return float(2 * stats.t.sf(abs(values.mean()) / error, n - 1))

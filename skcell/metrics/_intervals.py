@@ -72,11 +72,17 @@ def accuracy_interval(n_correct: int, n: int, confidence: float = 0.95) -> tuple
         "n_train": [Interval(Real, 0, None, closed="neither")],
         "n_test": [Interval(Real, 0, None, closed="neither")],
         "confidence": [Interval(Real, 0, 1, closed="neither")],
+        "least_error": [Interval(Real, 0, None, closed="left")],
     },
     prefer_skip_nested_validation=True,
 )
 def cross_validated_interval(
-    scores: ArrayLike, *, n_train: float, n_test: float, confidence: float = 0.95
+    scores: ArrayLike,
+    *,
+    n_train: float,
+    n_test: float,
+    confidence: float = 0.95,
+    least_error: float = 0.0,
 ) -> tuple[float, float]:
     r"""Corrected resampled t interval of the mean of cross-validated scores.
 
@@ -96,6 +102,9 @@ def cross_validated_interval(
         Number of samples on the two sides of a split; means, where splits differ.
     confidence : float, default=0.95
         Probability with which the interval covers the expected score.
+    least_error : float, default=0.0
+        Standard error that the mean has at the least, from what is known beside the splits: few
+        splits may agree by chance.
 
     Returns
     -------
@@ -138,7 +147,7 @@ def cross_validated_interval(
             "For a single split, use accuracy_interval."
         )
     n = len(values)
-    error = math.sqrt((1 / n + n_test / n_train) * values.var(ddof=1))
+    error = max(least_error, math.sqrt((1 / n + n_test / n_train) * values.var(ddof=1)))
     reach = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error
     mean = float(values.mean())
     return mean - reach, mean + reach

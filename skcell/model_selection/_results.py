@@ -46,7 +46,11 @@ def read_trials(
         errors = [t.user_attrs["error"] for t in trials if "error" in t.user_attrs]
         raise ValueError(
             f"None of {len(trials)} trials was finished. "
-            + (f"The first error: {errors[0]}" if errors else "Give more time or trials.")
+            + (
+                f"The first error: {errors[0]}. That mended, search under another study_name."
+                if errors
+                else "Give more time or trials."
+            )
         )
     scores = whole[0].user_attrs["folds"][0]["test_scores"]
     nothing = dict.fromkeys(scores, np.nan) if isinstance(scores, Mapping) else np.nan

@@ -76,7 +76,7 @@ class Runner:
         try:
             while self.timeout is None or time.monotonic() - began < self.timeout:
                 if self._first_error and self.raises:
-                    raise self._first_error[0]
+                    break
                 if self._room > 1 or self._is_missing():
                     self._run_one()
                     if getattr(study, "_stop_flag", False):  # the sampler has no more settings
@@ -87,6 +87,8 @@ class Runner:
                     break
         finally:
             optuna.logging.set_verbosity(verbosity)
+        if self._first_error and self.raises:
+            raise self._first_error[0]
         finished = [t.state for t in counted(study) if t.state in FINISHED]
         if self._first_error and set(finished) == {TrialState.FAIL}:
             error = self._first_error[0]

@@ -1,5 +1,6 @@
 """A scikit-learn search by Optuna, that gives up on trials which do not promise much."""
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -22,13 +23,14 @@ from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_method_params
 
-from skcell._digest import digest
+from skcell import __version__
+from skcell._digest import digest, digest_files
 from skcell._parameters import SuggestsParameters
-from skcell.classifiers import BaseCellClassifier
+from skcell._validation import layout_of
 from skcell.model_selection._default_space import default_space
 from skcell.model_selection._results import read_trials
 from skcell.model_selection._running import FINISHED, Runner
-from skcell.model_selection._space import Space, describe
+from skcell.model_selection._space import Space, identify
 from skcell.model_selection._storage import (
     counted,
     join,
@@ -40,8 +42,8 @@ from skcell.model_selection._storage import (
 from skcell.model_selection._trials import (
     COSTS,
     Evaluation,
+    FitParams,
     Split,
-    final_of,
     halving_batches,
     prefix_of,
 )
@@ -86,8 +88,8 @@ class OptunaPruningSearchCV(SuggestsParameters, BaseSearchCV):
         Where trials are kept: nowhere (None), a file on one machine, or the URL of a database,
         ``postgresql://user@host/name``, for many.
     study_name : str or None, default=None
-        Name in the storage. Searches of one name in one storage are one search: it goes on where it
-        was, in as many processes as there are.
+        Name in the storage, "skcell" if None. Searches of one name in one storage are one search:
+        it goes on where it was, in as many processes as there are.
     heartbeat : int, default=10
         Seconds between signs of life in a storage. The trial of a worker that was silent six times
         as long is begun again by another. A storage that was opened without a heartbeat has none.
@@ -246,10 +248,7 @@ n_splits_, multimetric_
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
         fit_params = dict(routed.estimator.fit)
-        if params.get("groups") is not None and not _routing_enabled():
-            final = final_of(self.estimator)  # early stopping holds out whole groups
-            if isinstance(final, BaseCellClassifier):
-                fit_params[f"{prefix_of(self.estimator)}groups"] = params["groups"]
+        groups = None if _routing_enabled() else params.get("groups")
         distributions = self.param_distributions
         space = Space(
             self.estimator,
@@ -261,14 +260,14 @@ n_splits_, multimetric_
 
         where = str(getattr(self.storage, "url", self.storage))
         with reached(where):
-            self.study_ = self._open(objectives, space, splits, X, y)
+            self.study_ = self._open(objectives, space, splits, X, y, fit_params)
             evaluation = Evaluation(
                 self.estimator,
                 space,
                 X,
                 y,
                 splits,
-                fit_params,
+                FitParams(fit_params, groups),
                 dict(routed.scorer.score),
                 self.error_score,
                 scorer,
@@ -298,7 +297,7 @@ n_splits_, multimetric_
             best = [trial.number for trial in self.study_.best_trials]
             self.pareto_indices_ = np.flatnonzero(np.isin(self.cv_results_["trial"], best))
         if self.refit:
-            self._refit(trials, X, y, fit_params)
+            self._refit(trials, X, y, FitParams(fit_params, groups))
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -316,7 +315,9 @@ n_splits_, multimetric_
         """Return what is to be improved, the first of them by `refit`."""
         if self.objectives is None:
             return [metric]
-        scores = list(self.scoring) if isinstance(self.scoring, (list, tuple, dict)) else [metric]
+        scores = [self.scoring if isinstance(self.scoring, str) else metric]
+        if isinstance(self.scoring, (list, tuple, dict)):
+            scores = list(self.scoring)
         unknown = [name for name in self.objectives if name not in (*scores, *COSTS)]
         if unknown or len(self.objectives) < 2:
             raise ValueError(
@@ -325,14 +326,20 @@ n_splits_, multimetric_
         return list(self.objectives)
 
     def _open(
-        self, objectives: list[str], space: Space, splits: list[Split], X: Any, y: Any
+        self,
+        objectives: list[str],
+        space: Space,
+        splits: list[Split],
+        X: Any,
+        y: Any,
+        fit_params: dict[str, Any],
     ) -> optuna.Study:
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             study = optuna.create_study(
                 storage=open_storage(self.storage, self.heartbeat),
-                study_name=self.study_name,
+                study_name=self.study_name or (None if self.storage is None else "skcell"),
                 load_if_exists=True,
                 directions=["minimize" if name in COSTS else "maximize" for name in objectives],
                 sampler=deepcopy(self.sampler),
@@ -342,11 +349,13 @@ n_splits_, multimetric_
             optuna.logging.set_verbosity(verbosity)
         configuration = {
             "space": space.describe(),
-            "estimator": describe(self.estimator),
-            "scoring": describe(self.scoring),
+            "estimator": identify(self.estimator),
+            "scoring": identify(self.scoring),
             "objectives": objectives,
             "folds": digest(*[part for split in splits for part in split]),
-            "data": digest(X, y),
+            "data": _digest_data(X, y),
+            "fit parameters": digest(fit_params),
+            "version": __version__,
         }
         join(study, configuration)
         if self.sampler is not None and self.storage is not None:
@@ -364,7 +373,7 @@ n_splits_, multimetric_
         self.best_score_ = means[self.best_index_]
         self.best_params_ = results["params"][self.best_index_]
 
-    def _refit(self, trials: list[FrozenTrial], X: Any, y: Any, fit_params: dict[str, Any]) -> None:
+    def _refit(self, trials: list[FrozenTrial], X: Any, y: Any, fit_params: FitParams) -> None:
         """Fit the best setting on everything."""
         model = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
         attributes = trials[self.best_index_].user_attrs
@@ -378,13 +387,21 @@ n_splits_, multimetric_
             )
         if "batch_size" in attributes:
             model.set_params(**{f"{prefix}batch_size": attributes["batch_size"]})
-        began = time.time()
+        began, params = time.time(), fit_params.of(model, X)
         self.best_estimator_ = halving_batches(
-            model, lambda m: m.fit(X, **fit_params) if y is None else m.fit(X, y, **fit_params)
+            model, lambda m: m.fit(X, **params) if y is None else m.fit(X, y, **params)
         )
         self.refit_time_ = time.time() - began
         if hasattr(self.best_estimator_, "feature_names_in_"):
             self.feature_names_in_ = self.best_estimator_.feature_names_in_
+
+
+def _digest_data(X: Any, y: Any) -> str:
+    """Digest images and labels, of files what is in them; where they lie may differ."""
+    if layout_of(X) == "paths":
+        with contextlib.suppress(OSError):  # texts that are no paths
+            return digest(digest_files(X, content=True), np.asarray(y))
+    return digest(X, y if y is None else np.asarray(y))
 
 
 def _split(cv: Any, X: Any, y: Any, params: dict[str, Any]) -> list[Split]:

@@ -1,5 +1,6 @@
 """What is searched over: from Optuna's, scipy's or plain lists to settings of an estimator."""
 
+import contextlib
 import difflib
 import re
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,8 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 from sklearn.base import BaseEstimator, clone
+
+from skcell._digest import digest
 
 
 @dataclass(frozen=True)
@@ -140,8 +143,8 @@ class Space:
             name: " ".join(
                 [
                     distribution_to_json(parameter.distribution),
-                    *(describe(value) for value in (parameter.values or {}).values()),
-                    *(describe(part) for part in _parts(parameter.frozen)),
+                    *(identify(value) for value in (parameter.values or {}).values()),
+                    *(identify(part) for part in _parts(parameter.frozen)),
                 ]
             )
             for name, parameter in self.parameters.items()
@@ -151,6 +154,16 @@ class Space:
 def describe(value: Any) -> str:
     """Write a value in one line, without addresses in memory."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(repr(value).split()))
+
+
+def identify(value: Any) -> str:
+    """Describe a value, with a digest where the text may be the same of another."""
+    text = describe(value)
+    if isinstance(value, (type(None), bool, int, float, str)):
+        return text
+    with contextlib.suppress(Exception):  # what cannot be pickled
+        return f"{text} {digest(value)}"
+    return text
 
 
 def _parts(frozen: Any) -> tuple[Any, ...]:

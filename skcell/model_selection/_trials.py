@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.metrics._scorer import _MultimetricScorer
 from sklearn.model_selection._validation import _score
 from sklearn.utils.metaestimators import _safe_split
-from sklearn.utils.validation import _check_method_params
+from sklearn.utils.validation import _check_method_params, _num_samples
 
 from skcell.classifiers import BaseCellClassifier, WatchesClassifier
 from skcell.model_selection._space import Space
@@ -25,6 +25,30 @@ from skcell.model_selection._space import Space
 COSTS = ("inference_time", "n_parameters")
 
 Split = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class FitParams:
+    """What is passed to `fit`, which depends on what is fitted.
+
+    Parameters
+    ----------
+    params : dict
+        Passed to whatever is fitted.
+    groups : array-like or None
+        Passed to skcell's classifiers, whose early stopping holds out whole groups.
+    """
+
+    params: Mapping[str, Any]
+    groups: Any = None
+
+    def of(self, model: BaseEstimator, X: Any, rows: np.ndarray | None = None) -> dict[str, Any]:
+        """Return what a model's `fit` is passed, for some rows of `X` or all."""
+        params = dict(self.params)
+        if self.groups is not None and isinstance(final_of(model), BaseCellClassifier):
+            params[f"{prefix_of(model)}groups"] = self.groups
+        return _check_method_params(X, params=params, indices=rows)
+
 
 #: Told of a fold's score after an epoch: number of the fold, of the epoch, the score.
 Report = Callable[[int, int, float], None]
@@ -81,10 +105,11 @@ def run_folds(
     y: Any,
     splits: list[Split],
     scorer: Any,
-    fit_params: dict[str, Any],
+    fit_params: FitParams,
     score_params: dict[str, Any],
     error_score: Any,
     report: Callable[[int, int, Any], None] | None,
+    timed: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Fit and score each fold in turn.
 
@@ -98,18 +123,22 @@ def run_folds(
         The folds.
     scorer : callable
         Returns a score, or several by name.
-    fit_params, score_params : dict
-        Passed to `fit` and to the scorer; what is as long as `X` is divided with it.
+    fit_params : FitParams
+        Passed to `fit`; what is as long as `X` is divided with it.
+    score_params : dict
+        Passed to the scorer, likewise.
     error_score : "raise" or float
         Score where one of several scores fails.
     report : callable or None
         Told of fold, epoch and score after each epoch, where the classifier is skcell's.
+    timed : bool
+        Whether to time prediction.
 
     Yields
     ------
     dict
-        ``test_scores``, ``fit_time``, ``score_time``, ``n_test_samples``; and ``epochs``, those
-        that early stopping found best, by parameter.
+        ``test_scores``, ``fit_time``, ``score_time``, ``n_test_samples``; ``epochs``, those that
+        early stopping found best, by parameter; ``n_parameters``, ``inference_time``.
     """
     for fold, (train, test) in enumerate(splits):
         fitted = clone(model)
@@ -125,7 +154,7 @@ def run_folds(
             watch = EpochScores(fitted, X_test, y_test, score, partial(report, fold))
             final.callbacks = [*(final.callbacks or ()), watch]
         began = time.perf_counter()
-        fitted.fit(X_train, y_train, **_check_method_params(X, params=fit_params, indices=train))
+        fitted.fit(X_train, y_train, **fit_params.of(fitted, X, train))
         fit_time = time.perf_counter() - began - (watch.seconds if watch else 0.0)
         began = time.perf_counter()
         scores = score(fitted, X_test, y_test)
@@ -137,6 +166,7 @@ def run_folds(
             "n_test_samples": len(test),
             "epochs": final.best_epochs() if isinstance(final, BaseCellClassifier) else {},
             "n_parameters": _n_parameters(final),
+            "inference_time": _time_inference(fitted, X_test) if timed else None,
         }
 
 
@@ -186,6 +216,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+def _time_inference(model: Any, X: Any) -> float:
+    """Return the seconds that the prediction of one sample takes, once all is compiled."""
+    seconds = []
+    for _ in range(4):
+        began = time.perf_counter()
+        model.predict(X)
+        seconds.append(time.perf_counter() - began)
+    return float(np.median(seconds[1:])) / _num_samples(X)
+
+
 def _n_parameters(final: Any) -> int | None:
     if isinstance(final, BaseCellClassifier):
         return final.count_params()
@@ -206,8 +246,10 @@ class Evaluation:
         All images and labels.
     splits : list of (train, test)
         The folds.
-    fit_params, score_params : dict
-        Passed to `fit` and to the scorer.
+    fit_params : FitParams
+        Passed to `fit`.
+    score_params : dict
+        Passed to the scorer.
     error_score : "raise" or float
         Score where the scorer fails.
     scorer : callable
@@ -223,7 +265,7 @@ class Evaluation:
     X: Any
     y: Any
     splits: list[Split]
-    fit_params: dict[str, Any]
+    fit_params: FitParams
     score_params: dict[str, Any]
     error_score: Any
     scorer: Any
@@ -248,7 +290,7 @@ class Evaluation:
         one = len(self.objectives) == 1  # Optuna prunes by one only
         by_epoch = one and not isinstance(trial.study.pruner, WilcoxonPruner)
         by_fold = one and not (by_epoch and isinstance(final_of(model), BaseCellClassifier))
-        longest = _max_epochs(self.estimator, self.space)
+        longest = max(1, _max_epochs(self.estimator, self.space)) if by_epoch else 1
 
         def report(step: int, scores: Any) -> None:
             trial.report(read_score(scores, self.metric), step)
@@ -266,13 +308,15 @@ class Evaluation:
                 self.score_params,
                 self.error_score,
                 (lambda fold, epoch, s: report(fold * longest + epoch, s)) if by_epoch else None,
+                timed="inference_time" in self.objectives,
             )
             folds: list[dict[str, Any]] = []
             for result in found:
                 folds.append(result)
                 trial.set_user_attr("folds", folds)
                 if by_fold and len(folds) < len(self.splits):
-                    report(len(folds) - 1, result["test_scores"])
+                    # At the step where a classifier that reports epochs has done as much.
+                    report(len(folds) * longest - 1, result["test_scores"])
             return folds
 
         size = getattr(final_of(model), "batch_size", None)
@@ -298,7 +342,7 @@ def read_score(scores: Any, metric: str) -> float:
 
 def _objective(name: str, folds: list[dict[str, Any]]) -> float:
     if name == "inference_time":
-        return float(np.median([f["score_time"] / f["n_test_samples"] for f in folds]))
+        return float(np.median([f["inference_time"] for f in folds]))
     if name == "n_parameters":
         if folds[0]["n_parameters"] is None:
             raise ValueError("n_parameters is an objective of skcell's classifiers only.")

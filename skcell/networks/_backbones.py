@@ -113,7 +113,7 @@ BACKBONES: dict[str, Backbone] = {
             "-1..1",
             r"^(conv\d_block\d+)_",
             224,
-            "MIT",
+            "BSD-3-Clause",
             "He et al., Identity Mappings in Deep Residual Networks, ECCV 2016",
         ),
         Backbone(

@@ -7,12 +7,14 @@ import math
 import os
 from collections.abc import Collection, Iterator
 from numbers import Integral
+from types import FunctionType
 from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 from keras import layers
 
+from skcell._digest import digest
 from skcell.networks._backbones import BACKBONES, build_backbone, layer_groups, preprocess
 from skcell.networks._initial import find_layers, read
 
@@ -235,15 +237,24 @@ def describe(model: keras.Model, *more: Any) -> bytes | None:
         The digest; None if some layer cannot be described.
     """
     try:
-        graph = _without_names(model)
-    except (AttributeError, TypeError, ValueError, NotImplementedError):
+        graph = _without_names(model), [digest(*code) for code in _code(model)]
+    except Exception:  # whatever layers raise that cannot be described, or functions pickled
         return None
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(repr((more, keras.backend.backend(), keras.__version__, graph)).encode())
+    hashed = hashlib.blake2b(digest_size=16)
+    hashed.update(repr((more, keras.backend.backend(), keras.__version__, graph)).encode())
     for variable in model.variables:
         value = np.ascontiguousarray(read(variable))
-        digest.update(repr((value.shape, str(value.dtype))).encode() + value.tobytes())
-    return digest.digest()
+        hashed.update(repr((value.shape, str(value.dtype))).encode() + value.tobytes())
+    return hashed.digest()
+
+
+def _code(model: keras.Model) -> Iterator[list[Any]]:
+    """Find functions that a graph names without describing them: those of layers of one's own."""
+    for layer in find_layers(model):
+        if not type(layer).__module__.startswith("keras."):
+            yield [v for v in vars(type(layer)).values() if isinstance(v, FunctionType)]
+        if isinstance(layer, layers.Lambda):
+            yield [layer.function]
 
 
 def _without_names(model: keras.Model) -> str:

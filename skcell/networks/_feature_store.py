@@ -69,7 +69,8 @@ class FeatureStore:
             self._memory = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._make_table(self._memory)
         else:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            with self._reached():
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
 
     @staticmethod
     def _make_table(connection: sqlite3.Connection) -> None:
@@ -84,14 +85,26 @@ class FeatureStore:
             if self._memory is not None:
                 yield self._memory
                 return
-            connection = sqlite3.connect(self.path, timeout=120, isolation_level=None)
-            try:
+            with (
+                self._reached(),
+                contextlib.closing(
+                    sqlite3.connect(self.path, timeout=120, isolation_level=None)
+                ) as connection,
+            ):
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=NORMAL")
                 self._make_table(connection)
                 yield connection
-            finally:
-                connection.close()
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            raise OSError(
+                f"Features cannot be kept in {os.fspath(self.path)}: {error}. Set cache=False, or "
+                "the path of another file."
+            ) from error
 
     def get(self, key: bytes, digests: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
         """Look up features.

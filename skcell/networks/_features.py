@@ -74,7 +74,7 @@ class Extractor:
         self._forward = make_forward(self.model)
         self.key = describe(self.model, self._made_of[-1])
         if self.key is not None:
-            _known[self.key] = self
+            _known.setdefault(self.key, self)
 
     @property
     def n_features(self) -> int:
@@ -86,9 +86,11 @@ class Extractor:
         return np.asarray(self._forward(images), np.float32)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        own = isinstance(self._made_of[2], OwnModel)  # which is pickled with its weights
-        values = [] if own else [read(v) for v in find_backbone(self.model).variables]
-        return _restore, (self._made_of, values, self.key)
+        shape, dtype, backbone, *others = self._made_of
+        copied = find_backbone(self.model)  # as it was, whatever became of a user's own since
+        if isinstance(backbone, OwnModel):
+            return _restore, ((shape, dtype, OwnModel(copied), *others), [], self.key)
+        return _restore, (self._made_of, [read(v) for v in copied.variables], self.key)
 
 
 _known: weakref.WeakValueDictionary[bytes, Extractor] = weakref.WeakValueDictionary()
@@ -108,9 +110,8 @@ def _restore(made_of: tuple[Any, ...], values: list[NDArray[Any]], key: bytes | 
     return extractor
 
 
-@functools.lru_cache(MAX_EXTRACTORS)
 def get_extractor(stamp: Hashable = None, **arguments: Any) -> Extractor:
-    """Build an extractor, or return the one that was built before.
+    """Build an extractor, or return one of the same network that was built before.
 
     Parameters
     ----------
@@ -124,4 +125,12 @@ def get_extractor(stamp: Hashable = None, **arguments: Any) -> Extractor:
     Extractor
         The extractor.
     """
+    if isinstance(arguments["backbone"], (str, OwnModel)):
+        return _build(stamp, **arguments)
+    built = Extractor(**arguments)  # what a function makes may change from call to call
+    return built if built.key is None else _known.get(built.key, built)
+
+
+@functools.lru_cache(MAX_EXTRACTORS)
+def _build(stamp: Hashable, **arguments: Any) -> Extractor:
     return Extractor(**arguments)

@@ -86,10 +86,8 @@ def read(variable: keras.Variable) -> NDArray[Any]:
 
 
 def find_layers(layer: Any) -> Iterator[keras.Layer]:
-    """Iterate over a model's layers, and those of models in it."""
-    for inner in getattr(layer, "layers", ()):
-        yield inner
-        yield from find_layers(inner)
+    """Iterate over the layers in a model or layer, however deep."""
+    yield from layer._flatten_layers(include_self=False)  # Keras' own, also of composite layers
 
 
 def _is_given(layer: keras.Layer) -> bool:

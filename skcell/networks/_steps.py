@@ -225,6 +225,7 @@ def _forward_tensorflow(model: keras.Model, devices: Devices) -> Forward:
     # Of no fixed batch size, so that it is traced once.
     spec = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
     predict = tf.function(lambda x: model(x, training=False), input_signature=[spec])
+    predict._omit_frequent_tracing_warning = True  # as for training
     return lambda images: predict(images).numpy()
 
 

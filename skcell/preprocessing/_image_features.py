@@ -3,6 +3,7 @@
 import difflib
 import numbers
 import os
+import warnings
 from typing import Any, Self
 
 import keras
@@ -267,13 +268,15 @@ def check_backbone(backbone: Any) -> None:
 
 def get_store(cache: bool | str | os.PathLike[str]) -> FeatureStore | None:
     """Find the store that the parameter `cache` names."""
-    if cache is False:
+    if isinstance(cache, (str, os.PathLike)):
+        return _in_memory if cache == "memory" else FeatureStore(cache)
+    if not cache:
         return None
-    if cache == "memory":
-        return _in_memory
-    if cache is True:
+    try:
         return FeatureStore(find_home() / "features.sqlite")
-    return FeatureStore(cache)
+    except OSError as error:
+        warnings.warn(f"{error} They are computed anew each time.", stacklevel=2)
+        return None
 
 
 def compute_features(

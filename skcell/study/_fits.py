@@ -109,7 +109,9 @@ class Fit:
         """
         values = dict(self.row.parameters)
         if self.watch is not None:
-            values["clf__callbacks"] = [*(values.get("clf__callbacks") or ()), self.watch]
+            own = getattr(values.get("clf"), "callbacks", None)
+            own = values.get("clf__callbacks", own)
+            values["clf__callbacks"] = [*(own or ()), self.watch]
         search = GridSearchCV(
             pipeline,
             {name: [value] for name, value in values.items()},
@@ -163,13 +165,16 @@ def plan_fits(
     """
     from skcell import __version__
 
-    fits = []
+    fits, more = [], None
+    with contextlib.suppress(Exception):  # scorers that cannot be pickled
+        more = digest(scorer.more)
     for row in rows:
         watch = RowWatch(row.name, reporter)
         for fold, split in enumerate(splits):
             key = None
             with contextlib.suppress(Exception):  # parameters that cannot be pickled
-                key = digest(dict(row.parameters), *split, dict(scorer.more), data, __version__)
+                if more is not None:
+                    key = digest(row.parameters, *split, more, data, __version__)
             fits.append(Fit(row, fold, split, scorer, key, watch))
     return fits
 

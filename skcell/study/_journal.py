@@ -23,12 +23,17 @@ class Journal:
     ------
     ValueError
         If the file is something else.
+    OSError
+        If it cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None):
         self.path = None if path is None else Path(path)
         self._known: dict[str, FoldResult] = {}
-        if self.path is not None and self.path.exists():
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self.path, "ab"):  # fails now rather than after the first fit
+                pass
             self._read(self.path)
 
     def _read(self, path: Path) -> None:
@@ -82,7 +87,6 @@ class Journal:
         record["scores"] = {
             name: None if math.isnan(value) else value for name, value in result.scores.items()
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(self.path, "ab") as file:
             file.write(json.dumps(record).encode() + b"\n")
             file.flush()

@@ -1,7 +1,7 @@
 """What a study measures: one record for each fit, one for each row."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -105,7 +105,7 @@ class RowResult:
 
 
 def summarise(
-    row: Row, folds: Sequence[FoldResult], *, n_folds: int, confidence: float
+    row: Row, folds: Sequence[FoldResult], *, n_folds: int, n_images: int, confidence: float
 ) -> RowResult:
     """Sum up the folds of one row.
 
@@ -117,6 +117,8 @@ def summarise(
         Its folds, at least one.
     n_folds : int
         Number of folds planned.
+    n_images : int
+        Number of images that were validated, each counted once.
     confidence : float
         Of the interval.
 
@@ -127,9 +129,8 @@ def summarise(
     """
     scores = tuple(fold.accuracy for fold in folds)
     # Folds may agree by chance; the images validated are a sample all the same.
-    low, high = accuracy_interval(
-        sum(fold.n_correct for fold in folds), sum(fold.n_test for fold in folds), confidence
-    )
+    share = sum(fold.n_correct for fold in folds) / sum(fold.n_test for fold in folds)
+    low, high = accuracy_interval(round(share * n_images), n_images, confidence)
     if len(folds) > 1:
         spread = cross_validated_interval(
             scores,
@@ -155,13 +156,26 @@ def summarise(
     )
 
 
+def _least_error(difference: float, n: int) -> float:
+    """Return a paired difference's standard error if all `n` images that changed did so one way.
+
+    McNemar's, with the fewest images that can make such a difference, and one where there is none:
+    the folds of one cross-validation may agree by chance, and would then claim certainty.
+    """
+    changed = max(abs(difference), 1 / n)
+    return math.sqrt(max(changed - difference**2, 0.0) / n)
+
+
 def _mean(values: Sequence[float]) -> float:
     known = [value for value in values if not math.isnan(value)]
     return float(np.mean(known)) if known else math.nan
 
 
 def compare(
-    rows: Sequence[RowResult], folds: Sequence[FoldResult], confidence: float
+    rows: Sequence[RowResult],
+    folds: Sequence[FoldResult],
+    n_images: Callable[[Iterable[int]], int],
+    confidence: float,
 ) -> list[RowResult]:
     """Compare each row with the first, on the folds that both have.
 
@@ -171,6 +185,8 @@ def compare(
         The rows; the first is the base.
     folds : sequence of FoldResult
         Their folds.
+    n_images : callable
+        From numbers of folds to the number of images validated in them, each counted once.
     confidence : float
         Of the intervals.
 
@@ -190,6 +206,7 @@ def compare(
             sizes = {
                 "n_train": float(np.mean([base[i].n_train for i in shared])),
                 "n_test": float(np.mean([base[i].n_test for i in shared])),
+                "least_error": _least_error(found.difference, n_images(shared)),
             }
             low, high = cross_validated_interval(differences, confidence=confidence, **sizes)
             found = replace(

@@ -26,7 +26,8 @@ class Row:
         Name in tables and plots.
     parameters : mapping of str to object, default={}
         What is set on the pipeline, such as ``{"clf__batch_norm": True}``; the rest is as in
-        every row.
+        every row. A whole classifier, ``{"clf": ...}``, keeps epochs, batch size and seed of its
+        own where they are not its defaults.
     description : str, default=""
         What the technique does, in one line.
 
@@ -115,7 +116,10 @@ def find_rows(rows: Iterable[Row | str] | None = None) -> tuple[Row, ...]:
     """
     if isinstance(rows, str):
         raise ValueError(f"rows must be a list, got the text {rows!r}; pass [{rows!r}].")
-    found = tuple(row if isinstance(row, Row) else _named(row) for row in rows or ROWS)
+    rows = ROWS if rows is None else tuple(rows)
+    if not rows:
+        raise ValueError("rows is empty; name at least one, or leave it out for all of ROWS.")
+    found = tuple(row if isinstance(row, Row) else _named(row) for row in rows)
     names = [row.name for row in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -210,8 +214,10 @@ def _read_value(value: Any) -> Any:
         return value
     import skcell
 
+    if "type" not in value:
+        return {name: _read_value(item) for name, item in value.items()}
     arguments = dict(value)
-    kind = getattr(skcell, str(arguments.pop("type", "")), None)
+    kind = getattr(skcell, str(arguments.pop("type")), None)
     if not (isinstance(kind, type) and issubclass(kind, BaseEstimator)):
         raise ValueError(f"{dict(value)} names no estimator of skcell as its type")
     return kind(**{name: _read_value(item) for name, item in arguments.items()})

@@ -11,6 +11,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
+from skcell._holdout import check_groups
 from skcell._validation import check_images, layout_of
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -56,10 +57,7 @@ def check_data(
             f"A study needs images of at least two classes; all {len(y)} images are of class "
             f"{classes[0]!r}."
         )
-    if groups is not None:
-        groups = column_or_1d(groups)
-        check_consistent_length(X, y, groups)
-    return X, y, groups
+    return X, y, check_groups(groups, len(X))
 
 
 def describe_data(

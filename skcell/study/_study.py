@@ -1,5 +1,6 @@
 """One cross-validation over named techniques."""
 
+import inspect
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
@@ -209,6 +210,7 @@ class Study(SuggestsParameters, BaseEstimator):
             If the study was interrupted before the first fit was scored.
         """
         self._validate_params()
+        self.__dict__.pop("best_estimator_", None)  # of a run before
         rows = [self._complete(row) for row in find_rows(self.rows)]
         X, y, groups = check_data(X, y, groups)
         more = _check_scoring(self.scoring)
@@ -225,15 +227,25 @@ class Study(SuggestsParameters, BaseEstimator):
         data = digest(content, y, groups)
         fits = plan_fits(rows, splits, FoldScorer(np.unique(y), more), data, reporter)
         journal = Journal(self.results_file)
-        known = {fit.key: found for fit in fits if (found := journal.get(fit.key)) is not None}
+        unkept = sorted({fit.row.name for fit in fits if fit.key is None})
+        if unkept and self.results_file is not None:
+            raise ValueError(
+                f"Results of {unkept} cannot be kept in {os.fspath(self.results_file)}: their "
+                "parameters, or a score, cannot be pickled, so that they could not be told from "
+                "others. Use functions and classes of a module, or leave out results_file."
+            )
+        known = {
+            i: replace(found, row=fit.row.name, fold=fit.fold)  # whatever they were called before
+            for i, fit in enumerate(fits)
+            if (found := journal.get(fit.key)) is not None
+        }
+        n_other = len(journal) - len({fits[i].key for i in known})
         fit_params = {} if groups is None else {"clf__groups": groups}
         self.started_, self.complete_ = _now(), False
         try:
             with reporter:
-                reporter.resume(
-                    [known[fit.key] for fit in fits if fit.key in known], len(journal) - len(known)
-                )
-                missing = [fit for fit in fits if fit.key not in known]
+                reporter.resume(list(known.values()), n_other)
+                missing = [fit for i, fit in enumerate(fits) if i not in known]
                 for fit, result in run_fits(missing, pipeline, X, y, fit_params, self.n_jobs):
                     journal.add(fit.key, result)
                     reporter.fold(result)
@@ -247,7 +259,7 @@ class Study(SuggestsParameters, BaseEstimator):
                 for row in rows
                 for fold in sorted(tally.folds.get(row.name, []), key=lambda fold: fold.fold)
             ]
-            self.rows_ = self._summarise(rows, len(splits))
+            self.rows_ = self._summarise(rows, [test for _, test in splits])
             self.finished_, self.environment_ = _now(), environment()
         if self.refit and self.complete_:
             best = max(self.rows_, key=lambda row: row.accuracy).parameters
@@ -257,21 +269,37 @@ class Study(SuggestsParameters, BaseEstimator):
         return self
 
     def _complete(self, row: Row) -> Row:
-        """Add what all rows share: epochs, batch size and seeds."""
+        """Add what all rows share, unless they have their own: epochs, batch size and seeds."""
         common = {
-            "clf__epochs": self.epochs,
-            "clf__batch_size": self.batch_size,
-            "clf__random_state": self.random_state,
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "random_state": self.random_state,
         }
-        return replace(row, parameters={**common, **seeded(row.parameters, self.random_state)})
+        parameters = seeded(row.parameters, self.random_state)
+        if "clf" in parameters:
+            given = parameters["clf"]
+            known = inspect.signature(type(given)).parameters
+            common = {
+                name: value
+                for name, value in common.items()
+                if name in known and getattr(given, name) == known[name].default
+            }
+        shared = {f"clf__{name}": value for name, value in common.items()}
+        return replace(row, parameters={**shared, **parameters})
 
-    def _summarise(self, rows: Iterable[Row], n_folds: int) -> list[RowResult]:
+    def _summarise(self, rows: Iterable[Row], tests: list[NDArray[Any]]) -> list[RowResult]:
+        def n_images(folds: Iterable[int]) -> int:
+            return len(np.unique(np.concatenate([tests[fold] for fold in folds])))
+
         found = []
         for row in rows:
             mine = [fold for fold in self.folds_ if fold.row == row.name]
             if mine:
-                found.append(summarise(row, mine, n_folds=n_folds, confidence=self.confidence))
-        return compare(found, self.folds_, self.confidence) if found else found
+                n = n_images(fold.fold for fold in mine)
+                found.append(
+                    summarise(row, mine, n_folds=len(tests), n_images=n, confidence=self.confidence)
+                )
+        return compare(found, self.folds_, n_images, self.confidence) if found else found
 
     def _check_ran(self) -> None:
         if not getattr(self, "rows_", None):

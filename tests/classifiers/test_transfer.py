@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skcell import ImageAugmenter, TransferClassifier
+from skcell.classifiers import WatchesClassifier
 from skcell.networks import _reuse
 from skcell.networks._embedding import describe, find_backbone
 
@@ -419,3 +420,60 @@ def test_inception_v3_is_built_saved_loaded_and_trained(tmp_path):
     np.testing.assert_allclose(
         frozen._features.transform(X), expected.mean(axis=(1, 2)), rtol=1e-3, atol=1e-4
     )
+
+
+def test_a_pickle_is_of_the_model_as_it_was(data, tmp_path):
+    X, y = data
+    model = own_backbone()
+    clf = small(backbone=model, image_size=None).fit(X, y)
+    expected = clf.predict_proba(X)
+    model.set_weights([w * -2 for w in model.get_weights()])
+    (tmp_path / "clf.pkl").write_bytes(pickle.dumps(clf))
+    np.save(tmp_path / "X.npy", X)
+    code = (
+        "import pickle, numpy as np; clf = pickle.load(open('clf.pkl', 'rb'));"
+        "np.save('p.npy', clf.predict_proba(np.load('X.npy')))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=300)
+    np.testing.assert_allclose(np.load(tmp_path / "p.npy"), expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "change", [{"image_size": 64}, {"backbone": "mobilenet_v2_0.5"}, {"weights": "other.h5"}]
+)
+def test_a_frozen_backbone_cannot_be_changed_on_the_way(data, change):
+    clf = small(warm_start=True).fit(*data)
+    with pytest.raises((ValueError, OSError), match=r"architecture|weights was changed"):
+        clf.set_params(**change).fit(*data)
+
+
+def test_batches_inside_a_layer_of_ones_own_are_not_normalised_anew(data):
+    class Block(keras.layers.Layer):
+        def __init__(self, **params):
+            super().__init__(**params)
+            self.norm = keras.layers.BatchNormalization()
+
+        def call(self, x, training=None):
+            return self.norm(x, training=training)
+
+    def backbone(x):
+        return Block(name="block")(keras.layers.Conv2D(4, 3)(x))
+
+    tuned = small(backbone=backbone, image_size=None, unfreeze="all").fit(*data)
+    block = find_backbone(tuned.model_).get_layer("block")
+    assert not block.norm.trainable
+    assert not keras.ops.convert_to_numpy(block.norm.moving_mean).any()
+
+
+def test_a_callback_sees_the_model_of_the_moment(data):
+    X, y = data
+    apart = []
+
+    class Look(WatchesClassifier):
+        def on_epoch_end(self, epoch, logs=None):
+            seen = self.classifier.model_.predict(X, verbose=0)
+            apart.append(np.abs(seen - self.classifier.predict_proba(X)).max())
+
+    small(epochs=3, learning_rate=0.05, callbacks=[Look()]).fit(X, y)
+    assert len(apart) == 3
+    assert max(apart) < 1e-5

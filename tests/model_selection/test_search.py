@@ -16,10 +16,11 @@ from optuna.trial import TrialState
 from scipy import stats
 from sklearn.base import clone, is_classifier
 from sklearn.datasets import load_iris
+from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline as plain_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -494,6 +495,61 @@ def test_a_worker_that_was_taken_for_dead_goes_on(iris, tmp_path):
     found = search(Sleeps(), {"C": [1.0, 2.0]}, storage=file, study_name="s", n_trials=3)
     assert len(found.fit(*iris).cv_results_["params"]) == 3
     assert killed == [0]
+
+
+def test_what_texts_do_not_tell_is_another_search(iris, tmp_path):
+    params = {"storage": tmp_path / "search.db", "n_trials": 1}
+    space = {"C": [1.0]}
+    search(LogisticRegression(), space, **params).fit(*iris)  # one name for all without
+    weights = np.linspace(0.1, 1, 150)
+    with pytest.raises(ValueError, match=r"\['fit parameters'\] differ"):
+        search(LogisticRegression(), space, **params).fit(*iris, sample_weight=weights)
+
+    def scored(value, study):
+        scoring = lambda model, X, y: value  # noqa: E731 # of the same text
+        return search(LogisticRegression(), space, scoring=scoring, study_name=study, **params)
+
+    scored(0.1, "s").fit(*iris)
+    scored(0.1, "s").fit(*iris)
+    with pytest.raises(ValueError, match=r"\['scoring'\] differ"):
+        scored(0.2, "s").fit(*iris)
+
+    def voting(C):
+        members = [(f"m{i}", LogisticRegression(C=C if i == 6 else 1.0)) for i in range(12)]
+        return VotingClassifier(members)
+
+    space = {"m0__C": [1.0]}
+    search(voting(1e-9), space, study_name="v", **params).fit(*iris)
+    with pytest.raises(ValueError, match=r"\['estimator'\] differ"):
+        search(voting(1e9), space, study_name="v", **params).fit(*iris)
+
+
+def test_plain_and_skcell_candidates_are_compared_where_they_have_done_as_much(data):
+    X, y = data
+    model = Pipeline([("clf", small())])
+    flat = plain_pipeline(FunctionTransformer(lambda X: X.reshape(len(X), -1)), SVC())
+    space = {"clf": [small(epochs=3), flat]}
+    found = search(model, space, n_trials=6, cv=3, pruner=optuna.pruners.NopPruner()).fit(X, y)
+    steps = {tuple(trial.intermediate_values) for trial in found.study_.trials}
+    assert steps == {tuple(range(9)), (2, 5)}
+
+
+def test_groups_go_to_those_that_take_them(data):
+    X, y = data
+    model = Pipeline([("clf", small(early_stopping=True))])
+    flat = plain_pipeline(FunctionTransformer(lambda X: X.reshape(len(X), -1)), SVC())
+    space = {"clf": [small(early_stopping=True), flat]}
+    found = search(model, space, n_trials=4, cv=GroupKFold(2), pruner=optuna.pruners.NopPruner())
+    found.fit(X, y, groups=np.arange(80) // 4)
+    assert set(found.cv_results_["state"]) == {"COMPLETE"}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_errors_are_raised_even_if_last(iris, seed):
+    sampler = optuna.samplers.GridSampler({"C": [1.0, 10.0]}, seed=seed)
+    space = {"C": FloatDistribution(0.1, 100)}
+    with pytest.raises(RuntimeError, match="this C is too large"):
+        search(Fails(), space, n_trials=2, sampler=sampler, error_score="raise").fit(*iris)
 
 
 @pytest.mark.parametrize("change", ["space", "data", "folds", "estimator"])

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skcell import ImageFeatures, ImageSMOTE
 from skcell.networks._feature_store import FeatureStore
-from skcell.networks._features import get_extractor
+from skcell.networks._features import _build
 
 
 def random_backbone(**params):
@@ -111,7 +111,7 @@ def test_functions_that_differ_in_a_number_are_told_apart(cells, cache):
 def test_features_are_found_again_whatever_else_was_built(cells, cache, computed):
     X = cells.images[:4]
     random_backbone(cache=cache).fit_transform(X)
-    get_extractor.cache_clear()
+    _build.cache_clear()
     keras.Sequential([keras.layers.GlobalAveragePooling2D(), keras.layers.Rescaling(1.0)])
     random_backbone(cache=cache).fit_transform(X)
     assert computed == [4]
@@ -261,3 +261,59 @@ def test_processes_share_a_store_and_a_killed_one_leaves_it_whole(cache):
         found = store.get(b"k", [(1000 * who + i).to_bytes(16, "big") for i in range(40)])
         assert len(found) == 40
         assert all((value == who).all() for value in found.values())
+
+
+def own(scale=1.0):
+    inputs = keras.Input((24, 24, 3))
+    return keras.Model(inputs, keras.layers.Conv2D(4, 3)(inputs * scale))
+
+
+def test_a_function_over_a_model_sees_its_weights_of_now(cells):
+    X, model = cells.images[:3], own()
+    backbone = lambda x: model(x)  # noqa: E731 # one function, before and after
+    before = ImageFeatures(backbone, cache=False, random_state=0).fit_transform(X)
+    model.set_weights([w * 2 for w in model.get_weights()])
+    after = ImageFeatures(backbone, cache=False, random_state=0).fit_transform(X)
+    np.testing.assert_allclose(after, 2 * before, rtol=1e-4)
+
+
+EDITED = """
+import sys
+import keras, numpy as np
+from skcell import ImageFeatures
+K = float(sys.argv[2])
+
+@keras.saving.register_keras_serializable("mine")
+class Stain(keras.layers.Layer):
+    def call(self, x):
+        return x * K
+
+inputs = keras.Input((8, 8, 3))
+X = np.full((2, 8, 8, 3), 51, np.uint8)
+features = ImageFeatures(keras.Model(inputs, Stain()(inputs)), cache=sys.argv[1])
+print(features.fit_transform(X).mean())
+"""
+
+
+def test_edited_code_of_a_layer_is_another_backbone(tmp_path):
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", EDITED, str(tmp_path / "features.sqlite"), factor],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for factor in ("1", "3")
+    ]
+    assert [round(float(text), 3) for text in found] == [0.2, 0.6]
+
+
+def test_a_cache_that_cannot_be_written_is_said(cells, tmp_path, monkeypatch):
+    X = cells.images[:2]
+    (tmp_path / "text").write_text("no database, and longer than the head of one would be" * 9)
+    for cache in (tmp_path / "text", tmp_path):
+        with pytest.raises(OSError, match=r"Features cannot be kept in .*Set cache=False"):
+            random_backbone(cache=cache).fit_transform(X)
+    monkeypatch.setenv("SKCELL_DATA_HOME", "/proc/no")
+    with pytest.warns(UserWarning, match=r"cannot be kept .* computed anew each time"):
+        random_backbone(cache=np.True_).fit_transform(X)

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 
+import keras
 import numpy as np
 import pytest
 from joblib import parallel_config
 from sklearn.base import clone
+from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV
 
 from skcell import CellCNNClassifier, ImageAugmenter, SEInceptionResNetClassifier
@@ -413,3 +415,59 @@ def test_bad_rows_are_said_with_the_file(tmp_path, text, message):
     file.write_text(text)
     with pytest.raises(ValueError, match=message):
         load_rows(file)
+
+
+def test_rows_may_be_renamed_or_be_the_same(data, tmp_path, monkeypatch):
+    file = tmp_path / "fits.jsonl"
+    make(ROWS[:2], results_file=file).run(*data)
+    made = counted(monkeypatch)
+    renamed = [Row("reference", SMALL), *ROWS[1:2]]
+    found = make(renamed, results_file=file).run(*data)
+    assert made == []
+    assert [row.name for row in found.rows_] == ["reference", "norm"]
+    twins = [Row("a", SMALL), Row("b", SMALL)]
+    found = make(twins, results_file=file).run(*data)
+    assert [len(row.scores) for row in found.rows_] == [3, 3]
+    assert found.rows_[1].difference == 0
+
+
+def test_what_cannot_be_kept_or_written_is_said_before_training(data, tmp_path):
+    class Odd:  # of no module, so that it cannot be pickled
+        def __call__(self, y_true, y_pred):
+            return 0.5
+
+    scoring = {"odd": make_scorer(Odd())}
+    with pytest.raises(ValueError, match="cannot be kept"):
+        make(ROWS[:1], scoring=scoring, results_file=tmp_path / "fits.jsonl").run(*data)
+    with pytest.raises(OSError, match="proc"):
+        make(ROWS[:1], results_file="/proc/no/fits.jsonl").run(*data)
+
+
+def test_an_edited_score_is_another_score(data, tmp_path, monkeypatch):
+    def run(score):
+        file = tmp_path / "fits.jsonl"
+        return make(ROWS[:1], scoring={"mine": make_scorer(score)}, results_file=file).run(*data)
+
+    made = counted(monkeypatch)
+    for value in (0.1, 0.1, 0.9):
+        found = run(lambda y_true, y_pred, value=value: value)
+        assert found.rows_[0].means["mine"] == value
+    assert len(made) == 6
+
+
+def test_a_whole_classifier_keeps_what_is_its_own(data):
+    class Hears(keras.callbacks.Callback):
+        epochs = 0
+
+        def on_epoch_end(self, epoch, logs=None):
+            Hears.epochs += 1
+
+        def __deepcopy__(self, memo):
+            return self
+
+    clf = CellCNNClassifier(filters=(4,), dense_units=8, epochs=5, callbacks=[Hears()])
+    found = make([Row("own", {"clf": clf})], cv=2).run(*data)
+    assert Hears.epochs == 10
+    assert found.rows_[0].parameters["clf__batch_size"] == 32
+    assert found.rows_[0].parameters["clf__random_state"] == 0
+    assert "clf__epochs" not in found.rows_[0].parameters

@@ -21,7 +21,7 @@ from skcell.datasets import make_cells
 from skcell.metrics import accuracy_interval, cross_validated_interval
 from skcell.pipeline import Pipeline
 from skcell.study import ROWS, FoldResult, Row, Study, find_rows
-from skcell.study._records import summarise
+from skcell.study._records import compare, summarise
 from skcell.study._table import caption
 
 SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
@@ -328,9 +328,30 @@ def test_a_splitter_that_breaks_groups_is_refused():
 def test_folds_that_agree_by_chance_are_no_certainty():
     row = Row("base", {})
     folds = [FoldResult("base", i, 15, 30, 30, 1.0) for i in range(2)]
-    found = summarise(row, folds, n_folds=2, confidence=0.95)
+    found = summarise(row, folds, n_folds=2, n_images=60, confidence=0.95)
     assert (found.low, found.high) == accuracy_interval(30, 60)
     assert found.low < 0.4 < 0.6 < found.high
+    again = summarise(row, folds * 20, n_folds=40, n_images=60, confidence=0.95)
+    assert (again.low, again.high) == (found.low, found.high), "no image counts twice"
+
+
+def test_differences_that_agree_by_chance_are_no_certainty():
+    rows = [Row("base", {}), Row("wide", {})]
+    folds = [
+        FoldResult(row.name, i, 5 + (row.name == "wide"), 10, 10, 1.0)
+        for row in rows
+        for i in range(2)
+    ]
+    found = [
+        summarise(
+            row, [f for f in folds if f.row == row.name], n_folds=2, n_images=20, confidence=0.95
+        )
+        for row in rows
+    ]
+    wide = compare(found, folds, lambda numbers: 10 * len(list(numbers)), 0.95)[1]
+    assert wide.difference == pytest.approx(0.1)
+    assert wide.p_value > 0.1, "two images of twenty"
+    assert wide.difference_low < 0 < wide.difference_high
 
 
 def test_caption_says_what_equal_classes_mean_and_never_calls_a_fold_a_split():
