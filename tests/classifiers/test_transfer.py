@@ -88,12 +88,12 @@ def test_each_image_goes_through_the_backbone_once(data, tmp_path, computed):
 def test_a_frozen_backbone_is_unchanged_to_the_bit(data, augmentation):
     net = own_backbone()
     start = weights_of(net)
-    clf = small(backbone=net, image_size=None, augmentation=augmentation, learning_rate=0.02)
+    clf = small(backbone=net, image_size=None, augmentation=augmentation, dropout=0.0, epochs=4)
     clf.fit(*data)
     assert changed(clf, start) == set()
     assert weights_of(net).keys() == start.keys()
-    assert clf.history_["phase"] == ["head"] * 2
-    assert clf.history_["loss"][1] < clf.history_["loss"][0]
+    assert clf.history_["phase"] == ["head"] * 4
+    assert clf.history_["loss"][-1] < clf.history_["loss"][0]
 
 
 def test_the_assembled_model_predicts_the_same(data):
