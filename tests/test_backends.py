@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-CORE = (
-    "steps or bit or traces_nothing or reset or forward or partial_fit or crosses or early or files"
-)
+CORE = "steps or bit or traces_nothing or reset or forward or partial_fit or early or files"
 
 
 def run(*arguments, **environment):
