@@ -524,6 +524,22 @@ def test_what_texts_do_not_tell_is_another_search(iris, tmp_path):
         search(voting(1e9), space, study_name="v", **params).fit(*iris)
 
 
+def test_files_are_told_by_what_is_in_them(data, tmp_path):
+    from PIL import Image
+
+    X, y = data
+    params = {"n_trials": 1, "storage": tmp_path / "search.db"}
+    for folder in ("here", "there"):  # another machine has them elsewhere
+        (tmp_path / folder).mkdir()
+        paths = [str(tmp_path / folder / f"{i}.png") for i in range(20)]
+        for path, image in zip(paths, X[:20], strict=True):
+            Image.fromarray(image).save(path)
+        search(small(image_shape=(12, 12, 3)), **params).fit(paths, y[:20])
+    Image.fromarray(X[0] // 2).save(paths[0])
+    with pytest.raises(ValueError, match=r"\['data'\] differ"):
+        search(small(image_shape=(12, 12, 3)), **params).fit(paths, y[:20])
+
+
 def test_plain_and_skcell_candidates_are_compared_where_they_have_done_as_much(data):
     X, y = data
     model = Pipeline([("clf", small())])
