@@ -76,7 +76,7 @@ def _by_value(thing: Any) -> Any:
         return {str(name): _by_value(value) for name, value in thing.items()}
     if isinstance(thing, (list, tuple)):
         return [_by_value(part) for part in thing]
-    if isinstance(thing, BaseEstimator) and not isinstance(thing, type):
+    if isinstance(thing, BaseEstimator):
         return [_name(thing), _by_value(thing.get_params(deep=False))]
     if hasattr(thing, "get_weights") and hasattr(thing, "layers"):  # Keras names layers by count
         return [[_name(layer) for layer in thing.layers], thing.get_weights()]

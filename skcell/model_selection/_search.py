@@ -249,6 +249,7 @@ n_splits_, multimetric_
         routed = self._get_routed_params_for_fit(params)
         fit_params = dict(routed.estimator.fit)
         groups = None if _routing_enabled() else params.get("groups")
+        passed = FitParams(fit_params, groups)
         distributions = self.param_distributions
         space = Space(
             self.estimator,
@@ -267,7 +268,7 @@ n_splits_, multimetric_
                 X,
                 y,
                 splits,
-                FitParams(fit_params, groups),
+                passed,
                 dict(routed.scorer.score),
                 self.error_score,
                 scorer,
@@ -297,7 +298,7 @@ n_splits_, multimetric_
             best = [trial.number for trial in self.study_.best_trials]
             self.pareto_indices_ = np.flatnonzero(np.isin(self.cv_results_["trial"], best))
         if self.refit:
-            self._refit(trials, X, y, FitParams(fit_params, groups))
+            self._refit(trials, X, y, passed)
         return self
 
     def __getstate__(self) -> dict[str, Any]:

@@ -137,8 +137,8 @@ def run_folds(
     Yields
     ------
     dict
-        ``test_scores``, ``fit_time``, ``score_time``, ``n_test_samples``; ``epochs``, those that
-        early stopping found best, by parameter; ``n_parameters``, ``inference_time``.
+        ``test_scores``, ``fit_time``, ``score_time``; ``epochs``, those that early stopping found
+        best, by parameter; ``n_parameters``, ``inference_time``.
     """
     for fold, (train, test) in enumerate(splits):
         fitted = clone(model)
@@ -163,7 +163,6 @@ def run_folds(
             "test_scores": scores,
             "fit_time": fit_time,
             "score_time": seconds,
-            "n_test_samples": len(test),
             "epochs": final.best_epochs() if isinstance(final, BaseCellClassifier) else {},
             "n_parameters": _n_parameters(final),
             "inference_time": _time_inference(fitted, X_test) if timed else None,
