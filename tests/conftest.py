@@ -1,6 +1,9 @@
 """Data and settings that all tests share."""
 
 import os
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -52,6 +55,23 @@ def cells():
     from skcell.datasets import make_cells
 
     return make_cells(240, n_classes=4, image_size=24, noise=0.3, random_state=0)
+
+
+@pytest.fixture
+def predict_elsewhere(tmp_path):
+    """Pickle a classifier, and let another process predict with it."""
+
+    def predict(clf, X):
+        (tmp_path / "clf.pkl").write_bytes(pickle.dumps(clf))
+        np.save(tmp_path / "X.npy", X)
+        code = (
+            "import pickle, numpy as np; clf = pickle.load(open('clf.pkl', 'rb'));"
+            "np.save('p.npy', clf.predict_proba(np.load('X.npy')))"
+        )
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=300)
+        return np.load(tmp_path / "p.npy")
+
+    return predict
 
 
 @pytest.fixture

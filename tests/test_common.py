@@ -1,7 +1,6 @@
 """Checks of every public estimator, found by discovery."""
 
 import importlib
-import pickle
 import pkgutil
 import subprocess
 import sys
@@ -173,17 +172,10 @@ def test_one_random_state_is_one_model_to_the_bit(cls, cells):
 
 
 @pytest.mark.parametrize("cls", CLASSIFIERS)
-def test_pickle_crosses_processes(cls, cells, tmp_path):
+def test_pickle_crosses_processes(cls, cells, predict_elsewhere):
     X, y = cells.images[:80], cells.target[:80]
     clf = small(cls).fit(X, y)
-    (tmp_path / "clf.pkl").write_bytes(pickle.dumps(clf))
-    np.save(tmp_path / "X.npy", X)
-    code = (
-        "import pickle, numpy as np; clf = pickle.load(open('clf.pkl', 'rb'));"
-        "np.save('p.npy', clf.predict_proba(np.load('X.npy')))"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=300)
-    np.testing.assert_array_equal(np.load(tmp_path / "p.npy"), clf.predict_proba(X))
+    np.testing.assert_array_equal(predict_elsewhere(clf, X), clf.predict_proba(X))
 
 
 @pytest.mark.parametrize("cls", CLASSIFIERS)
