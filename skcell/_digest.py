@@ -1,23 +1,41 @@
-"""Digests of data and settings, the same in every process."""
+"""Digests of data, settings and code: equal digests, equal results.
 
+What is kept (compiled programs, features, a study's results, a search's trials) is found again by
+a digest of all that it depends on. Of a user's function that is its code, and whatever its code
+reaches: globals, enclosed variables, defaults, attributes, helpers in other modules of the user's.
+Functions of installed packages count by their name; versions are part of the keys.
+"""
+
+import dis
+import enum
 import functools
 import hashlib
+import inspect
 import os
+import sys
+import sysconfig
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+_OF_MODULE = {"LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"}
+_OF_GLOBALS = {"LOAD_GLOBAL", "LOAD_NAME", "IMPORT_NAME"}
+_SIMPLE = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype, enum.Enum)
 
 
 def digest(*things: Any) -> str:
-    """Digest arrays and parameters by their values.
+    """Digest arrays, parameters and code by their values.
 
-    Functions count by their code, estimators and scorers by their parameters, Keras models by their
-    layers' types and their weights.
+    Functions count by their code and all that it reaches, estimators by their parameters, Keras
+    models by their layers' types and their weights, other objects by their class and attributes.
 
     Parameters
     ----------
@@ -33,57 +51,251 @@ def digest(*things: Any) -> str:
     Raises
     ------
     Exception
-        If something cannot be pickled.
+        If something can neither be taken apart nor pickled.
     """
-    return joblib.hash([_by_value(thing) for thing in things])
+    return _Describer().describe(things)
 
 
-def digest_files(paths: Any, *, content: bool = False) -> str:
-    """Digest files by name, size and time of change, or by what is in them.
+def digest_files(paths: Any) -> str:
+    """Digest files by what is in them; where they lie and what they are called does not count.
 
     Parameters
     ----------
     paths : sequence of path-like
         The files.
-    content : bool, default=False
-        Whether to read them; names do not count then, which may differ between machines.
 
     Returns
     -------
     str
         The digest.
     """
-    if content:
-        digests = [hashlib.sha256(Path(path).read_bytes()).digest() for path in paths]
-        return hashlib.sha256(b"".join(digests)).hexdigest()
-    files = [(os.fspath(path), os.stat(path)) for path in paths]
-    return digest([(name, stat.st_size, stat.st_mtime_ns) for name, stat in files])
+
+    def read(path: Any) -> bytes:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return hashlib.sha256(b"".join(pool.map(read, paths))).hexdigest()
 
 
-def _by_value(thing: Any) -> Any:
-    if isinstance(thing, np.ndarray):  # layout in memory and identity of objects do not count
-        return np.ascontiguousarray(thing.astype(str) if thing.dtype.hasobject else thing)
+def digest_images(images: NDArray[Any]) -> list[bytes]:
+    """Digest the content of each image: pixels, shape and dtype.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, ...)
+        Images, or rows of pixels.
+
+    Returns
+    -------
+    list of bytes
+        For each image; equal for equal images only.
+    """
+    begun = hashlib.sha256(repr((images.shape[1:], images.dtype.str)).encode())
+
+    def digest_part(part: NDArray[Any]) -> list[bytes]:
+        digests = []
+        for image in part:
+            one = begun.copy()
+            one.update(np.ascontiguousarray(image).data)
+            digests.append(one.digest()[:16])
+        return digests
+
+    parts = np.array_split(images, os.cpu_count() or 1)  # hashing lets other threads run
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return [one for part in pool.map(digest_part, parts) for one in part]
+
+
+def is_installed(module: str) -> bool:
+    """Tell code of installed packages, which their version tells apart, from a user's own.
+
+    Parameters
+    ----------
+    module : str
+        Name of a module.
+
+    Returns
+    -------
+    bool
+        Whether it belongs to Python, to an installed package or to skcell.
+    """
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names or top in ("skcell", "builtins"):
+        return True
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:  # a notebook, or a module of compiled code without a file
+        return module != "__main__" and top in sys.builtin_module_names
+    return "site-packages" in file or "dist-packages" in file or file.startswith(_LIBRARIES)
+
+
+def name_of(thing: Any) -> str:
+    """Name a class or function by its module and place in it."""
+    return f"{thing.__module__}.{thing.__qualname__}"
+
+
+class _Describer:
+    """Turns things into what can be hashed: simple values, arrays, and digests of all else.
+
+    Whether two equal things are one object does not count, since it differs between processes.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[str, Any]] = {}  # with the thing: no address is used twice
+        self._open: list[int] = []
+
+    def describe(self, thing: Any) -> Any:
+        """Describe a thing by its value."""
+        if isinstance(thing, _SIMPLE) and not isinstance(thing, enum.Enum):
+            return thing
+        if id(thing) in self._known:
+            return self._known[id(thing)][0]
+        if id(thing) in self._open:  # it contains itself
+            return ["within", self._open[::-1].index(id(thing))]
+        self._open.append(id(thing))
+        try:
+            described = joblib.hash([type(thing).__name__, *self._parts(thing)])
+        finally:
+            self._open.pop()
+        self._known[id(thing)] = described, thing
+        return described
+
+    def _parts(self, thing: Any) -> Iterator[Any]:
+        if isinstance(thing, np.ndarray):  # layout in memory and identity of objects do not count
+            yield np.ascontiguousarray(thing.astype(str) if thing.dtype.hasobject else thing)
+        elif isinstance(thing, types.ModuleType):
+            yield thing.__name__
+        elif isinstance(thing, types.FunctionType):
+            yield from self._function(thing)
+        elif isinstance(thing, types.CodeType):
+            yield thing.co_code
+            yield thing.co_names
+            yield from map(self.describe, thing.co_consts)
+        elif isinstance(thing, types.MethodType):
+            yield self.describe(thing.__func__)
+            yield self.describe(thing.__self__)
+        elif isinstance(thing, functools.partial):
+            yield from map(self.describe, (thing.func, thing.args, thing.keywords))
+        elif isinstance(thing, Mapping):
+            for key, value in sorted(thing.items(), key=lambda item: str(item[0])):
+                yield from (str(key), self.describe(value))
+        elif isinstance(thing, (list, tuple)):
+            yield from map(self.describe, thing)
+        elif isinstance(thing, (set, frozenset)):
+            yield sorted(joblib.hash(self.describe(item)) for item in thing)
+        elif isinstance(thing, type):
+            yield from self._class(thing)
+        else:
+            yield from self._object(thing)
+
+    def _function(self, function: types.FunctionType) -> Iterator[Any]:
+        if is_installed(function.__module__ or "__main__"):
+            yield name_of(function)
+            if function.__closure__ is None:
+                return
+        yield self.describe(function.__code__)
+        yield from map(self.describe, (function.__defaults__, function.__kwdefaults__))
+        for cell in function.__closure__ or ():
+            yield self.describe(cell.cell_contents)
+        if not is_installed(function.__module__ or "__main__"):
+            yield self.describe(dict(_reached(function.__code__, function.__globals__)))
+        yield self.describe({k: v for k, v in vars(function).items() if k != "__wrapped__"})
+        if hasattr(function, "__wrapped__"):
+            yield self.describe(function.__wrapped__)
+
+    def _class(self, cls: type) -> Iterator[Any]:
+        yield name_of(cls)
+        if is_installed(cls.__module__):
+            return
+        for base in cls.__bases__:
+            yield self.describe(base)
+        for name, value in sorted(vars(cls).items()):
+            if isinstance(value, (staticmethod, classmethod)):
+                value = value.__func__
+            if isinstance(value, property):
+                value = (value.fget, value.fset)
+            described = isinstance(value, (*_SIMPLE, types.FunctionType, tuple, list, dict))
+            if described and name not in ("__module__", "__doc__", "__firstlineno__"):
+                yield from (name, self.describe(value))
+
+    def _object(self, thing: Any) -> Iterator[Any]:
+        cls = type(thing)
+        if isinstance(thing, BaseEstimator):
+            yield self.describe(cls)
+            known = getattr(thing, "_digested_params", None)
+            yield self.describe(known() if known else thing.get_params(deep=False))
+        elif hasattr(thing, "get_weights") and hasattr(thing, "layers"):
+            # Keras names layers by count.
+            yield [name_of(type(layer)) for layer in thing.layers]
+            yield thing.get_weights()
+        elif hasattr(thing, "_score_func"):  # a scorer
+            yield self.describe(cls)
+            yield self.describe(vars(thing))
+        elif hasattr(thing, "get_config"):  # of Keras
+            yield self.describe(cls)
+            yield self.describe(thing.get_config())
+            plain = {k: v for k, v in vars(thing).items() if isinstance(v, (*_SIMPLE, Mapping))}
+            yield self.describe({k: v for k, v in plain.items() if not k.startswith("_")})
+        elif is_installed(cls.__module__):
+            yield thing  # joblib pickles it
+        else:
+            yield self.describe(cls)
+            slots = [s for base in cls.__mro__ for s in getattr(base, "__slots__", ())]
+            values = {name: getattr(thing, name) for name in slots if hasattr(thing, name)}
+            yield self.describe({**values, **getattr(thing, "__dict__", {})})
+            if isinstance(thing, enum.Enum):
+                yield thing.name
+
+
+def _reached(code: types.CodeType, known: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Find what code refers to by name: globals, and attributes of a user's modules."""
+    attributes: set[str] = set()
+    modules: dict[str, types.ModuleType] = {}
+    for part in _with_inner(code):
+        for instruction in dis.get_instructions(part):
+            name = str(instruction.argval)
+            if instruction.opname in _OF_MODULE:
+                attributes.add(name)
+            elif instruction.opname in _OF_GLOBALS:
+                value = known.get(name, sys.modules.get(name))
+                if isinstance(value, types.ModuleType):
+                    modules[name] = value
+                elif name in known:
+                    yield name, value
+    for name, module in modules.items():
+        if is_installed(module.__name__):
+            yield name, module.__name__
+        else:
+            own = vars(module)
+            yield name, {attribute: own[attribute] for attribute in attributes if attribute in own}
+
+
+def _with_inner(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _with_inner(constant)
+
+
+def has_own_code(thing: Any) -> bool:
+    """Tell whether a function, class or object is of a user's own code.
+
+    Parameters
+    ----------
+    thing : object
+        Anything callable.
+
+    Returns
+    -------
+    bool
+        False for what installed packages bring, unless it encloses or holds something.
+    """
     if isinstance(thing, types.FunctionType):
-        inner = [cell.cell_contents for cell in thing.__closure__ or ()]
-        known = {name: thing.__globals__.get(name) for name in thing.__code__.co_names}
-        plain = {k: v for k, v in known.items() if isinstance(v, (bool, int, float, str, tuple))}
-        return [_by_value(part) for part in (thing.__code__, thing.__defaults__, inner, plain)]
-    if isinstance(thing, types.CodeType):  # constants hold the code of functions inside
-        return [thing.co_code, thing.co_names, [_by_value(c) for c in thing.co_consts]]
-    if isinstance(thing, functools.partial):
-        return [_by_value(part) for part in (thing.func, thing.args, thing.keywords)]
-    if isinstance(thing, Mapping):
-        return {str(name): _by_value(value) for name, value in thing.items()}
-    if isinstance(thing, (list, tuple)):
-        return [_by_value(part) for part in thing]
-    if isinstance(thing, BaseEstimator):
-        return [_name(thing), _by_value(thing.get_params(deep=False))]
-    if hasattr(thing, "get_weights") and hasattr(thing, "layers"):  # Keras names layers by count
-        return [[_name(layer) for layer in thing.layers], thing.get_weights()]
-    if hasattr(thing, "_score_func"):  # a scorer
-        return [_name(thing), _by_value(vars(thing))]
-    return thing
+        return thing.__closure__ is not None or not is_installed(thing.__module__ or "__main__")
+    if isinstance(thing, type) or inspect.isbuiltin(thing):
+        return not is_installed(thing.__module__ or "builtins")
+    return True
 
 
-def _name(thing: Any) -> str:
-    return f"{type(thing).__module__}.{type(thing).__qualname__}"
+def file_digest(path: str | os.PathLike[str]) -> str | None:
+    """Digest the content of one file; None if there is none of that name."""
+    return digest_files([path]) if Path(path).is_file() else None

@@ -1,5 +1,7 @@
 """What all samplers of images share."""
 
+import warnings
+
 import numpy as np
 from imblearn.base import BaseSampler
 from imblearn.utils import check_target_type
@@ -8,6 +10,19 @@ from sklearn.utils.validation import _check_feature_names, column_or_1d, validat
 
 from skcell._parameters import SuggestsParameters
 from skcell._validation import check_pixels, layout_of
+
+
+def warn_if_nothing(sampler, n_new, y):
+    """Say that a sampler adds no image, lest its use be reported as an improvement."""
+    if n_new == 0:
+        sizes = np.unique(np.unique(y, return_counts=True)[1])
+        have = f"all classes have {sizes[0]} images" if len(sizes) == 1 else "no class lacks any"
+        warnings.warn(
+            f"{type(sampler).__name__} adds no image: {have}, and sampling_strategy="
+            f"{sampler.sampling_strategy!r} asks for no more. The result is as without it.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 class BaseImageSampler(SuggestsParameters, BaseSampler):

@@ -8,9 +8,17 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.utils.validation import _check_feature_names, validate_data
 
-from skcell._validation import ImageSpec, check_images, check_like, layout_of
+from skcell._validation import (
+    ImageSpec,
+    check_images,
+    check_like,
+    layout_of,
+    warn_unused_bits,
+)
 from skcell.datasets._decode import decode_image
 from skcell.datasets._read import probe_image
+
+_LOOKED_AT = 16  # files that are decoded to see the range of their pixels
 
 
 class TakesImages:
@@ -29,6 +37,8 @@ class TakesImages:
         images, spec = check_images(X, image_shape=self.image_shape)
         if layout == "paths":
             spec = replace(spec, dtype=probe_image(images[0])[1])
+        if spec.dtype == "uint16" or layout != "paths":
+            warn_unused_bits(take(images, slice(_LOOKED_AT), spec) if layout == "paths" else images)
         if layout != "rows":
             self.n_features_in_ = spec.n_features
             _check_feature_names(self, images, reset=True)

@@ -17,11 +17,11 @@ from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils.validation import _check_sample_weight, column_or_1d
 
-from skcell._holdout import check_groups, split_holdout
+from skcell._holdout import check_groups, find_copies, split_holdout
 
 __all__ = ["Pipeline", "make_pipeline"]
 
-_CARRIED = ("sample_weight", "groups", "X_val", "y_val")
+_CARRIED = ("sample_weight", "groups", "X_val", "y_val", "sample_weight_val")
 
 
 class Pipeline(imblearn_pipeline.Pipeline):
@@ -31,9 +31,11 @@ class Pipeline(imblearn_pipeline.Pipeline):
     (``early_stopping=True``), its holdout is set aside before anything resamples, stratified and
     by group; it passes through the transformers alone, and reaches the classifier as `X_val` and
     `y_val`. So no synthetic image is ever validated on, and no image made from a held-out one is
-    trained on. And ``fit(X, y, sample_weight=..., groups=..., X_val=..., y_val=...)`` carries
-    these four to the final estimator by their plain names; weights and groups go through samplers,
-    where a new sample inherits those of the one it was made from. A classifier that stops early
+    trained on; copies of an image, as a bootstrap makes them, are on one side. And
+    ``fit(X, y, sample_weight=..., groups=..., X_val=..., y_val=..., sample_weight_val=...)``
+    carries these to the final estimator by their plain names; weights and groups go through
+    samplers, where a new sample inherits those of the one it was made from, and samples of weight
+    zero are left out before. A classifier that stops early
     inside another estimator cannot be given such a holdout, and is refused behind a sampler.
 
     Parameters
@@ -71,7 +73,7 @@ class Pipeline(imblearn_pipeline.Pipeline):
     """
 
     def _check_method_params(self, method: str, props: dict, **kwargs: Any) -> dict:
-        """Let the four carried names stand for the final step's."""
+        """Let the carried names stand for the final step's."""
         if not _routing_enabled():
             last = self.steps[-1][0]
             props = {
@@ -87,14 +89,19 @@ class Pipeline(imblearn_pipeline.Pipeline):
         # A last step that only passes through has no parameters of its own.
         fit_params = routed_params.get(name, {}).get("fit", {})
         _check_accepted(final, fit_params)
-        if any(hasattr(step, "fit_resample") for _, step in self.steps[:-1]):
+        resamples = any(hasattr(step, "fit_resample") for _, step in self.steps[:-1])
+        if resamples:
             _check_holdout_is_ours(final)
         weights, groups = fit_params.get("sample_weight"), fit_params.pop("groups", None)
         if weights is not None:
             weights = _check_sample_weight(weights, X)
         if groups is not None:
             groups = check_groups(groups, len(X))
-        held = None
+        if resamples and weights is not None and y is not None and not weights.all():
+            present = np.flatnonzero(weights)  # weight zero is absence, also as a parent
+            X, y, weights = _safe_indexing(X, present), _safe_indexing(y, present), weights[present]
+            groups = None if groups is None else groups[present]
+        held: dict[str, Any] = {}
         if _stops_early(final) and fit_params.get("X_val") is None and y is not None:
             y = column_or_1d(y, warn=True)
             if not (getattr(final, "warm_start", False) and hasattr(self, "_holdout_seed")):
@@ -106,10 +113,13 @@ class Pipeline(imblearn_pipeline.Pipeline):
                 y[rows],
                 fraction=final.validation_fraction,
                 groups=None if groups is None else groups[rows],
+                copies=find_copies(X, rows),
                 random_state=self._holdout_seed,
             )
             train, rest = rows[train], rows[rest]
-            held = _safe_indexing(X, rest), y[rest]
+            held = {"X_val": _safe_indexing(X, rest), "y_val": y[rest]}
+            if weights is not None and _accepts(final, "sample_weight_val"):
+                held["sample_weight_val"] = weights[rest]
             X, y = _safe_indexing(X, train), y[train]
             weights = None if weights is None else weights[train]
         if _accepts(final, "X_val"):
@@ -118,8 +128,7 @@ class Pipeline(imblearn_pipeline.Pipeline):
         for carried, values in (("sample_weight", weights), ("groups", groups)):
             if values is not None:
                 fit_params[carried] = self._carry(carried, values)
-        if held is not None:
-            fit_params["X_val"], fit_params["y_val"] = held
+        fit_params.update(held)
         if fit_params.get("X_val") is not None and "X_val" not in (self.transform_input or ()):
             for _, _, transform in self._iter(with_final=False):
                 fit_params["X_val"] = transform.transform(fit_params["X_val"])

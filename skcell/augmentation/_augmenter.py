@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skcell._sampling import BaseImageSampler
+from skcell._sampling import BaseImageSampler, warn_if_nothing
 from skcell._validation import resolve_shape
 
 _LAYER_PARAMETERS = (
@@ -59,10 +59,11 @@ class ImageAugmenter(BaseImageSampler):
         What lies beyond the border of a moved image; "constant" is black.
     sampling_strategy : str, dict, float or callable, default="not majority"
         As a sampler with ``n_copies=None``: which classes get copies, and how many, as for
-        imbalanced-learn's over-samplers. The default brings every class to the largest one's size.
-    n_copies : int, default=None
-        As a sampler: number of copies to add of each image, whatever its class. Overrides
-        `sampling_strategy`.
+        imbalanced-learn's over-samplers. The default brings every class to the largest one's size,
+        which adds nothing where all are of one size; a warning says so.
+    n_copies : int or None, default=1
+        As a sampler: number of changed copies to add of each image, whatever its class. None
+        leaves it to `sampling_strategy`.
     image_shape : tuple of int, default=None
         Height, width and channels of rows; one may be -1. Not used for images.
     random_state : int, RandomState instance or None, default=None
@@ -135,7 +136,7 @@ class ImageAugmenter(BaseImageSampler):
         contrast: float = 0.0,
         fill_mode: str = "reflect",
         sampling_strategy: Any = "not majority",
-        n_copies: int | None = None,
+        n_copies: int | None = 1,
         image_shape: tuple[int, ...] | None = None,
         random_state: Any = None,
     ):
@@ -167,7 +168,7 @@ class ImageAugmenter(BaseImageSampler):
     @classmethod
     def _get_test_params(cls) -> dict[str, Any]:
         """Parameters of an instance that takes a table of numbers."""
-        return {"image_shape": (1, -1, 1), "random_state": 0}
+        return {"image_shape": (1, -1, 1), "n_copies": None, "random_state": 0}
 
     def _fit_resample(self, X: NDArray[Any], y: NDArray[Any]) -> tuple:
         rng = check_random_state(self.random_state)
@@ -181,6 +182,7 @@ class ImageAugmenter(BaseImageSampler):
                 ]
                 or [np.empty(0, np.intp)]
             )
+        warn_if_nothing(self, len(copied), y)
         self.sample_indices_ = np.concatenate([np.arange(len(X)), copied])
         out = X[self.sample_indices_]
         self._change(out[len(X) :], rng.randint(np.iinfo(np.int32).max))

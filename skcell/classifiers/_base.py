@@ -8,6 +8,7 @@ import numbers
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Any, Self
 
 import keras
@@ -19,14 +20,24 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skcell._holdout import check_groups, split_holdout
+from skcell._holdout import check_groups, find_copies, split_holdout
 from skcell._parameters import SuggestsParameters
 from skcell._takes_images import TakesImages, take
 from skcell._validation import ImageSpec, check_like
 from skcell.augmentation import ImageAugmenter
 from skcell.classifiers._data import Labelled
-from skcell.classifiers._fitting import PREDICT_BATCH, check_same_recipe, run, sort_arguments
-from skcell.networks import OPTIMIZERS, FittedNetwork, Recipe
+from skcell.classifiers._fitting import (
+    FEWEST_BATCHES,
+    PREDICT_BATCH,
+    check_same_recipe,
+    digest_code,
+    is_foreign,
+    run,
+    sort_arguments,
+)
+from skcell.networks import OPTIMIZERS, FittedNetwork, Recipe, build
+from skcell.networks._optimizers import make_optimizer
+from skcell.networks._transfer import copy_shared_weights
 from skcell.networks._devices import count_devices
 
 # scikit-learn refuses estimators with this method of its past anywhere among their bases. It is
@@ -164,6 +175,7 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
         groups: ArrayLike | None = None,
         X_val: ArrayLike | None = None,
         y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
     ) -> Self:
         """Train on images `X` with labels `y`.
 
@@ -175,11 +187,15 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), default=None
-            Weight of each image; images of weight zero are left out.
+            Weight of each image; images of weight zero are left out. Only their ratios count: the
+            loss is divided by their mean.
         groups : array-like of shape (n,), default=None
             Patient, slide or the like: early stopping holds out whole groups.
         X_val, y_val : array-like, default=None
             Images and labels to watch instead of a holdout of `X`. They never train.
+        sample_weight_val : array-like, default=None
+            Weights of the images of `X_val`. Those of a holdout of `X` are its sample weights;
+            `class_weight` counts in both.
 
         Returns
         -------
@@ -194,7 +210,7 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
             If training diverged.
         """
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
-        data = self._check(X, y, sample_weight, None if fresh else self.classes_)
+        data = self._check(X, y, sample_weight, None if fresh else self.classes_).normalized()
         groups = check_groups(groups, len(data.images))
         seed = self._draw_seed(fresh)
         held = None
@@ -202,17 +218,17 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
             if X_val is None or y_val is None:
                 raise ValueError("X_val and y_val go together; one of them is missing.")
             seen = check_like(X_val, data.spec, type(self).__name__)
-            held = Labelled.check(*seen, y_val, classes=data.classes)
+            held = data.check_validation(*seen, y_val, sample_weight_val)
         elif self.early_stopping:
             rows = np.flatnonzero(data.weights)  # weight zero is absence
             train, rest = split_holdout(
                 data.classes[data.codes[rows]],
                 fraction=self.validation_fraction,
                 groups=None if groups is None else groups[rows],
+                copies=find_copies(data.images, rows),
                 random_state=seed,
             )
-            held = data.only(rows[rest], weight=1.0)
-            data = data.only(rows[train])
+            data, held = data.only(rows[train]), data.only(rows[rest])
         return self._train(data, held, fresh, seed)
 
     def _draw_seed(self, fresh: bool) -> int:
@@ -230,7 +246,9 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
         """Train for one more epoch, on these images.
 
         Every call uses the learning rate that the schedule starts with: how many calls there
-        will be is not known.
+        will be is not known. Statistics of batch normalisation are those of the images of the last
+        call, where these make at least four batches, so that mixed images should be given; with
+        fewer they follow as a moving average.
 
         Parameters
         ----------
@@ -285,10 +303,10 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
         seed: int,
         epochs: int | None = None,
     ) -> Self:
-        """Fit the network on checked data."""
+        """Fit the network on checked data; with `epochs`, on a part of what there will be."""
         recipe = self._make_recipe(data.spec, len(data.classes))
         if fresh:
-            network, history = FittedNetwork(recipe, seed), {}
+            network, history = self._lend(recipe, seed), {}
         else:
             network, history = self._network, self.history_
             check_same_recipe(network.recipe, recipe)
@@ -299,8 +317,13 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
             epochs=epochs or self.epochs,
             learning_rate=self.learning_rate,
             history=history,
+            estimate=epochs is None or fresh or data.n_present >= FEWEST_BATCHES * self.batch_size,
         )
         return self._become(network, data, seed, history)
+
+    def _lend(self, recipe: Recipe, seed: int) -> FittedNetwork:
+        """Take a compiled model; not one of others' if a user's callbacks are to hold it."""
+        return FittedNetwork(recipe, seed, shared=not any(map(is_foreign, self.callbacks or ())))
 
     def _become(
         self,
@@ -332,6 +355,7 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
             dtype_policy=self.dtype_policy or keras.config.dtype_policy().name,
             jit_compile=self.jit_compile,
             n_devices=self._count_devices(),
+            code=digest_code(network, self.loss, *arguments.values()),
         )
 
     def _count_devices(self) -> int:
@@ -387,11 +411,32 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
 
-    @property
-    def model_(self) -> keras.Model:
-        """The trained `keras.Model`, from pixels to probabilities; going on changes it."""
+    def to_keras(self) -> keras.Model:
+        """Copy the trained network to a `keras.Model` of your own.
+
+        It takes pixels, of the dtype that was fitted, and returns probabilities. It is compiled,
+        for `evaluate` and for training on; augmentation, which is off in prediction, is left out.
+        A file that it is saved to needs Keras alone.
+
+        Returns
+        -------
+        keras.Model
+            The copy.
+        """
         check_is_fitted(self)
-        return self._network.give_away_model()
+        return self._copy_model(self._network.recipe, self._network.program.model)
+
+    def _copy_model(self, recipe: Recipe, *sources: keras.Model) -> keras.Model:
+        """Build the network of a recipe, and give it the weights of trained ones."""
+        model = build(replace(recipe, augmentation=None), self._seed)
+        for source in sources:
+            copy_shared_weights(model, source)
+        optimizer = make_optimizer(recipe.optimizer, decays=False, shares=False)
+        optimizer.learning_rate = self.learning_rate
+        accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+        model.compile(optimizer=optimizer, loss=recipe.loss, weighted_metrics=[accuracy])
+        model.optimizer.build(model.trainable_variables)  # or Keras warns of a file it is saved to
+        return model
 
     def best_epochs(self) -> dict[str, int]:
         """Return the epochs that early stopping found best, for a fit without a holdout.

@@ -35,6 +35,8 @@ class Divergence(keras.callbacks.Callback):
         Named in the error.
     """
 
+    uses_model = False
+
     def __init__(self, learning_rate: float):
         super().__init__()
         self.learning_rate = learning_rate
@@ -73,6 +75,8 @@ class LearningRate(keras.callbacks.Callback):
         Epochs before it.
     """
 
+    uses_model = False
+
     _named: dict[str, Callable[[float], float]] = {
         "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
         "linear": lambda done: 1.0 - done,
@@ -109,6 +113,8 @@ class LayerRates(keras.callbacks.Callback):
     done : int
         Epochs before it.
     """
+
+    uses_model = False
 
     def __init__(
         self,
@@ -147,6 +153,8 @@ class EpochProgress(keras.callbacks.Callback):
     title : str
         What is being trained.
     """
+
+    uses_model = False
 
     def __init__(self, title: str):
         super().__init__()

@@ -54,14 +54,16 @@ class CellCNNClassifier(BaseCellClassifier):
             default="categorical_crossentropy"
         A Keras loss for one-hot targets.
     class_weight : dict, "balanced" or None, default=None
-        Weights of classes, as in scikit-learn; multiplied with `sample_weight`.
+        Weights of classes, as in scikit-learn; multiplied with `sample_weight`. Only ratios of
+        weights count: the loss is divided by their mean.
     epochs : int, default=20
         Passes over the training images.
     batch_size : int, default=32
         Images in each gradient step.
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the training images, stratified by class and by whole
-        groups; stop when their loss has not fallen for `patience` epochs; keep the best weights.
+        groups; stop when their loss, weighted as in training, has not fallen for `patience` epochs;
+        keep the best weights.
     validation_fraction : float, default=0.1
         Share of images held out for early stopping.
     patience : int, default=5
@@ -83,7 +85,8 @@ class CellCNNClassifier(BaseCellClassifier):
     warm_start : bool, default=False
         Go on from the last fit's weights.
     callbacks : list of keras.callbacks.Callback or None, default=None
-        Called as in Keras' own `fit`; under jax, weights change between epochs for them.
+        Called as in Keras' own `fit`; under jax, weights change between epochs for them. A fit with
+        callbacks of your own code compiles a model for itself, as they may change it.
     verbose : int, default=0
         1 shows progress: a bar in a terminal, a line for each epoch in a notebook or log.
 
@@ -101,8 +104,6 @@ class CellCNNClassifier(BaseCellClassifier):
         Column names, where a data frame with such names was fitted.
     image_shape_ : tuple of int
         Height, width and channels of the images.
-    model_ : keras.Model
-        The trained model, from pixels to probabilities.
 
     See Also
     --------

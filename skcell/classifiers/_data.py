@@ -5,11 +5,11 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_consistent_length, compute_class_weight
+from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, assert_all_finite, column_or_1d
+from sklearn.utils.validation import _check_sample_weight
 
-from skcell._validation import ImageSpec
+from skcell._validation import ImageSpec, check_labels
 from skcell.classifiers._feeding import ImageBatches
 
 
@@ -28,7 +28,9 @@ class Labelled:
     codes : ndarray of shape (n,)
         Position of each image's label in `classes`.
     weights : ndarray of shape (n,)
-        Weight of each image.
+        Weight of each image, its class's included; zero is absence.
+    class_weights : ndarray of shape (n_classes,)
+        Weight of each class.
     views : int
         Changed copies of each image, instead of it: all of the first, then all of the second ...
     """
@@ -38,6 +40,7 @@ class Labelled:
     classes: NDArray[Any]
     codes: NDArray[np.intp]
     weights: NDArray[np.float32]
+    class_weights: NDArray[np.float32]
     views: int = 1
 
     @classmethod
@@ -57,9 +60,7 @@ class Labelled:
             raise ValueError(
                 f"This {owner} estimator requires y to be passed, but the target y is None."
             )
-        y = column_or_1d(y, warn=True)
-        check_consistent_length(images, y)
-        assert_all_finite(y, input_name="y")
+        y = check_labels(y, len(images))
         check_classification_targets(y)
         if classes is None:
             classes = _find_classes(y, owner)
@@ -73,19 +74,39 @@ class Labelled:
         weights = _check_sample_weight(
             sample_weight, images, dtype=np.float32, ensure_non_negative=True, copy=True
         )
-        if class_weight is not None:
-            weights *= compute_class_weight(class_weight, classes=classes, y=y)[codes]
+        class_weights = _weigh_classes(class_weight, classes, codes[weights > 0])
+        weights *= class_weights[codes]
         if weights.min() < 0 or not weights.any():
             raise ValueError(
                 "sample_weight times class_weight must be positive for some images and negative "
                 "for none; there is nothing to learn otherwise."
             )
-        return cls(images, spec, classes, codes, weights)
+        return cls(images, spec, classes, codes, weights, class_weights)
 
-    def only(self, rows: NDArray[np.intp], weight: float | None = None) -> Self:
+    def check_validation(
+        self, images: NDArray[Any], spec: ImageSpec, y: Any, sample_weight: Any = None
+    ) -> Self:
+        """Check images to watch, whose classes and class weights are those of these data."""
+        found = type(self).check(
+            images, spec, y, classes=self.classes, sample_weight=sample_weight
+        )
+        weights = found.weights * self.class_weights[found.codes]
+        return replace(found, weights=weights, class_weights=self.class_weights)
+
+    @property
+    def n_present(self) -> int:
+        """Number of images that are not of weight zero."""
+        return int(np.count_nonzero(self.weights))
+
+    def normalized(self) -> Self:
+        """Divide weights by their mean, so that only their ratios count, not their size."""
+        mean = self.weights[self.weights > 0].mean(dtype=np.float64)
+        return replace(self, weights=(self.weights / mean).astype(np.float32))
+
+    def only(self, rows: NDArray[np.intp]) -> Self:
         """Weigh all but `rows` zero, which leaves them out and copies no image."""
         weights = np.zeros_like(self.weights)
-        weights[rows] = self.weights[rows] if weight is None else weight
+        weights[rows] = self.weights[rows]
         return replace(self, weights=weights)
 
     def batches(
@@ -102,6 +123,21 @@ class Labelled:
             batch_size=batch_size,
             seed=seed,
         )
+
+
+def _weigh_classes(
+    class_weight: Any, classes: NDArray[Any], codes: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Weight of each class, by the images that count; those of weight zero are absent."""
+    weights = np.ones(len(classes), np.float32)
+    if class_weight is None:
+        return weights
+    # A dict may name classes that these images lack; "balanced" knows those that are there.
+    known = np.arange(len(classes)) if class_weight != "balanced" else np.unique(codes)
+    weights[known] = compute_class_weight(
+        class_weight, classes=classes[known], y=classes[codes]
+    )
+    return weights
 
 
 def _find_classes(y: NDArray[Any], owner: str) -> NDArray[Any]:

@@ -10,7 +10,7 @@ from skcell._validation import ImageSpec
 from skcell.augmentation import ImageAugmenter
 from skcell.classifiers._data import Labelled
 from skcell.networks._augment import draw_view
-from skcell.networks._feature_store import digest_images
+from skcell._digest import digest_images
 from skcell.preprocessing import ImageFeatures
 from skcell.preprocessing._image_features import CHUNK
 

@@ -13,6 +13,8 @@ from skcell._validation import ImageSpec
 
 Batch = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
+_SAMPLE = (2**31, 1)  # sets the sample's order apart from that of any epoch
+
 #: Threads that decode files ahead of the device, a batch each.
 DECODERS = 4
 
@@ -80,6 +82,12 @@ class ImageBatches:
             n, views = len(self.weights), len(self.X) // len(self.weights)
             if views > 1:
                 self.rows += n * rng.integers(views, size=self.rows.shape)
+
+    def sample(self, n_images: int) -> Iterator[NDArray[Any]]:
+        """Yield batches of images, up to so many, the same whenever it is asked for."""
+        order = np.random.default_rng([self.seed or 0, *_SAMPLE]).permutation(self._present)
+        for start in range(0, min(n_images, len(order)) - self._size + 1, self._size):
+            yield take(self.X, order[start : start + self._size], self.spec, n_jobs=-1)
 
     def _arrange(self, order: NDArray[np.intp]) -> None:
         """Lay an order out in batches."""

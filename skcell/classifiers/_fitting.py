@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from skcell._digest import digest, has_own_code
 from skcell.classifiers._callbacks import (
     Divergence,
     EpochProgress,
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 #: Images that are predicted at a time.
 PREDICT_BATCH = 128
 
+#: Batches of images from which statistics are estimated anew in a call of `partial_fit`.
+FEWEST_BATCHES = 4
+
 
 def run(
     fitted: "BaseCellClassifier",
@@ -31,6 +35,7 @@ def run(
     learning_rate: float,
     history: dict[str, list[Any]],
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    estimate: bool = True,
 ) -> dict[str, list[Any]]:
     """Train a classifier's network.
 
@@ -51,6 +56,8 @@ def run(
         it was.
     callbacks : sequence of keras.callbacks.Callback
         Called beside those that the classifier asks for.
+    estimate : bool
+        Whether to estimate the statistics of batch normalisation anew.
 
     Returns
     -------
@@ -75,6 +82,8 @@ def run(
                 "val_loss", patience=fitted.patience, restore_best_weights=True
             )
         )
+    if any(map(is_foreign, fitted.callbacks or ())):
+        fitted._network.keep_to_itself()
     if fitted.verbose:
         called.append(EpochProgress(type(fitted).__name__))
     called += fitted.callbacks or ()
@@ -82,7 +91,7 @@ def run(
         if isinstance(callback, WatchesClassifier):
             callback.classifier = fitted
     try:
-        new = train(program, batches, watched, called, epochs=epochs, done=done)
+        new = train(program, batches, watched, called, epochs=epochs, done=done, estimate=estimate)
     except BaseException:
         if before is not None:  # a model that goes on is left as it was
             program.set_state(before)
@@ -96,6 +105,22 @@ def run(
     return _join(history, new)
 
 
+def is_foreign(callback: keras.callbacks.Callback) -> bool:
+    """Tell whether a callback runs code of a user, who may do anything to the model."""
+    kind = type(callback)
+    named = isinstance(callback, keras.callbacks.LambdaCallback)
+    return named or not kind.__module__.startswith(("keras.", "skcell."))
+
+
+def digest_code(*parts: Any) -> str | None:
+    """Digest the user's code among the parts of a recipe; None if it cannot be told apart."""
+    own = [part for part in parts if callable(part) and has_own_code(part)]
+    try:
+        return digest(*own) if own else ""
+    except Exception:  # whatever pickling raises
+        return None
+
+
 def sort_arguments(arguments: dict[str, Hashable]) -> tuple[tuple[str, Any], ...]:
     """Bring a network's arguments into the form of a `Recipe`."""
     return tuple(sorted(arguments.items()))
@@ -103,24 +128,38 @@ def sort_arguments(arguments: dict[str, Hashable]) -> tuple[tuple[str, Any], ...
 
 #: What a user set, of a recipe's fields whose names do not tell.
 _IN_WORDS = {
-    "network": "architecture",
-    "arguments": "architecture",
-    "input_shape": "shape of the images",
-    "dtype": "dtype of the images",
-    "decays": "weight_decay, from or to none",
-    "shares": "layer_decay or gradual",
+    "input_shape": "the shape of the images",
+    "dtype": "the dtype of the images",
+    "n_classes": "the number of classes",
+    "decays": "weight_decay, to or from zero",
+    "shares": "layer_decay or gradual, to or from none",
+    "code": "the code of the loss or of the network",
 }
 
 
 def check_same_recipe(fitted: Recipe, wanted: Recipe) -> None:
     """Refuse to go on with parameters that a trained network cannot take on."""
-    differ = [f.name for f in fields(Recipe) if getattr(fitted, f.name) != getattr(wanted, f.name)]
-    changed = sorted({_IN_WORDS.get(name, name) for name in differ if name != "n_devices"})
+    old, new = _settings(fitted), _settings(wanted)
+    changed = [
+        _IN_WORDS.get(name, name)
+        + ("" if name in ("code", "decays", "shares") else f" from {old.get(name)!r} to {value!r}")
+        for name, value in new.items()
+        if old.get(name) != value
+    ]
     if changed:
         raise ValueError(
-            f"Parameters that make the network were changed since it was trained ({changed}); "
-            "training cannot go on with them. Set them back, or fit anew with warm_start=False."
+            f"Training cannot be resumed: since the network was trained, {'; '.join(changed)} "
+            "was changed. Set it back, or fit anew with warm_start=False."
         )
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """Return what makes a network, by the names that users know."""
+    own = {f.name: getattr(recipe, f.name) for f in fields(Recipe)}
+    arguments = dict(own.pop("arguments"))
+    own["augmentation"] = own["augmentation"] and dict(own["augmentation"])
+    del own["n_devices"]
+    return {**own, **arguments}
 
 
 def _join(history: dict[str, list[Any]], new: dict[str, list[Any]]) -> dict[str, list[Any]]:

@@ -20,13 +20,19 @@ from skcell.classifiers._base import BaseCellClassifier
 from skcell.classifiers._callbacks import LayerRates
 from skcell.classifiers._data import Labelled
 from skcell.classifiers._feature_data import look
-from skcell.classifiers._fitting import check_same_recipe, run, sort_arguments
+from skcell.classifiers._fitting import (
+    FEWEST_BATCHES,
+    check_same_recipe,
+    digest_code,
+    run,
+    sort_arguments,
+)
 from skcell.networks import FittedNetwork, Recipe, transfer, transfer_head
 from skcell.networks._embedding import choose_layers, find_backbone, find_groups
 from skcell.networks._program import Program
-from skcell.networks._transfer import give_weights
+from skcell.networks._transfer import copy_shared_weights
 from skcell.preprocessing import ImageFeatures
-from skcell.preprocessing._image_features import as_backbone
+from skcell.preprocessing._image_features import as_backbone, check_pixels_of, digested_backbone
 
 
 @dataclass(frozen=True)
@@ -71,12 +77,13 @@ class TransferClassifier(BaseCellClassifier):
         With `augmentation` and a frozen backbone: how many changed copies of each image there are,
         of which each epoch sees one. Their features are kept. None draws anew in every epoch,
         through the backbone.
-    unfreeze : int, float, str or None, default=None
+    unfreeze : bool, int, float, str or None, default=None
         What is fine-tuned after the head: the last so many groups of the backbone's layers; a
         fraction of its groups, such as 0.3 (1.0 is all); all layers from that of a name on; or
-        "all". None leaves the backbone frozen.
+        "all" or True. None or False leaves the backbone frozen.
     fine_tuning_epochs : int, default=10
-        Further passes over the training images, in which the backbone is fine-tuned.
+        Further passes over the training images, in which the backbone is fine-tuned; with 0 it
+        stays frozen.
     fine_tuning_learning_rate : float, default=0.0001
         Learning rate of fine-tuning.
     layer_decay : float, default=1.0
@@ -105,14 +112,16 @@ class TransferClassifier(BaseCellClassifier):
             default="categorical_crossentropy"
         A Keras loss for one-hot targets.
     class_weight : dict, "balanced" or None, default=None
-        Weights of classes, as in scikit-learn; multiplied with `sample_weight`.
+        Weights of classes, as in scikit-learn; multiplied with `sample_weight`. Only ratios of
+        weights count: the loss is divided by their mean.
     epochs : int, default=20
         Passes over the training images while the backbone is frozen.
     batch_size : int, default=32
         Images in each gradient step.
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the training images, stratified by class and by whole
-        groups; stop when their loss has not fallen for `patience` epochs; keep the best weights.
+        groups; stop when their loss, weighted as in training, has not fallen for `patience` epochs;
+        keep the best weights.
     validation_fraction : float, default=0.1
         Share of images held out for early stopping.
     patience : int, default=5
@@ -134,7 +143,8 @@ class TransferClassifier(BaseCellClassifier):
     warm_start : bool, default=False
         Go on from the last fit's weights.
     callbacks : list of keras.callbacks.Callback or None, default=None
-        Called as in Keras' own `fit`; under jax, weights change between epochs for them.
+        Called as in Keras' own `fit`; under jax, weights change between epochs for them. A fit with
+        callbacks of your own code compiles a model for itself, as they may change it.
     verbose : int, default=0
         1 shows progress: a bar in a terminal, a line for each epoch in a notebook or log.
 
@@ -153,8 +163,6 @@ class TransferClassifier(BaseCellClassifier):
         Column names, where a data frame with such names was fitted.
     image_shape_ : tuple of int
         Height, width and channels of the images.
-    model_ : keras.Model
-        The trained model, from pixels to probabilities.
 
     See Also
     --------
@@ -164,7 +172,8 @@ class TransferClassifier(BaseCellClassifier):
     Notes
     -----
     `partial_fit` and `warm_start` go on with the last phase. Early stopping ends each phase by
-    itself. A pickle holds the backbone's weights, and needs no file elsewhere.
+    itself, and keeps the best weights of both: if fine-tuning never lowers the validation loss,
+    the head is kept as it was trained on the frozen backbone. A pickle holds the backbone's weights, and needs no file elsewhere.
 
     Named backbones take colour; grey is repeated in three channels, and more than three channels
     go through a 1x1 convolution that is trained with the head.
@@ -202,10 +211,11 @@ class TransferClassifier(BaseCellClassifier):
         "unfreeze": [
             Interval(Integral, 1, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="right"),
+            "boolean",
             str,
             None,
         ],
-        "fine_tuning_epochs": [Interval(Integral, 1, None, closed="left")],
+        "fine_tuning_epochs": [Interval(Integral, 0, None, closed="left")],
         "fine_tuning_learning_rate": [Interval(Real, 0, None, closed="neither")],
         "layer_decay": [Interval(Real, 0, 1, closed="right")],
         "gradual": ["boolean"],
@@ -215,8 +225,6 @@ class TransferClassifier(BaseCellClassifier):
     _features: ImageFeatures | None  # while the network is a head alone
     _whole: Recipe  # of backbone and head, frozen
     _loaded: Any  # the parameter `weights` as it was
-    _assembled: keras.Model  # of both
-    _training = False
 
     def __init__(
         self,
@@ -229,7 +237,7 @@ class TransferClassifier(BaseCellClassifier):
         dropout: float = 0.2,
         cache: bool | str | os.PathLike[str] = True,
         n_views: int | None = None,
-        unfreeze: int | float | str | None = None,
+        unfreeze: bool | int | float | str | None = None,
         fine_tuning_epochs: int = 10,
         fine_tuning_learning_rate: float = 1e-4,
         layer_decay: float = 1.0,
@@ -350,21 +358,21 @@ class TransferClassifier(BaseCellClassifier):
         network, history = (None, {}) if fresh else (self._network, self.history_)
         for phase in phases if fresh else phases[-1:]:
             if fresh:
-                earlier, network = network, FittedNetwork(phase.recipe, seed)
-                give_weights(network.program.model, given)
+                earlier, network = network, self._lend(phase.recipe, seed)
+                copy_shared_weights(network.program.model, given)
                 if earlier is not None:
-                    give_weights(network.program.model, earlier.program.model)
+                    copy_shared_weights(network.program.model, earlier.program.model)
             assert network is not None
             check_same_recipe(network.recipe, phase.recipe)
             fitted = copy(self)._become(network, data, seed)
             fitted._whole, fitted._features, seen = whole, None, (data, held)
-            fitted.__dict__.pop("_assembled", None)  # of a fit before
-            fitted._training = True
             if phase.sees_features:
                 assert features is not None
                 fitted._features = features
                 seen = look(features, data, held, self.augmentation, self.n_views)
             n_epochs, done = epochs or phase.epochs, len(history.get("loss", ()))
+            tries = fresh and bool(done) and held is not None and self.early_stopping
+            begun = network.program.get_state() if tries else None
             history = run(
                 fitted,
                 *seen,
@@ -372,12 +380,20 @@ class TransferClassifier(BaseCellClassifier):
                 learning_rate=phase.learning_rate,
                 history=history,
                 callbacks=self._rates(network.program, n_epochs, done),
+                estimate=epochs is None or data.n_present >= FEWEST_BATCHES * self.batch_size,
             )
+            losses = np.array(history.get("val_loss", ()))
+            if begun is not None and _best(losses[:done]) < _best(losses[done:]):
+                network.program.set_state(begun)  # the phase before was better than all of this
             names = history.get("phase", [])[:done]
             history["phase"] = names + [phase.name] * (len(history["loss"]) - done)
         self._whole, self._features, self._loaded = whole, fitted._features, self.weights
-        self.__dict__.pop("_assembled", None)  # of a fit before
         return self._become(fitted._network, data, seed, history)
+
+    def _check_X(self, X: Any, *, reset: bool) -> tuple[NDArray[Any], ImageSpec]:
+        images, spec = super()._check_X(X, reset=reset)
+        check_pixels_of(self.backbone, images, spec)
+        return images, spec
 
     def _load_features(self, spec: ImageSpec, seed: int) -> ImageFeatures:
         """Load the backbone."""
@@ -411,10 +427,12 @@ class TransferClassifier(BaseCellClassifier):
                 input_shape=(1, 1, find_backbone(given).outputs[0].shape[-1]),
                 dtype="float32",
                 augmentation=None,
+                code=digest_code(self.loss),
             )
         phases = [_Phase("head", head, self.epochs, self.learning_rate, sees_features)]
-        if self.unfreeze is not None:
-            trainable = choose_layers(as_backbone(self.backbone), given, self.unfreeze)
+        unfreeze = "all" if self.unfreeze is True else self.unfreeze
+        if unfreeze not in (None, False) and self.fine_tuning_epochs:
+            trainable = choose_layers(as_backbone(self.backbone), given, unfreeze)
             tuned = replace(
                 whole,
                 arguments=sort_arguments(self._build_network(trainable)[1]),
@@ -442,20 +460,22 @@ class TransferClassifier(BaseCellClassifier):
     def _see(self, images: NDArray[Any]) -> NDArray[Any]:
         return images if self._features is None else self._features.transform(images)[:, None, None]
 
-    @property
-    def model_(self) -> keras.Model:
-        """The trained `keras.Model`, from pixels to probabilities, yours to keep."""
+    def to_keras(self) -> keras.Model:
+        """Copy the trained network, backbone and head, to a `keras.Model` of your own.
+
+        It takes pixels, of the dtype that was fitted, and returns probabilities. It is compiled,
+        for `evaluate` and for training on; augmentation, which is off in prediction, is left out.
+
+        Returns
+        -------
+        keras.Model
+            The copy.
+        """
         check_is_fitted(self)
         if self._features is None:
-            return super().model_
-        if hasattr(self, "_assembled"):
-            return self._assembled
-        whole = FittedNetwork(self._whole, self._seed).give_away_model()
-        give_weights(whole, self._features._extractor.model)
-        give_weights(whole, self._network.program.model)
-        if not self._training:
-            self._assembled = whole
-        return whole
+            return super().to_keras()
+        parts = (self._features._extractor.model, self._network.program.model)
+        return self._copy_model(self._whole, *parts)
 
     def best_epochs(self) -> dict[str, int]:
         """Return the epochs that early stopping found best, for a fit without a holdout.
@@ -469,9 +489,11 @@ class TransferClassifier(BaseCellClassifier):
         found = {}
         if self.early_stopping and "val_loss" in self.history_:
             losses, phases = np.array(self.history_["val_loss"]), np.array(self.history_["phase"])
-            for phase, name in (("head", "epochs"), ("fine-tuning", "fine_tuning_epochs")):
-                if phase in phases:
-                    found[name] = int(np.nanargmin(losses[phases == phase])) + 1
+            head, tuned = (losses[phases == phase] for phase in ("head", "fine-tuning"))
+            found["epochs"] = int(np.nanargmin(head)) + 1
+            if len(tuned):
+                improved = _best(tuned) <= _best(head)
+                found["fine_tuning_epochs"] = int(np.nanargmin(tuned)) + 1 if improved else 0
         return found
 
     def count_params(self) -> int:
@@ -485,10 +507,8 @@ class TransferClassifier(BaseCellClassifier):
         backbone = self._features._extractor.model.count_params() if self._features else 0
         return super().count_params() + backbone
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__().copy()
-        state.pop("_assembled", None)  # both parts of it are pickled
-        return state
+    def _digested_params(self) -> dict[str, Any]:
+        return digested_backbone(self)
 
     @classmethod
     def _get_test_params(cls) -> dict[str, Any]:
@@ -498,3 +518,8 @@ class TransferClassifier(BaseCellClassifier):
             "dense_units": 64,
             "dropout": 0.0,
         }
+
+
+def _best(losses: NDArray[np.float64]) -> float:
+    """Return the least of some losses; infinity where none is a number."""
+    return float(np.nanmin(losses, initial=np.inf))

@@ -26,7 +26,7 @@ def decode_image(
 ) -> NDArray[Any]:
     """Read one image file as an array of the given shape and dtype.
 
-    JPEG, PNG, BMP and TIFF are read, of 8 or 16 bits. The file's rotation flag (EXIF) is
+    JPEG, PNG, BMP, WebP and TIFF are read, of 8 or 16 bits; a file is one image. The file's rotation flag (EXIF) is
     applied, palettes are resolved, and the image is stretched to the asked size by bicubic
     interpolation with antialiasing. Alpha is blended over white, the background of a
     bright-field image, unless `shape` asks for as many channels as the file has. Grey is
@@ -60,8 +60,6 @@ def decode_image(
         if alpha and image.shape[2] != channels:
             image = _over_white(image)
         image = _fit_channels(_resize(image, height, width), channels)
-    except MemoryError:
-        raise
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise read_error(path, error) from error
     if image.dtype == dtype:
@@ -209,6 +207,11 @@ def report_failures(
 
 
 def _over_white(image: NDArray[Any]) -> NDArray[Any]:
+    if not image[..., -1].any():
+        raise UnusableError(
+            "its alpha channel is 0 everywhere, so that all of it is transparent; save it without "
+            "alpha"
+        )
     full = np.float32(np.iinfo(image.dtype).max)
     opacity = image[..., -1:] / full
     return np.rint(full - opacity * (full - image[..., :-1])).astype(image.dtype)

@@ -97,6 +97,10 @@ def load_image_folder(
             The path of each image.
         split : ndarray of shape (n_samples,)
             "train", "val" or "test". Only where the folder has splits.
+        groups : ndarray of shape (n_samples,)
+            The folder of each image inside its class's, "" for none. Only where there are such
+            folders; if they are patients or slides, pass them on as `groups`, lest images of one
+            be on both sides of a split.
 
     Raises
     ------
@@ -156,6 +160,9 @@ def load_image_folder(
     )
     if entries[0].split:
         data.split = np.array([entry.split for entry in entries])
+    inside = [os.path.dirname(entry.inside) for entry in entries]
+    if any(inside):
+        data.groups = np.array(inside)
     return data
 
 

@@ -2,7 +2,6 @@
 
 import os
 import zipfile
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,12 +11,14 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import validate_params
 
-from skcell._validation import check_pixels
+from skcell._validation import check_pixels, some
 from skcell.datasets._scan import SPLITS
 
 _IMAGES = ("images", "X")
 _LABELS = ("target", "y", "labels")
 _FILENAMES = ("filenames", "filename")
+_MISSING = ("nan", "NaN", "None", "<NA>", "NaT", "")  # what missing labels become as text
+_LARGE, _MOST_COMPRESSED = 1 << 28, 250  # bytes; times
 _LAYOUTS = (
     "Expected images (n, height, width[, channels]) as 'images' or 'X' and labels (n,) as "
     "'target', 'y' or 'labels', or MedMNIST's 'train_images', 'train_labels', 'val_images', ..."
@@ -88,24 +89,41 @@ def load_npz(path: str | os.PathLike[str]) -> Bunch:
     if not os.path.isfile(path):
         raise FileNotFoundError(f"There is no file {path!r} (in {os.getcwd()!r}).")
     try:
+        _check_sizes(path)
         file = np.load(path, allow_pickle=False)
         if not isinstance(file, NpzFile):
             raise ValueError(f"it holds one array, not several. {_LAYOUTS}.")
         with file:
             return _medmnist(file) if "train_images" in file else _plain(file)
-    except (EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
-            f"{path}: the file is damaged or incomplete ({error}). Save or download it again."
-        ) from error
     except ValueError as error:
         raise ValueError(f"{path}: {_explained(str(error))}") from error
+    except Exception as error:  # nearly anything is raised of damaged files
+        reason = str(error) or type(error).__name__
+        raise ValueError(
+            f"{path}: the file is damaged or incomplete ({reason}). Save or download it again."
+        ) from error
+
+
+def _check_sizes(path: str) -> None:
+    """Refuse a file that would unpack to far more than images can be compressed."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            ratio = member.file_size / max(1, member.compress_size)
+            if member.file_size > _LARGE and ratio > _MOST_COMPRESSED:
+                raise ValueError(
+                    f"{member.filename} unpacks to {member.file_size / 2**30:.1f} GiB, {ratio:.0f} "
+                    "times its size, as images do not; it may be a decompression bomb."
+                )
 
 
 def _explained(message: str) -> str:
     if "Object arrays" in message:
         return (
             "an array holds Python objects, which are never unpickled because a pickle can run "
-            "any code. Save labels and names as text: np.asarray(labels, dtype=str)."
+            "any code. Save labels and names as text, np.asarray(labels, dtype=str), after images "
+            "without a label (None, NaN) are removed or given a class of their own."
         )
     if "pickle" in message:
         return "not an .npz file. Save one with numpy.savez_compressed(path, images=..., y=...)."
@@ -117,7 +135,10 @@ def _plain(file: NpzFile) -> Bunch:
     labels = _first(file, _LABELS)
     if images is None or labels is None:
         missing = "images" if images is None else "labels"
-        raise ValueError(f"no {missing} among its arrays {sorted(file.files)}. {_LAYOUTS}.")
+        hint = _LAYOUTS
+        if not any(name.endswith(".npy") for name in file.zip.namelist()):
+            hint = "A zip archive of image files is to be unpacked first: give the folder"
+        raise ValueError(f"no {missing} among its arrays: {some(sorted(file.files))}. {hint}.")
     images = _with_channels(images)
     data = Bunch(images=images)
     data.target, data.target_names = _encoded(_one_label_each(labels), file.get("target_names"))
@@ -138,7 +159,7 @@ def _medmnist(file: NpzFile) -> Bunch:
     splits = [split for split in ("train", "val", "test") if f"{split}_images" in file]
     absent = [f"{split}_labels" for split in splits if f"{split}_labels" not in file]
     if absent:
-        raise ValueError(f"no {', '.join(absent)} among its arrays {sorted(file.files)}.")
+        raise ValueError(f"no {', '.join(absent)} among its arrays: {some(sorted(file.files))}.")
     labels = {split: _one_label_each(file[f"{split}_labels"]) for split in splits}
     ends = np.cumsum([len(labels[split]) for split in splits])
     data = Bunch()
@@ -177,7 +198,20 @@ def _one_label_each(labels: NDArray[Any]) -> NDArray[Any]:
             "(n, 1). Several labels per image are not supported."
         )
     if labels.dtype.kind == "S":
-        return np.char.decode(labels, "utf-8")
+        labels = np.char.decode(labels, "utf-8")
+    if labels.dtype.kind == "U":
+        missing = np.flatnonzero(np.isin(labels, _MISSING))
+        if len(missing):
+            raise ValueError(
+                f"{len(missing)} images without a label, the first at {missing[0]}: it reads "
+                f"{labels[missing[0]]!r}, as missing ones do that were turned to text. Remove these "
+                "images, or name their class."
+            )
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        raise ValueError(
+            f"{np.isnan(labels).sum()} images without a label (NaN), the first at "
+            f"{np.isnan(labels).argmax()}. Remove them, or give them a class."
+        )
     if labels.dtype.kind == "f":
         whole = labels.astype(np.int64)
         if not np.array_equal(whole, labels):

@@ -1,6 +1,8 @@
 """The pixels of one image file as they are stored: size, depth and channels kept."""
 
 import os
+import re
+import stat
 import struct
 from typing import Any, BinaryIO, Literal
 
@@ -12,12 +14,22 @@ from skcell._optional import import_optional
 from skcell.errors import ImageReadError, MissingExtraError
 
 #: File name endings taken for images, in lower case.
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+EXTENSIONS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif"),
+    *(".png", ".bmp", ".webp"),
+    *(".tif", ".tiff"),
+)
+
+#: The same for people.
+FORMATS = "JPEG, PNG, BMP, WebP and TIFF"
 
 PixelDtype = Literal["uint8", "uint16"]
 
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_CHANNEL_AXES = "SCQI"  # samples, channels, and pages that tifffile has no name for
+# Samples, channels, pages of one array that was saved without axes, and pages that OME-XML says are
+# channels.
+_CHANNEL_AXES = "SCQI"
+_REDUCED, _MASK = 1, 4  # bits of a page's kind: a thumbnail, a mask
 _ASSOCIATED_ALPHA = 1
 
 
@@ -32,7 +44,9 @@ def read_error(path: str | os.PathLike[str], error: Exception) -> ImageReadError
     elif isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         reason = _too_large()
     elif isinstance(error, UnidentifiedImageError):
-        reason = "not a JPEG, PNG, BMP or TIFF image, or its header is damaged"
+        reason = "not a JPEG, PNG, BMP or TIFF image (nor WebP), or its header is damaged"
+    elif isinstance(error, MemoryError):
+        reason = "damaged, or too large: it asks for more memory than there is"
     elif isinstance(error, OSError) and error.errno:
         reason = f"cannot be opened: {os.strerror(error.errno).lower()}"
     elif isinstance(error, (EOFError, struct.error)) or any(
@@ -65,7 +79,7 @@ def probe_image(path: str | os.PathLike[str]) -> tuple[int, PixelDtype]:
         If the header cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             image = _open(file)
             if image is None:
                 return _read_tiff(file, header_only=True)
@@ -100,7 +114,7 @@ def read_pixels(
     Exception
         Nearly anything, if the file is damaged; `read_error` puts it into words.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         image = _open(file)
         if image is None:
             return _read_tiff(file)
@@ -114,15 +128,24 @@ def read_pixels(
         return _upright(image), image.mode in ("LA", "RGBA")
 
 
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file to read; not a named pipe, which would be waited for."""
+    kind = os.stat(path).st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise UnusableError("not a file but a pipe, socket or device")
+    return open(path, "rb")
+
+
 def _too_large() -> str:
     return (
-        f"more than {Image.MAX_IMAGE_PIXELS or 0:,} pixels, which may be a decompression bomb; "
-        "for a file you trust, raise PIL.Image.MAX_IMAGE_PIXELS"
+        f"more than {Image.MAX_IMAGE_PIXELS or 0:,} pixels, those of each channel counted, which "
+        "may be a decompression bomb; for a file you trust, raise PIL.Image.MAX_IMAGE_PIXELS"
     )
 
 
-def _check_size(height: int, width: int) -> None:
-    if Image.MAX_IMAGE_PIXELS is not None and height * width > Image.MAX_IMAGE_PIXELS:
+def _check_size(n_values: int) -> None:
+    """Refuse to decode what a header, perhaps a damaged one, says is very large."""
+    if Image.MAX_IMAGE_PIXELS is not None and n_values > Image.MAX_IMAGE_PIXELS:
         raise UnusableError(_too_large())
 
 
@@ -133,15 +156,21 @@ def _open(file: BinaryIO) -> Image.Image | None:
         raise UnusableError("empty: the file has 0 bytes")
     file.seek(0)
     if signature not in _TIFF_SIGNATURES:
-        image = Image.open(file, formats=("JPEG", "PNG", "BMP"))
-        _check_size(image.height, image.width)
+        image = Image.open(file, formats=("JPEG", "PNG", "BMP", "WEBP"))
+        _check_size(image.height * image.width * len(image.getbands()))
+        if getattr(image, "n_frames", 1) > 1:
+            raise UnusableError(
+                f"{getattr(image, 'n_frames', 1)} images in one file; save each as a file of its own"
+            )
         return image
     try:
         image = TiffImagePlugin.TiffImageFile(file)
     except SyntaxError:  # more channels than Pillow knows
         return None
-    _check_size(image.height, image.width)
+    _check_size(image.height * image.width * len(image.getbands()))
     tags = image.tag_v2
+    if "<OME" in str(tags.get(270, "")):  # which says what the image is a part of
+        return None
     exact = (
         max(tags.get(258, (1,))) <= 8  # bits of a sample
         or (image.mode.startswith("I;16") and tags.get(262) != 0)  # 0: stored inverted
@@ -174,7 +203,7 @@ def _read_png16(file: BinaryIO, high: Image.Image) -> NDArray[Any]:
 
     Told that the byte order is the other one, it keeps the low byte: two passes give both.
     """
-    if high.mode == "LA":
+    if high.tile[0].args == "LA;16B":
         raise UnusableError("16-bit grey with alpha, which is not supported; remove the alpha")
     pixels = _upright(high).astype(np.uint16) << 8
     file.seek(0)
@@ -189,10 +218,9 @@ def _read_tiff(file: BinaryIO, header_only: bool = False) -> Any:
     import tifffile
 
     file.seek(0)
-    with tifffile.TiffFile(file) as tiff:
-        if not tiff.series:
-            raise UnusableError("truncated: the end of the file is missing")
-        series = tiff.series[0]
+    # Of this file alone: its OME-XML may name others, whose pixels are theirs.
+    with tifffile.TiffFile(file, _multifile=False) as tiff:
+        series = _only_image(tiff)
         page: Any = series.keyframe
         others = [axis for axis in series.axes if axis not in "YX"]
         if len(others) > 1 or not set(others) <= set(_CHANNEL_AXES):
@@ -202,19 +230,19 @@ def _read_tiff(file: BinaryIO, header_only: bool = False) -> Any:
             )
         if series.dtype not in (np.uint8, np.uint16, np.bool_):
             raise UnusableError(
-                f"{series.dtype} pixels have no known range; save them as 8 or 16 bit"
+                f"{series.dtype} pixels have no known range; save them as unsigned integers of 8 "
+                "or 16 bits (uint8, uint16)"
             )
-        _check_size(page.imagelength, page.imagewidth)
+        _check_size(int(np.prod([int(side) for side in series.shape], dtype=object)))
         if header_only:
             n_channels = series.shape[series.axes.index(others[0])] if others else 1
             return n_channels, "uint16" if series.dtype == np.uint16 else "uint8"
         try:
             pixels = series.asarray(maxworkers=1)
         except ValueError as error:
-            if "imagecodecs" in str(error):
-                import_optional(
-                    "imagecodecs", extra="tiff", purpose=f"{page.compression.name} TIFF"
-                )
+            compression = getattr(page.compression, "name", None)
+            if compression and "requires the 'imagecodecs'" in str(error):
+                import_optional("imagecodecs", extra="tiff", purpose=f"{compression} TIFF")
             raise
         if others:
             pixels = np.moveaxis(pixels, series.axes.index(others[0]), -1)
@@ -222,7 +250,7 @@ def _read_tiff(file: BinaryIO, header_only: bool = False) -> Any:
             pixels = pixels[..., None]
         if pixels.dtype == bool:
             pixels = pixels.astype(np.uint8) * np.uint8(255)
-        if page.photometric.name == "MINISWHITE":
+        if getattr(page.photometric, "name", "") == "MINISWHITE":
             pixels = ~pixels
         alpha = others == ["S"] and bool(page.extrasamples) and page.extrasamples[-1] in (1, 2)
         if alpha and page.extrasamples[-1] == _ASSOCIATED_ALPHA:
@@ -232,6 +260,59 @@ def _read_tiff(file: BinaryIO, header_only: bool = False) -> Any:
             pixels = pixels.astype(series.dtype)
         orientation = page.tags.get("Orientation")
         return _turn(pixels, int(orientation.value) if orientation else 1), alpha
+
+
+def _only_image(tiff: Any) -> Any:
+    """Find the one image of a TIFF file; thumbnails and masks beside it do not count."""
+    channels = _own_channels(tiff.ome_metadata)
+    found = [
+        series
+        for series in tiff.series
+        if not (int(series.keyframe.subfiletype or 0) & (_REDUCED | _MASK))
+    ]
+    if not found:
+        raise UnusableError("truncated: the end of the file is missing")
+    if len(found) > 1:
+        shapes = ", ".join(str(series.shape) for series in found[:4])
+        raise UnusableError(f"{len(found)} images in one file ({shapes}); save one file per image")
+    (series,) = found
+    if any(page is None for page in series.pages):
+        raise UnusableError(
+            f"only a part of an image of shape {series.shape} (axes {series.axes}): planes of it "
+            "are missing from this file; save all of it in one file"
+        )
+    if "I" in series.axes and channels != len(series.pages):
+        raise UnusableError(
+            f"{len(series.pages)} pages, and nothing that says whether they are channels or "
+            "several images; save one file per image, or channels with their axes named: "
+            "tifffile.imwrite(..., metadata={'axes': 'CYX'})"
+        )
+    return series
+
+
+def _own_channels(ome: str | None) -> int | None:
+    """Read from OME-XML how many channels the one image of this file has, if it has no more axes.
+
+    The XML may be of many files; an image of which this file holds a part only is refused.
+    """
+    own = re.search(r"<(?:\w+:)?OME\b[^>]*\bUUID=\"([^\"]+)\"", ome or "")
+    if own is None:
+        return None
+    found = []
+    for pixels in re.findall(r"<(?:\w+:)?Pixels\b.*?</(?:\w+:)?Pixels>", str(ome), re.DOTALL):
+        uuids = re.findall(r"<(?:\w+:)?UUID\b([^>]*)>\s*([^<]*?)\s*<", pixels)
+        names = {uuid: "".join(re.findall(r"FileName=\"([^\"]*)\"", text)) for text, uuid in uuids}
+        if own.group(1) not in names:
+            continue
+        elsewhere = sorted(name for uuid, name in names.items() if uuid != own.group(1))
+        if elsewhere:
+            raise UnusableError(
+                f"a part of an image whose other planes lie in {', '.join(elsewhere[:3])}; save "
+                "channels together, in one file per image"
+            )
+        sizes = [re.search(rf"\bSize{axis}=\"(\d+)\"", pixels) for axis in "CZT"]
+        found.append([int(size.group(1)) if size else 1 for size in sizes])
+    return found[0][0] if len(found) == 1 and found[0][1:] == [1, 1] else None
 
 
 def _turn(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:

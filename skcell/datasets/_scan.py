@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from skcell.datasets._read import EXTENSIONS
+from skcell.datasets._read import EXTENSIONS, FORMATS
 
 #: What each split may be called, in lower case.
 SPLITS = {
@@ -28,6 +28,7 @@ class Entry(NamedTuple):
     split: str  # "" where the folder has no splits
     class_name: str
     file: str
+    inside: str  # path of the file in the folder of its class
 
 
 def scan_folder(root: str) -> tuple[list[Entry], dict[str, str]]:
@@ -52,22 +53,36 @@ def scan_folder(root: str) -> tuple[list[Entry], dict[str, str]]:
         for subfolder in subfolders:
             name = _nfc(os.path.basename(subfolder))
             files, others = _walk(subfolder)
-            entries += [Entry(split, name, file) for file in files]
+            entries += [
+                Entry(split, name, file, os.path.relpath(file, subfolder)) for file in files
+            ]
             strays.update(others)
             if not files:
                 empty.setdefault(name, subfolder)
     for name in {entry.class_name for entry in entries}:
         empty.pop(name, None)  # a class may be absent from one split
     if empty:
-        raise ValueError(
-            f"{len(empty)} class folder(s) hold no image ({', '.join(EXTENSIONS)}): "
-            f"{', '.join(map(repr, empty.values()))}. Remove them, or put images there."
-        )
+        raise ValueError(_no_images(empty, strays))
     entries.sort(
         key=lambda entry: (_ORDER.index(entry.split) if entry.split else 0, entry.class_name)
     )
     check_classes(root, entries, range(len(entries)))
     return entries, strays
+
+
+def _no_images(empty: dict[str, str], others: dict[str, str]) -> str:
+    """Say of folders without images what to do, by what they hold instead."""
+    folders = list(empty.values())
+    shown = ", ".join(map(repr, folders[:5])) + (" ..." if len(folders) > 5 else "")
+    inside = [file for file in others if file.startswith(tuple(f + os.sep for f in folders))]
+    endings = sorted({os.path.splitext(file)[1].lower() for file in inside} - {""})
+    message = f"No image is found in {shown}: {FORMATS} files are read ({', '.join(EXTENSIONS)})"
+    if endings:
+        return (
+            f"{message}, and these hold {', '.join(endings[:5])}. Convert the files, for example "
+            "to PNG or TIFF, or move the folders elsewhere."
+        )
+    return f"{message}. Put images there, or remove the folders."
 
 
 def check_classes(root: str, entries: list[Entry], kept: Iterable[int]) -> None:
@@ -128,7 +143,11 @@ def _walk(top: str) -> tuple[list[str], dict[str, str]]:
     images: list[str] = []
     others: dict[str, str] = {}
     seen: set[str] = set()
-    for folder, subfolders, names in os.walk(top, followlinks=True):
+
+    def fail(error: OSError) -> None:
+        others[str(error.filename)] = f"cannot be opened: {os.strerror(error.errno or 0).lower()}"
+
+    for folder, subfolders, names in os.walk(top, followlinks=True, onerror=fail):
         place = os.path.realpath(folder)
         if place in seen:  # a link back to where we have been
             subfolders.clear()
@@ -140,5 +159,5 @@ def _walk(top: str) -> tuple[list[str], dict[str, str]]:
             if _is_image(name) and not _ignored(name):
                 images.append(file)
             elif not _ignored(name):
-                others[file] = f"not an image file ({', '.join(EXTENSIONS)})"
+                others[file] = f"not a file of {FORMATS}"
     return images, others

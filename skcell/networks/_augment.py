@@ -94,7 +94,9 @@ class RandomTransform(keras.layers.Layer):
         transposed, flip_x, flip_y = self._draw_symmetry(images)
         if self.rotation or self.zoom or self.translation:
             matrix = self._draw_matrix(images, transposed, flip_x, flip_y)
-            images = ops.image.affine_transform(images, matrix, fill_mode=self.fill_mode)
+            images = ops.image.affine_transform(
+                images, matrix, fill_mode=self.fill_mode, data_format="channels_last"
+            )
         else:
             images = _exact_symmetry(images, transposed, flip_x, flip_y)
         if self.brightness or self.contrast:

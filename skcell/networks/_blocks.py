@@ -6,8 +6,42 @@ from keras import layers, regularizers
 
 from skcell.networks._seeds import draw_seed
 
+#: The order of axes, whatever the user's configuration of Keras says.
+LAST = {"data_format": "channels_last"}
+
 #: Keras' 0.99 needs some 500 steps to forget its start; short fits would predict with it.
 BN_MOMENTUM = 0.9
+
+
+def centre(x: Any) -> Any:
+    """Move pixels of 0..1 to -0.5..0.5.
+
+    Behind pixels whose mean is far from zero, a small network with batch normalisation needs many
+    epochs until its statistics have settled.
+
+    Parameters
+    ----------
+    x : KerasTensor of shape (n, H, W, C)
+        Images, pixels in 0..1.
+
+    Returns
+    -------
+    KerasTensor of shape (n, H, W, C)
+        Images, pixels in -0.5..0.5.
+
+    References
+    ----------
+    .. [1] Y. LeCun, L. Bottou, G. Orr, K.-R. Müller, "Efficient BackProp", Neural Networks: Tricks
+       of the Trade, 1998.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from skcell.networks import centre
+    >>> centre(keras.Input((32, 32, 3))).shape
+    (None, 32, 32, 3)
+    """
+    return layers.Rescaling(1.0, offset=-0.5)(x)
 
 
 def convolution(
@@ -57,7 +91,7 @@ def convolution(
     (None, 16, 16, 8)
     """
     linear = layers.Conv2D(
-        filters, kernel_size, strides=strides, padding="same", **_linear(batch_norm, l2)
+        filters, kernel_size, strides=strides, padding="same", **LAST, **_linear(batch_norm, l2)
     )
     return _activate(linear(x), batch_norm, activation)
 
@@ -165,7 +199,7 @@ def inception(
     three = convolution(three, filters - quarter - 2 * eighth, 3, **last)
     five = convolution(x, eighth, 1, **common)
     five = convolution(convolution(five, eighth, 3, **common), eighth, 3, **last)
-    pooled = layers.MaxPooling2D(3, strides=1, padding="same")(x)
+    pooled = layers.MaxPooling2D(3, strides=1, padding="same", **LAST)(x)
     pooled = convolution(pooled, eighth, 1, **last)
     return layers.Concatenate()([one, three, five, pooled])
 
@@ -199,7 +233,7 @@ def squeeze_excitation(x: Any, ratio: int = 16) -> Any:
     (None, 24, 24, 64)
     """
     channels = x.shape[-1]
-    weights = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    weights = layers.GlobalAveragePooling2D(keepdims=True, **LAST)(x)
     weights = layers.Dense(
         max(1, channels // ratio), activation="relu", kernel_initializer="he_normal"
     )(weights)

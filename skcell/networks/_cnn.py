@@ -5,7 +5,7 @@ from typing import Any
 
 from keras import layers
 
-from skcell.networks._blocks import convolution, dense
+from skcell.networks._blocks import LAST, centre, convolution, dense
 from skcell.networks._seeds import draw_seed
 
 
@@ -25,7 +25,7 @@ def cnn(
     Parameters
     ----------
     x : KerasTensor of shape (n, H, W, C)
-        Images.
+        Images, pixels in 0..1.
     filters : sequence of int
         One convolution, followed by 2x2 max pooling, for each number of filters.
     kernel_size : int
@@ -46,10 +46,11 @@ def cnn(
     KerasTensor of shape (n, dense_units)
         Features.
     """
+    x = centre(x)
     for n_filters in filters:
         x = convolution(x, n_filters, kernel_size, batch_norm=batch_norm, l2=l2)
-        x = layers.MaxPooling2D(2, padding="same")(x)
+        x = layers.MaxPooling2D(2, padding="same", **LAST)(x)
     for n_filters in extra_filters:
         x = convolution(x, n_filters, kernel_size, batch_norm=batch_norm, l2=l2)
-    x = dense(layers.Flatten()(x), dense_units, batch_norm=batch_norm, l2=l2)
+    x = dense(layers.Flatten(**LAST)(x), dense_units, batch_norm=batch_norm, l2=l2)
     return layers.Dropout(dropout, seed=draw_seed())(x) if dropout else x

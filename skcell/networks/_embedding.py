@@ -14,8 +14,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from skcell._digest import digest
+from skcell._digest import digest, has_own_code, is_installed
 from skcell.networks._backbones import BACKBONES, build_backbone, layer_groups, preprocess
+from skcell.networks._blocks import LAST
 from skcell.networks._initial import find_layers, read
 
 #: Name of the layer that holds a backbone, in whatever model.
@@ -88,9 +89,9 @@ def embed(
         x = layers.Concatenate()([x, x, x])
     elif isinstance(backbone, str) and x.shape[-1] != 3:
         grey = keras.initializers.Constant(1 / x.shape[-1])  # to start with what it has seen
-        x = layers.Conv2D(3, 1, kernel_initializer=grey, name="to_three_channels")(x)
+        x = layers.Conv2D(3, 1, **LAST, kernel_initializer=grey, name="to_three_channels")(x)
     if image_size is not None and x.shape[1:3] != (image_size, image_size):
-        x = layers.Resizing(image_size, image_size, interpolation="bilinear")(x)
+        x = layers.Resizing(image_size, image_size, interpolation="bilinear", **LAST)(x)
     if isinstance(backbone, str):
         x = preprocess(x, BACKBONES[backbone].pixels)
     model = _instantiate(backbone, x.shape[1:], weights)
@@ -102,7 +103,7 @@ def embed(
     x = model(x, training=None if trainable else False)
     if len(x.shape) == 4:
         pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
-        x = pool(dtype="float32")(x)
+        x = pool(dtype="float32", **LAST)(x)
     if len(x.shape) != 2:
         raise ValueError(
             f"The backbone returns an array of shape {x.shape}; it should return feature maps "
@@ -237,7 +238,7 @@ def describe(model: keras.Model, *more: Any) -> bytes | None:
         The digest; None if some layer cannot be described.
     """
     try:
-        graph = _without_names(model), [digest(*code) for code in _code(model)]
+        graph = _without_names(model), [digest(code) for code in _code(model)]
     except Exception:  # whatever layers raise that cannot be described, or functions pickled
         return None
     hashed = hashlib.blake2b(digest_size=16)
@@ -248,13 +249,14 @@ def describe(model: keras.Model, *more: Any) -> bytes | None:
     return hashed.digest()
 
 
-def _code(model: keras.Model) -> Iterator[list[Any]]:
-    """Find functions that a graph names without describing them: those of layers of one's own."""
+def _code(model: keras.Model) -> Iterator[Any]:
+    """Find code that a graph names without describing it: of layers and functions of a user."""
     for layer in find_layers(model):
-        if not type(layer).__module__.startswith("keras."):
-            yield [v for v in vars(type(layer)).values() if isinstance(v, FunctionType)]
-        if isinstance(layer, layers.Lambda):
-            yield [layer.function]
+        if not is_installed(type(layer).__module__):
+            yield type(layer)
+        for value in vars(layer).values():
+            if callable(value) and not isinstance(value, keras.Operation) and has_own_code(value):
+                yield value if isinstance(value, FunctionType) else type(value)
 
 
 def _without_names(model: keras.Model) -> str:

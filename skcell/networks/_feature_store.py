@@ -1,12 +1,10 @@
 """Features that were computed once: on disk or in memory, bounded, safe with many processes."""
 
 import contextlib
-import hashlib
 import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +15,6 @@ from numpy.typing import NDArray
 MAX_BYTES = 1 << 30
 
 _LOOKED_UP = 500  # at once: SQLite bounds the number of values in a query
-
-
-def digest_images(images: NDArray[Any]) -> list[bytes]:
-    """Digest the content of each image: pixels, shape and dtype.
-
-    Parameters
-    ----------
-    images : ndarray of shape (n, H, W, C)
-        Images.
-
-    Returns
-    -------
-    list of bytes
-        For each image; equal for equal images only.
-    """
-    begun = hashlib.sha256(repr((images.shape[1:], images.dtype.str)).encode())
-
-    def digest(part: NDArray[Any]) -> list[bytes]:
-        digests = []
-        for image in part:
-            one = begun.copy()
-            one.update(np.ascontiguousarray(image).data)
-            digests.append(one.digest()[:16])
-        return digests
-
-    parts = np.array_split(images, os.cpu_count() or 1)  # hashing lets other threads run
-    with ThreadPoolExecutor(len(parts)) as pool:
-        return [one for part in pool.map(digest, parts) for one in part]
 
 
 class FeatureStore:

@@ -116,7 +116,7 @@ def get_extractor(stamp: Hashable = None, **arguments: Any) -> Extractor:
     Parameters
     ----------
     stamp : hashable
-        Tells apart a weight file before and after it was replaced.
+        Tells apart a weight file before and after it was replaced: the digest of its content.
     **arguments
         As for `Extractor`.
 

@@ -34,24 +34,40 @@ def make_optimizer(name: str, *, decays: bool, shares: bool) -> keras.optimizers
     keras.optimizers.Optimizer
         Not yet built.
     """
-    tuned = decays or shares
-    optimizer = (_TUNABLE if tuned else OPTIMIZERS)[name](**_ARGUMENTS.get(name, {}))
-    if decays:
-        optimizer.decay = optimizer.add_variable((), name="weight_decay")
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    if shares:
-        optimizer.has_shares = True
-    return optimizer
+    arguments = _ARGUMENTS.get(name, {})
+    if not (decays or shares):
+        return OPTIMIZERS[name](**arguments)
+    return _TUNABLE[name](has_decay=decays, has_shares=shares, **arguments)
 
 
 class _Tunable:
-    """Reads the size of weight decay, and each variable's share of the rate, from variables."""
+    """Reads the size of weight decay, and each variable's share of the rate, from variables.
 
-    decay: keras.Variable | None = None
-    has_shares = False
+    Parameters
+    ----------
+    has_decay : bool
+        Whether there is weight decay, of all but biases and batch normalisation.
+    has_shares : bool
+        Whether each variable has a share of the learning rate.
+    **kwargs
+        Of the optimizer that this is mixed into.
+    """
+
+    def __init__(
+        self: Any, *args: Any, has_decay: bool = False, has_shares: bool = False, **kwargs: Any
+    ):
+        super().__init__(*args, **kwargs)
+        self.has_decay, self.has_shares = has_decay, has_shares
+        if has_decay:
+            self.decay = self.add_variable((), name="weight_decay")
+            self.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+
+    def get_config(self: Any) -> dict[str, Any]:
+        config = super().get_config()  # type: ignore[misc] # of the optimizer this is mixed into
+        return {**config, "has_decay": self.has_decay, "has_shares": self.has_shares}
 
     def build(self: Any, variables: list[keras.Variable]) -> None:
-        super().build(variables)  # type: ignore[misc] # of the optimizer this is mixed into
+        super().build(variables)  # type: ignore[misc] # as above
         if self.has_shares:
             shape = (len(variables),)
             self.shares = self.add_variable(shape, initializer="ones", name="shares")
@@ -60,7 +76,7 @@ class _Tunable:
         if self.has_shares:
             share = self.shares.value[self._get_variable_index(variable)]
             learning_rate = learning_rate * share
-        if self.decay is not None and self._use_weight_decay(variable):
+        if self.has_decay and self._use_weight_decay(variable):
             factor = ops.cast(learning_rate * self.decay.value, variable.dtype)
             self.assign_sub(variable, variable * factor)
         super().update_step(gradient, variable, learning_rate)  # type: ignore[misc] # as above

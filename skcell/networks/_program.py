@@ -20,6 +20,7 @@ from skcell.networks._augment import RandomTransform
 from skcell.networks._devices import Devices
 from skcell.networks._initial import InitialValues, read
 from skcell.networks._optimizers import make_optimizer
+from skcell.networks._statistics import Statistics
 from skcell.networks._steps import make_forward, make_steps
 
 _building = threading.RLock()
@@ -63,6 +64,9 @@ class Recipe:
         Whether XLA compiles; None decides by backend and device.
     n_devices : int
         Devices that share each batch.
+    code : str or None
+        Digest of the user's code among `network`, `arguments` and `loss`, with all that it reaches;
+        None if there is some that cannot be told apart: what is compiled of it is used once.
     """
 
     network: Callable[..., Any]
@@ -78,6 +82,7 @@ class Recipe:
     dtype_policy: str | None = None
     jit_compile: bool | None = None
     n_devices: int = 1
+    code: str | None = ""
 
 
 @contextlib.contextmanager
@@ -89,13 +94,16 @@ def seeded(seed: int, dtype_policy: str | None) -> Iterator[None]:
     """
     with _building:
         state, policy = random.getstate(), keras.config.dtype_policy()
+        data_format = keras.config.image_data_format()
         try:
             random.seed(seed)
+            keras.config.set_image_data_format("channels_last")  # as skcell's images are
             if dtype_policy is not None:
                 keras.config.set_dtype_policy(dtype_policy)
             yield
         finally:
             random.setstate(state)
+            keras.config.set_image_data_format(data_format)
             keras.config.set_dtype_policy(policy)
 
 
@@ -163,6 +171,7 @@ class Program:
             self._make(recipe, seed)
             self.steps = make_steps(self.model, devices)
             self.forward = make_forward(self.model, devices)
+            self.statistics = Statistics(self.model, devices)
 
     def _make(self, recipe: Recipe, seed: int) -> None:
         """Build and compile the model."""

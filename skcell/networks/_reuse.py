@@ -9,7 +9,6 @@ import weakref
 from collections import deque
 from typing import Any
 
-import keras
 import numpy as np
 
 from skcell.networks._program import Program, Recipe
@@ -68,17 +67,29 @@ class FittedNetwork:
         What to build, or to find among the programs kept.
     seed : int
         Seed of initial weights and of random layers.
+    shared : bool
+        Whether the program may have been used before, and may be again. Not if code of a user is
+        to hold the model, which can change what no reset undoes: what is trainable, rates of
+        dropout, regularisers, the optimizer.
     """
 
-    def __init__(self, recipe: Recipe, seed: int):
+    def __init__(self, recipe: Recipe, seed: int, *, shared: bool = True):
         self.recipe = recipe
         self._state: list[np.ndarray] | None = None
-        self._own(_acquire(recipe, seed))
+        self._shared = shared and recipe.code is not None
+        self._own(_acquire(recipe, seed) if self._shared else Program(recipe, seed))
 
     def _own(self, program: Program) -> None:
         self._program: Program | None = program
-        self._finalizer = weakref.finalize(self, _returned.append, program)
-        self._finalizer.atexit = False
+        if self._shared:
+            self._finalizer = weakref.finalize(self, _returned.append, program)
+            self._finalizer.atexit = False
+
+    def keep_to_itself(self) -> None:
+        """Never lend this program again, since code of a user is to hold its model."""
+        if self._shared:
+            self._shared = False
+            self._finalizer.detach()
 
     @property
     def program(self) -> Program:
@@ -87,29 +98,18 @@ class FittedNetwork:
             with _waking:
                 if self._program is None:
                     assert self._state is not None
-                    program = _acquire(self.recipe, seed=0)
+                    make = _acquire if self._shared else Program
+                    program = make(self.recipe, seed=0)
                     program.set_state(self._state)  # before any thread can see it
                     self._own(program)
                     self._state = None
         assert self._program is not None
         return self._program
 
-    def give_away_model(self) -> keras.Model:
-        """Hand the Keras model to others; its program is not lent again.
-
-        Returns
-        -------
-        keras.Model
-            The compiled model.
-        """
-        model = self.program.model
-        self._finalizer.detach()
-        return model
-
     def __getstate__(self) -> dict[str, Any]:
         with _waking:
             state = self._state if self._program is None else self._program.get_state()
-        return {"recipe": self.recipe, "_state": state, "_program": None}
+        return {"recipe": self.recipe, "_state": state, "_program": None, "_shared": self._shared}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -4,7 +4,14 @@ from typing import Any
 
 from keras import layers
 
-from skcell.networks._blocks import convolution, inception, residual, squeeze_excitation
+from skcell.networks._blocks import (
+    LAST,
+    centre,
+    convolution,
+    inception,
+    residual,
+    squeeze_excitation,
+)
 from skcell.networks._seeds import draw_seed
 
 
@@ -26,7 +33,7 @@ def se_inception_resnet(
     Parameters
     ----------
     x : KerasTensor of shape (n, H, W, C)
-        Images.
+        Images, pixels in 0..1.
     n_blocks : int
         Number of blocks; 2x2 max pooling before each halves the sides.
     stem_filters : int
@@ -53,13 +60,13 @@ def se_inception_resnet(
         Features.
     """
     common: dict[str, Any] = {"batch_norm": batch_norm, "l2": l2}
-    x = convolution(x, stem_filters, 3, **common)
+    x = convolution(centre(x), stem_filters, 3, **common)
     for i in range(n_blocks):
-        x = layers.MaxPooling2D(2, padding="same")(x)
+        x = layers.MaxPooling2D(2, padding="same", **LAST)(x)
         branch = squeeze_excitation(
             inception(x, filters * 2**i, activation=False, **common), se_ratio
         )
         x = residual(x, branch, drop=stochastic_depth * (i + 1) / n_blocks, **common)
     pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
-    x = pool()(x)
+    x = pool(**LAST)(x)
     return layers.Dropout(dropout, seed=draw_seed())(x) if dropout else x

@@ -39,6 +39,8 @@ class Batches(Protocol):
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Batch]: ...
+    def sample(self, n_images: int) -> Iterator[NDArray[Any]]:
+        """Yield batches of images, up to so many, the same whenever it is asked for."""
 
 
 class Steps(Protocol):

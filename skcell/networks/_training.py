@@ -26,6 +26,7 @@ def train(
     *,
     epochs: int,
     done: int = 0,
+    estimate: bool = True,
 ) -> dict[str, list[float]]:
     """Train for some epochs, as Keras' `fit` does.
 
@@ -46,6 +47,9 @@ def train(
         How many.
     done : int
         Epochs before these.
+    estimate : bool
+        Whether to estimate the statistics of batch normalisation anew, at the end and before
+        every look at the model.
 
     Returns
     -------
@@ -56,8 +60,10 @@ def train(
     listeners = keras.callbacks.CallbackList(
         list(callbacks), model=model, epochs=done + epochs, steps=len(batches), verbose=0
     )
+    is_looked_at = watched is not None or any(_looks(callback) for callback in callbacks)
     hears_batches = any(_hears_batches(callback) for callback in callbacks)
     history: dict[str, list[float]] = {}
+    optimizer = model.optimizer
     model.stop_training = False
     listeners.on_train_begin()
     scores: dict[str, float] = {}
@@ -75,6 +81,8 @@ def train(
             begin = last + 1
         steps.close()
         scores = _scores(model)
+        if estimate and (is_looked_at or epoch == done + epochs - 1):
+            program.statistics.estimate(batches)
         if watched is not None:
             model.reset_metrics()
             for _ in program.steps.test(watched):
@@ -83,6 +91,12 @@ def train(
         for name, value in scores.items():
             history.setdefault(name, []).append(value)
         listeners.on_epoch_end(epoch, scores)
+        if model.optimizer is not optimizer:
+            raise RuntimeError(
+                "A callback compiled the model while it was being trained, so that neither its "
+                "loss nor its steps are the ones asked for. Set loss, optimizer and learning_rate "
+                "of the classifier instead of calling model.compile."
+            )
         if model.stop_training:
             break
     listeners.on_train_end(scores)
@@ -91,6 +105,11 @@ def train(
 
 def _scores(model: keras.Model) -> dict[str, float]:
     return {name: float(value) for name, value in model.get_metrics_result().items()}
+
+
+def _looks(callback: keras.callbacks.Callback) -> bool:
+    """Whether a callback may use the model after an epoch, as any of a user's may."""
+    return getattr(callback, "uses_model", True)
 
 
 def _hears_batches(callback: keras.callbacks.Callback) -> bool:

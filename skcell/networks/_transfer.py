@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from skcell.networks._blocks import dense
+from skcell.networks._blocks import LAST, dense
 from skcell.networks._embedding import BACKBONE, BackboneLike, embed
 from skcell.networks._initial import read
 from skcell.networks._seeds import draw_seed
@@ -29,7 +29,7 @@ def transfer(
     x : KerasTensor of shape (n, H, W, C)
         Images, pixels in 0..1.
     backbone : str, OwnModel or callable
-        As for `embed`; its weights are to be given by `give_weights`.
+        As for `embed`; its weights are to be given by `copy_shared_weights`.
     image_size : int or None
         Height and width that images are resized to.
     pooling : {"avg", "max"}
@@ -76,7 +76,7 @@ def transfer_head(x: Any, *, dense_units: int | None = None, dropout: float = 0.
     KerasTensor of shape (n, n_features)
         Features.
     """
-    return _head(layers.Flatten()(x), dense_units, dropout)
+    return _head(layers.Flatten(**LAST)(x), dense_units, dropout)
 
 
 def _head(x: Any, dense_units: int | None, dropout: float) -> Any:
@@ -85,7 +85,7 @@ def _head(x: Any, dense_units: int | None, dropout: float) -> Any:
     return layers.Dropout(dropout, seed=draw_seed())(x) if dropout else x
 
 
-def give_weights(target: keras.Model, source: keras.Model) -> None:
+def copy_shared_weights(target: keras.Model, source: keras.Model) -> None:
     """Copy what two such models share: the backbone, and the layers behind it.
 
     Parameters

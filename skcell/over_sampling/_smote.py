@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
 
-from skcell._sampling import BaseImageSampler
+from skcell._sampling import BaseImageSampler, warn_if_nothing
 from skcell.over_sampling._neighbors import count_threads, nearest_neighbors
 
 _BLOCK = 1 << 18  # pixels interpolated together: what a core's cache holds
@@ -88,7 +88,8 @@ class ImageSMOTE(BaseImageSampler, BaseOverSampler):
     Warns
     -----
     UserWarning
-        If a class to be filled up has one single member. Its synthetic images are copies of it.
+        If there is nothing to fill up, so that nothing is added. If a class to be filled up has one
+        single member. Its synthetic images are copies of it.
         That is a warning, and no error, because a fold of a cross-validation may leave one
         member of a rare class, and one fold should not end a search.
 
@@ -162,6 +163,7 @@ class ImageSMOTE(BaseImageSampler, BaseOverSampler):
 
     def _fit_resample(self, X, y):
         n, n_new = len(X), sum(self.sampling_strategy_.values())
+        warn_if_nothing(self, n_new, y)
         X_resampled = np.empty((n + n_new, *X.shape[1:]), X.dtype)
         X_resampled[:n] = X
         rows = X_resampled.reshape(n + n_new, -1)  # a view, even where X is not contiguous

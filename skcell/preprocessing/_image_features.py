@@ -21,11 +21,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcell._parameters import SuggestsParameters
 from skcell._takes_images import TakesImages, take
-from skcell._validation import ImageSpec
+from skcell._validation import ImageSpec, check_unit_range
 from skcell.datasets._fetch import find_home
 from skcell.networks import list_backbones
 from skcell.networks._embedding import OwnModel
-from skcell.networks._feature_store import FeatureStore, digest_images
+from skcell._digest import digest_images, file_digest
+from skcell.networks._feature_store import FeatureStore
 from skcell.networks._features import Extractor, get_extractor
 
 #: Images looked up, computed and stored together.
@@ -205,6 +206,11 @@ class ImageFeatures(
             )
         return out
 
+    def _check_X(self, X: Any, *, reset: bool) -> tuple[NDArray[Any], ImageSpec]:
+        images, spec = super()._check_X(X, reset=reset)
+        check_pixels_of(self.backbone, images, spec)
+        return images, spec
+
     @property
     def _n_features_out(self) -> int:
         return self._extractor.n_features
@@ -213,7 +219,6 @@ class ImageFeatures(
         weights = None
         if isinstance(self.backbone, str) and self.weights is not None:
             weights = os.fspath(self.weights)
-        stat = os.stat(weights) if weights is not None and os.path.isfile(weights) else None
         return get_extractor(
             input_shape=spec.shape,
             dtype=spec.dtype,
@@ -223,8 +228,11 @@ class ImageFeatures(
             pooling=self.pooling,
             seed=0 if weights is not None else seed,
             dtype_policy=self.dtype_policy or keras.config.dtype_policy().name,
-            stamp=stat and (stat.st_mtime_ns, stat.st_size),
+            stamp=None if weights is None else file_digest(weights),
         )
+
+    def _digested_params(self) -> dict[str, Any]:
+        return digested_backbone(self)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_spec")
@@ -249,6 +257,12 @@ def _pixels(x: Any) -> Any:
     return keras.layers.Flatten()(x)
 
 
+def check_pixels_of(backbone: Any, images: NDArray[Any], spec: ImageSpec) -> None:
+    """Refuse float pixels that are not in 0..1 for a named backbone, which scales such itself."""
+    if isinstance(backbone, str) and spec.layout != "paths":
+        check_unit_range(images, f"The backbone {backbone!r}")
+
+
 def as_backbone(backbone: Any) -> Any:
     """Wrap a Keras model, so that its copies count as the same."""
     return OwnModel(backbone) if isinstance(backbone, keras.Model) else backbone
@@ -264,6 +278,14 @@ def check_backbone(backbone: Any) -> None:
             f"There is no backbone {backbone!r}.{hint} skcell.networks.list_backbones() names "
             "those there are."
         )
+
+
+def digested_backbone(estimator: BaseEstimator) -> dict[str, Any]:
+    """Return the parameters that results depend on; a file of weights counts by its content."""
+    params = estimator.get_params(deep=False)
+    weights = params["weights"]
+    content = None if weights is None else file_digest(weights)
+    return {**params, "weights": content or weights, "cache": None}
 
 
 def get_store(cache: bool | str | os.PathLike[str]) -> FeatureStore | None:

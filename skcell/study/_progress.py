@@ -189,6 +189,8 @@ class RowWatch(keras.callbacks.Callback):
         Whom to tell.
     """
 
+    uses_model = False
+
     def __init__(self, row: str, reporter: Reporter | None):
         super().__init__()
         self.row, self.reporter = row, reporter

@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
-from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from skcell._holdout import check_groups
-from skcell._validation import check_images, layout_of
+from skcell._validation import check_images, check_labels, layout_of
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 
@@ -47,9 +45,7 @@ def check_data(
             f"array of shape {np.shape(X)}. Reshape rows: X.reshape(-1, height, width, channels)."
         )
     X, _ = check_images(X)
-    y = column_or_1d(y)
-    check_consistent_length(X, y)
-    assert_all_finite(y, input_name="y")
+    y = check_labels(y, len(X))
     check_classification_targets(y)
     classes = np.unique(y)
     if len(classes) < 2:

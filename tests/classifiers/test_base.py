@@ -97,16 +97,16 @@ def test_parameter_changes_the_model_and_still_learns(params, cells):
 
 def test_architecture_is_the_one_that_is_documented(cells):
     clf = small(batch_norm=True, extra_filters=(4,), epochs=1).fit(cells.images, cells.target)
-    kinds = [type(layer).__name__ for layer in clf.model_.layers]
+    kinds = [type(layer).__name__ for layer in clf.to_keras().layers]
     block = ["Conv2D", "BatchNormalization", "ReLU", "MaxPooling2D"]
     assert kinds == [
-        *["InputLayer", "Rescaling"],
+        *["InputLayer", "Rescaling", "Rescaling"],
         *block,
         *block,
         *block[:3],
         *["Flatten", "Dense", "BatchNormalization", "ReLU", "Dense"],
     ]
-    assert clf.model_.layers[-1].activation is keras.activations.softmax
+    assert clf.to_keras().layers[-1].activation is keras.activations.softmax
 
 
 def test_schedule_lowers_the_rate(cells):
@@ -287,10 +287,10 @@ def test_live_estimators_do_not_share(cells):
     np.testing.assert_array_equal(one.predict_proba(X), before)
 
 
-def test_a_model_given_away_is_not_trained_again(cells):
+def test_a_copy_of_the_model_is_not_trained_again(cells):
     X, y = cells.images, cells.target
     clf = small(random_state=1).fit(X, y)
-    model = clf.model_
+    model = clf.to_keras()
     before = model.predict(X, verbose=0)
     del clf
     gc.collect()

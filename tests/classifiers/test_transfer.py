@@ -51,7 +51,7 @@ def weights_of(layer):
 def changed(clf, start):
     """Names of the backbone's layers of which a weight is no longer, to the bit, as given."""
     layers = {}
-    for layer in find_backbone(clf.model_).layers:
+    for layer in find_backbone(clf.to_keras()).layers:
         for v in layer.variables:
             same = np.array_equal(keras.ops.convert_to_numpy(v.value), start[v.path])
             layers[layer.name] = layers.get(layer.name, False) or not same
@@ -100,8 +100,8 @@ def test_a_frozen_backbone_is_unchanged_to_the_bit(data, augmentation):
 def test_the_assembled_model_predicts_the_same(data):
     clf = small(dense_units=16).fit(*data)
     predicted = clf.predict_proba(data[0])
-    model = clf.model_
-    assert model is clf.model_
+    model = clf.to_keras()
+    assert model is not clf.to_keras()
     np.testing.assert_allclose(model.predict(data[0], verbose=0), predicted, atol=1e-5)
     np.testing.assert_array_equal(clf.predict_proba(data[0]), predicted)
 
@@ -131,7 +131,7 @@ def test_views_need_an_augmentation(data):
 def test_more_channels_are_projected_by_weights_that_are_trained(data):
     X = np.concatenate([data[0]] * 2, axis=3)
     clf = small(learning_rate=0.01).fit(X, data[1])
-    kernel = clf.model_.get_layer("to_three_channels").kernel
+    kernel = clf.to_keras().get_layer("to_three_channels").kernel
     assert kernel.shape == (1, 1, 6, 3)
     assert np.ptp(keras.ops.convert_to_numpy(kernel.value)) > 0, "it started equal"
     assert clf.predict(X).shape == (60,)
@@ -330,9 +330,9 @@ def test_a_pickle_holds_the_backbone_once_and_needs_no_file(
     copied.write_bytes(mobilenet_weights.read_bytes())
     clf = small(weights=str(copied), **params).fit(*data)
     before = clf.predict_proba(data[0])
-    assert clf.model_ is not None
+    assert clf.to_keras() is not None
     stored = pickle.dumps(clf)
-    n = sum(int(np.prod(v.shape)) for v in clf.model_.variables)
+    n = sum(int(np.prod(v.shape)) for v in clf.to_keras().variables)
     assert 4 * n < len(stored) < 4 * n * 1.5 + (4 * n * 2 if params.get("unfreeze") else 0)
     copied.unlink()
     (tmp_path / "clf.pickle").write_bytes(stored)
@@ -371,10 +371,10 @@ def test_a_function_over_a_model_leaves_the_model_alone(data, unfreeze):
 def test_model_is_that_of_the_last_fit_and_does_as_it_likes(data):
     X, y = data
     clf = small(warm_start=True, learning_rate=0.05).fit(X, y)
-    assert clf.model_ is not None
+    assert clf.to_keras() is not None
     clf.fit(X, y)
     predicted = clf.predict_proba(X)
-    np.testing.assert_allclose(clf.model_.predict(X, verbose=0), predicted, atol=1e-5)
+    np.testing.assert_allclose(clf.to_keras().predict(X, verbose=0), predicted, atol=1e-5)
     np.testing.assert_array_equal(clf.predict_proba(X), predicted)
 
 
@@ -382,7 +382,7 @@ def test_model_is_that_of_the_last_fit_and_does_as_it_likes(data):
 def test_the_model_can_be_saved_and_loaded(data, params, tmp_path):
     clf = small(unfreeze=1, **params).fit(*data)
     expected = clf.predict_proba(data[0])
-    clf.model_.save(tmp_path / "cells.keras")
+    clf.to_keras().save(tmp_path / "cells.keras")
     model = keras.models.load_model(tmp_path / "cells.keras")
     np.testing.assert_allclose(model.predict(data[0], verbose=0), expected, atol=1e-5)
 
@@ -411,7 +411,7 @@ def test_inception_v3_is_built_saved_loaded_and_trained(tmp_path):
         weights=file, epochs=1, unfreeze=1, fine_tuning_epochs=1, batch_size=4, cache=False
     )
     clf.fit(X, y)
-    first = find_backbone(clf.model_).layers[1].kernel
+    first = find_backbone(clf.to_keras()).layers[1].kernel
     np.testing.assert_array_equal(
         keras.ops.convert_to_numpy(first.value), net.layers[1].get_weights()[0]
     )
@@ -457,7 +457,7 @@ def test_batches_inside_a_layer_of_ones_own_are_not_normalised_anew(data):
         return Block(name="block")(keras.layers.Conv2D(4, 3)(x))
 
     tuned = small(backbone=backbone, image_size=None, unfreeze="all").fit(*data)
-    block = find_backbone(tuned.model_).get_layer("block")
+    block = find_backbone(tuned.to_keras()).get_layer("block")
     assert not block.norm.trainable
     assert not keras.ops.convert_to_numpy(block.norm.moving_mean).any()
 
@@ -468,7 +468,7 @@ def test_a_callback_sees_the_model_of_the_moment(data):
 
     class Look(WatchesClassifier):
         def on_epoch_end(self, epoch, logs=None):
-            seen = self.classifier.model_.predict(X, verbose=0)
+            seen = self.classifier.to_keras().predict(X, verbose=0)
             apart.append(np.abs(seen - self.classifier.predict_proba(X)).max())
 
     small(epochs=3, learning_rate=0.05, callbacks=[Look()]).fit(X, y)
