@@ -47,6 +47,20 @@ def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
     }
 
 
+def software() -> dict[str, str | None]:
+    """Name what results depend on beside data and settings, in a key of what is kept.
+
+    Returns
+    -------
+    dict of str to str
+        Keras' backend, and versions of skcell, Keras, the backend, scikit-learn and
+        imbalanced-learn.
+    """
+    backend = _backend()
+    packages = ("scikit-learn", "imbalanced-learn", "keras", backend)
+    return {"backend": backend, "skcell": __version__, **{p: _version(p) for p in packages}}
+
+
 def _version(package: str) -> str | None:
     try:
         return version(package)

@@ -47,6 +47,26 @@ class SuggestsParameters:
         return self
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the known name nearest to a misspelt one, as a question; else all names.
+
+    Parameters
+    ----------
+    name : str
+        What was given.
+    known : iterable of str
+        What there is.
+
+    Returns
+    -------
+    str
+        A sentence, with a space before it.
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f" Did you mean {close[0]!r}?" if close else f" Known are: {', '.join(names)}."
+
+
 def _unknown(name: str, owner: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(name.split("__")[0], known, n=1)

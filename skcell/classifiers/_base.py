@@ -161,7 +161,13 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
         OSError
             If pretrained weights cannot be found or downloaded.
         """
-        clone(self)._check_X(X, reset=True)
+        _, spec = clone(self)._check_X(X, reset=True)
+        self._try(self._make_recipe(spec, 2))
+
+    def _try(self, recipe: Recipe) -> None:
+        """Build a network as it would be trained, so that what is wrong with it is said now."""
+        model = build(recipe, seed=0)
+        model.compile(make_optimizer(recipe.optimizer, decays=False, shares=False), recipe.loss)
 
     # Training
 

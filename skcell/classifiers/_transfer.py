@@ -334,7 +334,8 @@ class TransferClassifier(BaseCellClassifier):
             If pretrained weights cannot be found or downloaded.
         """
         _, spec = clone(self)._check_X(X, reset=True)
-        self._plan(spec, 2, self._load_features(spec, 0)._extractor.model)
+        _, phases = self._plan(spec, 2, self._load_features(spec, 0)._extractor.model)
+        self._try(phases[-1].recipe)
 
     def _train(
         self,

@@ -6,6 +6,11 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_comparisons": ["corrected_t_test", "holm", "mean_auc"],
-        "_intervals": ["accuracy_interval", "cross_validated_interval"],
+        "_intervals": [
+            "accuracy_interval",
+            "balanced_accuracy_interval",
+            "cross_validated_interval",
+            "grouped_accuracy_interval",
+        ],
     },
 )

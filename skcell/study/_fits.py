@@ -1,8 +1,12 @@
 """The fits of a study: each a `GridSearchCV` of one row on one split."""
 
 import contextlib
+import math
+import pickle
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -11,10 +15,12 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score
 from sklearn.model_selection import GridSearchCV
+from sklearn.utils.validation import has_fit_parameter
 
 from skcell._digest import digest
+from skcell._environment import environment, software
 from skcell._validation import layout_of
-from skcell.classifiers import BaseCellClassifier
+from skcell.classifiers import BaseCellClassifier, CellCNNClassifier
 from skcell.metrics import mean_auc
 from skcell.pipeline import Pipeline
 from skcell.study._progress import Reporter, RowWatch
@@ -37,26 +43,60 @@ class FoldScorer:
     def __init__(self, classes: NDArray[Any], more: Mapping[str, Any]):
         self.classes, self.more = classes, more
 
-    def __call__(self, model: Pipeline, X: Any, y: NDArray[Any]) -> dict[str, float]:
-        if hasattr(model, "predict_proba"):
-            probabilities = model.predict_proba(X)
-            predicted = model.classes_[probabilities.argmax(axis=1)]
-            auc = mean_auc(y, probabilities, model.classes_)
-        else:
-            predicted, auc = model.predict(X), float("nan")
+    @property
+    def names(self) -> list[str]:
+        """Names of the scores that are always measured."""
+        return ["balanced_accuracy", "f1_macro", "auc", *(f"recall {c}" for c in self.classes)]
+
+    def predict(self, model: Any, X: Any) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+        """Predict labels and, where the model estimates them, probabilities of all classes."""
+        if not hasattr(model, "predict_proba"):
+            return model.predict(X), None
+        found = model.predict_proba(X)
+        probabilities = np.zeros((len(found), len(self.classes)), np.float32)
+        probabilities[:, np.searchsorted(self.classes, model.classes_)] = found
+        return model.classes_[found.argmax(axis=1)], probabilities
+
+    def score(
+        self, y: NDArray[Any], predicted: NDArray[Any], probabilities: NDArray[Any] | None
+    ) -> dict[str, float]:
+        """Score predictions."""
         present = np.unique(y)
         recalls = recall_score(y, predicted, labels=self.classes, average=None, zero_division=0)
+        auc = math.nan if probabilities is None else mean_auc(y, probabilities, self.classes)
+        with warnings.catch_warnings():  # of classes that are predicted, and not here
+            warnings.simplefilter("ignore", UserWarning)
+            balanced = balanced_accuracy_score(y, predicted)
         return {
             "n_correct": int(np.sum(predicted == y)),
-            "balanced_accuracy": balanced_accuracy_score(y, predicted),
-            "f1_macro": f1_score(y, predicted, labels=present, average="macro", zero_division=0),
+            "balanced_accuracy": balanced,
+            "f1_macro": f1_score(y, predicted, average="macro", zero_division=0),
             "auc": auc,
             **{
                 f"recall {label}": float(recall) if label in present else float("nan")
                 for label, recall in zip(self.classes, recalls, strict=True)
             },
-            **{name: float(scorer(model, X, y)) for name, scorer in self.more.items()},
         }
+
+
+class _Recorder:
+    """A scorer that keeps what it sees: `GridSearchCV` keeps numbers alone."""
+
+    predicted: NDArray[np.intp]
+    probabilities: NDArray[np.float32] | None
+    loss_drop = math.nan
+
+    def __init__(self, scorer: FoldScorer):
+        self.scorer = scorer
+
+    def __call__(self, model: Pipeline, X: Any, y: NDArray[Any]) -> dict[str, float]:
+        predicted, self.probabilities = self.scorer.predict(model, X)
+        self.predicted = np.searchsorted(self.scorer.classes, predicted)
+        losses = getattr(model[-1], "history_", {}).get("loss", ())
+        if len(losses) > 1 and losses[-2] > 0:
+            self.loss_drop = 1 - losses[-1] / losses[-2]
+        more = {name: float(score(model, X, y)) for name, score in self.scorer.more.items()}
+        return {**self.scorer.score(y, predicted, self.probabilities), **more}
 
 
 @dataclass(frozen=True)
@@ -66,13 +106,15 @@ class Fit:
     Parameters
     ----------
     row : Row
-        The row, with all that is set on the pipeline.
+        The row, with all that is set on the pipeline, the seed of the split included.
     fold : int
         Number of the split.
     split : (train, test)
         The split.
     scorer : FoldScorer
         What scores it.
+    random_state : int
+        Seed of the split.
     key : str or None
         Tells it from any other fit, of whatever data and settings; None if that cannot be told.
     watch : RowWatch or None
@@ -83,11 +125,12 @@ class Fit:
     fold: int
     split: Split
     scorer: FoldScorer
+    random_state: int
     key: str | None = None
     watch: RowWatch | None = None
 
     def run(
-        self, pipeline: Pipeline, X: Any, y: NDArray[Any], fit_params: Mapping[str, Any]
+        self, pipeline: Pipeline, X: Any, y: NDArray[Any], groups: NDArray[Any] | None
     ) -> tuple["Fit", FoldResult]:
         """Fit and score.
 
@@ -97,62 +140,107 @@ class Fit:
             What the row is set on; not changed.
         X, y : ndarray
             All images and labels.
-        fit_params : mapping
-            Passed to `fit`.
+        groups : ndarray or None
+            For the early stopping of classifiers that take them.
 
         Returns
         -------
         fit : Fit
             This.
         result : FoldResult
-            What was measured.
+            What was measured; or the error, if the fit failed.
         """
-        values = dict(self.row.parameters)
-        if self.watch is not None:
-            own = getattr(values.get("clf"), "callbacks", None)
-            own = values.get("clf__callbacks", own)
-            values["clf__callbacks"] = [*(own or ()), self.watch]
+        values, recorder = dict(self.row.parameters), _Recorder(self.scorer)
+        model = clone(pipeline).set_params(**clone(values, safe=False))
+        if self.watch is not None and isinstance(model[-1], BaseCellClassifier):
+            values["clf__callbacks"] = [*(model[-1].callbacks or ()), self.watch]
+        train, test = self.split
+        result = FoldResult(
+            row=self.row.name,
+            fold=self.fold,
+            n_correct=0,
+            n_test=len(test),
+            n_train=len(train),
+            fit_seconds=math.nan,
+            random_state=self.random_state,
+        )
         search = GridSearchCV(
             pipeline,
             {name: [value] for name, value in values.items()},
-            scoring=self.scorer,
+            scoring=recorder,
             cv=[self.split],
             refit=False,
             error_score="raise",
         )
-        with config_context(enable_metadata_routing=False):
-            search.fit(X, y, **fit_params)
+        try:
+            with config_context(enable_metadata_routing=False):
+                search.fit(X, y, **_fit_params(model, groups))
+        except Exception as error:  # of one technique; others may go well
+            told = f"{type(error).__name__}: {error}"
+            return self, _ended(result, error=told, exception=_portable(error))
         results = search.cv_results_
         scores = {
             name.removeprefix("split0_test_"): float(value[0])
             for name, value in results.items()
             if name.startswith("split0_test_")
         }
-        train, test = self.split
-        return self, FoldResult(
-            row=self.row.name,
-            fold=self.fold,
+        return self, _ended(
+            result,
             n_correct=int(scores.pop("n_correct")),
-            n_test=len(test),
-            n_train=len(train),
             fit_seconds=float(results["mean_fit_time"][0]),
             scores=scores,
+            loss_drop=recorder.loss_drop,
+            predicted=recorder.predicted,
+            probabilities=recorder.probabilities,
         )
 
 
+def _ended(result: FoldResult, **measured: Any) -> FoldResult:
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    return replace(result, finished=finished, environment=environment(), **measured)
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error that can leave this process, without the data in its traceback."""
+    error = error.with_traceback(None)
+    error.__cause__ = error.__context__ = None
+    try:
+        pickle.dumps(error)
+    except Exception:  # whatever pickling raises
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _fit_params(model: Pipeline, groups: Any) -> dict[str, Any]:
+    """Return what a row's `fit` is passed: groups, where its classifier takes them."""
+    if groups is None or not has_fit_parameter(model[-1], "groups"):
+        return {}
+    return {f"{model.steps[-1][0]}__groups": groups}
+
+
 def plan_fits(
-    rows: list[Row], splits: list[Split], scorer: FoldScorer, data: str, reporter: Reporter
+    rows: list[list[Row]],
+    splits: list[Split],
+    seeds: list[int],
+    scorer: FoldScorer,
+    pipeline: Pipeline,
+    data: str,
+    reporter: Reporter,
 ) -> list[Fit]:
     """List all fits of a study, row by row.
 
     Parameters
     ----------
-    rows : list of Row
-        The rows.
+    rows : list of list of Row
+        For each row, as it is for each of the splits.
     splits : list of (train, test)
         The splits.
+    seeds : list of int
+        The seed of each split.
     scorer : FoldScorer
         What scores them.
+    pipeline : Pipeline
+        What rows are set on.
     data : str
         Digest of the data.
     reporter : Reporter
@@ -163,20 +251,30 @@ def plan_fits(
     list of Fit
         The fits.
     """
-    from skcell import __version__
-
     fits, more = [], None
     with contextlib.suppress(Exception):  # scorers that cannot be pickled
         more = digest(scorer.more)
-    for row in rows:
-        watch = RowWatch(row.name, reporter)
-        for fold, split in enumerate(splits):
+    for by_split in rows:
+        watch = RowWatch(by_split[0].name, reporter)
+        for fold, (row, split, seed) in enumerate(zip(by_split, splits, seeds, strict=True)):
             key = None
             with contextlib.suppress(Exception):  # parameters that cannot be pickled
                 if more is not None:
-                    key = digest(row.parameters, *split, more, data, __version__)
-            fits.append(Fit(row, fold, split, scorer, key, watch))
+                    model = clone(pipeline).set_params(**clone(dict(row.parameters), safe=False))
+                    key = digest(model, *split, more, data, software())
+            fits.append(Fit(row, fold, split, scorer, seed, key, watch))
     return fits
+
+
+def study_pipeline() -> Pipeline:
+    """Return what rows are set on.
+
+    Returns
+    -------
+    Pipeline
+        A place for a sampler, and the plain classifier.
+    """
+    return Pipeline([("smote", "passthrough"), ("clf", CellCNNClassifier())])
 
 
 def check_row(pipeline: Pipeline, row: Row, X: Any) -> None:
@@ -199,7 +297,7 @@ def check_row(pipeline: Pipeline, row: Row, X: Any) -> None:
     try:
         model = clone(pipeline).set_params(**row.parameters)
         for _, step in model.steps:
-            if isinstance(step, BaseEstimator):
+            if isinstance(step, BaseEstimator) and hasattr(step, "_validate_params"):
                 step._validate_params()
         if isinstance(model[-1], BaseCellClassifier):
             model[-1].check_network(X[:1])

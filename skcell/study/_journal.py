@@ -1,23 +1,43 @@
 """Results on disk as they come: a line for each fit, none lost by a killed process."""
 
+import base64
+import dataclasses
 import json
 import math
 import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from filelock import FileLock, Timeout
+
 from skcell.study._records import FoldResult
+
+_FIELDS = {field.name for field in dataclasses.fields(FoldResult)} - {"exception"}
+_BEGINS = b'{"key": "'
+_ARRAYS = {"predicted": np.int16, "probabilities": np.float32}
 
 
 class Journal:
     """A file of results, each under the key of its fit.
+
+    Lines that are no results, as a merge or a later version leaves them, are passed over and left
+    as they are.
 
     Parameters
     ----------
     path : path-like or None
         The file, of a JSON object in each line; made when the first result comes. None keeps
         nothing.
+
+    Attributes
+    ----------
+    n_odd : int
+        Number of lines that are no results.
 
     Raises
     ------
@@ -28,29 +48,61 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None):
-        self.path = None if path is None else Path(path)
+        self.path = None if path is None else Path(path).expanduser()
+        self.n_odd = 0
         self._known: dict[str, FoldResult] = {}
+        self._ends_in_line = True
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path, "ab"):  # fails now rather than after the first fit
                 pass
             self._read(self.path)
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from running the same study into the same file.
+
+        Raises
+        ------
+        OSError
+            If one does already.
+        """
+        if self.path is None:
+            yield
+            return
+        lock = FileLock(f"{self.path}.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise OSError(
+                f"Another process is writing to {self.path} now. Wait until it is done, or name "
+                "another file or folder."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
     def _read(self, path: Path) -> None:
         content = path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]  # a last line may have been cut short
-        for number, line in enumerate(whole.splitlines(), start=1):
+        lines = content.split(b"\n")
+        rest = lines.pop()  # nothing, or a last line that was cut short
+        for line in lines:
             try:
                 record = json.loads(line)
-                key, fields = record.pop("key"), _from_json(record)
-                self._known[key] = FoldResult(**fields)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise ValueError(
-                    f"Line {number} of {path} is no result of a study; give another file, or move "
-                    "this one away."
-                ) from error
-        if len(whole) < len(content):
-            os.truncate(path, len(whole))
+                self._known[record["key"]] = _from_json(record)
+            except (ValueError, KeyError, TypeError, AttributeError, zlib.error):
+                self.n_odd += bool(line.strip())
+        if rest.startswith(_BEGINS):  # one of ours: the process was killed while it wrote
+            os.truncate(path, len(content) - len(rest))
+        elif rest:
+            self.n_odd += 1
+            self._ends_in_line = False
+        if self.n_odd and not self._known:
+            raise ValueError(
+                f"{path} holds something else than results of a study, and is left as it is. Name "
+                "another file, or move this one away."
+            )
 
     def __len__(self) -> int:
         """Return the number of results."""
@@ -74,6 +126,8 @@ class Journal:
     def add(self, key: str | None, result: FoldResult) -> None:
         """Write a result, so that it is on disk when this returns.
 
+        Of fits that failed, only divergence is kept: it would come again.
+
         Parameters
         ----------
         key : str or None
@@ -81,19 +135,43 @@ class Journal:
         result : FoldResult
             The result.
         """
-        if self.path is None or key is None:
+        passing = result.error and not result.error.startswith(FloatingPointError.__name__)
+        if self.path is None or key is None or passing:
             return
-        record = {"key": key, **asdict(result)}
-        record["scores"] = {
-            name: None if math.isnan(value) else value for name, value in result.scores.items()
-        }
+        begin = b"" if self._ends_in_line else b"\n"
         with open(self.path, "ab") as file:
-            file.write(json.dumps(record).encode() + b"\n")
+            file.write(begin + json.dumps({"key": key, **_to_json(result)}).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        self._ends_in_line = True
         self._known[key] = result
 
 
-def _from_json(record: dict[str, Any]) -> dict[str, Any]:
-    scores = {k: math.nan if v is None else v for k, v in record["scores"].items()}
-    return {**record, "scores": scores}
+def _to_json(result: FoldResult) -> dict[str, Any]:
+    """Turn a result into what JSON can hold; JSON has no NaN, and arrays are packed."""
+    record = {name: value for name, value in asdict(result).items() if name in _FIELDS}
+    for name, dtype in _ARRAYS.items():
+        if record[name] is not None:
+            values = np.asarray(record[name], dtype)
+            packed = base64.b64encode(zlib.compress(values.tobytes())).decode()
+            record[name] = {"shape": values.shape, "zlib": packed}
+    record["scores"] = {name: _no_nan(value) for name, value in result.scores.items()}
+    return {name: _no_nan(value) for name, value in record.items()}
+
+
+def _no_nan(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _from_json(record: dict[str, Any]) -> FoldResult:
+    """Make a result of a record; fields of a later version are passed over."""
+    known = {name: value for name, value in record.items() if name in _FIELDS}
+    known["scores"] = {k: math.nan if v is None else v for k, v in known["scores"].items()}
+    for name in ("loss_drop", "fit_seconds"):
+        if known.get(name, 0.0) is None:
+            known[name] = math.nan
+    for name, dtype in _ARRAYS.items():
+        if known.get(name) is not None:
+            content = zlib.decompress(base64.b64decode(known[name]["zlib"]))
+            known[name] = np.frombuffer(content, dtype).reshape(known[name]["shape"])
+    return FoldResult(**known)

@@ -46,13 +46,16 @@ class Reporter:
         """Hear of a fit that was scored."""
         self.tally.add(result)
 
-    def resume(self, results: list[FoldResult], n_others: int) -> None:
-        """Hear of fits that were scored before, and of how many of other studies."""
+    def resume(self, results: list[FoldResult], n_others: int, n_odd: int = 0) -> None:
+        """Hear of fits that were scored before, of how many of other studies, and of odd lines."""
         for result in results:
             self.tally.add(result, measured=False)
         known = f"Going on: {len(results)} of {self.tally.n_fits} fits are done already. "
-        others = f"{n_others} results of other data or settings in the file are left alone."
-        self.say((known if results else "") + (others if n_others else ""))
+        others = f"{n_others} results of other data or settings in the file are left alone. "
+        odd = f"{n_odd} lines of the file are no results, and are left alone."
+        self.say(
+            (known if results else "") + (others if n_others else "") + (odd if n_odd else "")
+        )
 
     def say(self, text: str) -> None:
         """Tell something, unless it is nothing."""
@@ -76,12 +79,16 @@ class LogReporter(Reporter):
         """Write the line."""
         super().fold(result)
         tally = self.tally
+        what = (
+            f"failed: {result.error}"
+            if result.error
+            else f"accuracy {result.accuracy:.3f} ({result.n_correct}/{result.n_test}), "
+            f"fit {result.fit_seconds:.1f} s"
+        )
         width = len(str(tally.n_fits))
         _say(
             f"[{tally.n_done:{width}}/{tally.n_fits}] {result.row}, fold {result.fold + 1}/"
-            f"{tally.n_folds}: accuracy {result.accuracy:.3f} "
-            f"({result.n_correct}/{result.n_test}), fit {result.fit_seconds:.1f} s, "
-            f"{_left(tally)}"
+            f"{tally.n_folds}: {what}, {_left(tally)}"
         )
 
 
@@ -122,12 +129,15 @@ class LiveReporter(Reporter):
         for row in tally.rows:
             folds = tally.folds.get(row, [])
             mean = tally.mean(row)
-            seconds = [fold.fit_seconds for fold in folds]
+            seconds = [fold.fit_seconds for fold in folds if not fold.error]
+            failed = any(fold.error for fold in folds)
             style = "bold green" if best and best[0] == row else ""
             table.add_row(
                 Text(row, style=style),
                 f"{len(folds)}/{tally.n_folds}",
-                Text("" if mean is None else f"{100 * mean:.1f} %", style=style),
+                Text("failed", style="red")
+                if failed
+                else Text("" if mean is None else f"{100 * mean:.1f} %", style=style),
                 f"{sum(seconds) / len(seconds):.1f} s" if seconds else "",
                 self._now(row),
             )

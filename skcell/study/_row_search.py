@@ -13,10 +13,9 @@ from sklearn.model_selection import StratifiedKFold
 
 from skcell._environment import environment
 from skcell._validation import layout_of
-from skcell.classifiers import CellCNNClassifier
 from skcell.model_selection import OptunaPruningSearchCV, default_space
 from skcell.over_sampling import ImageSMOTE
-from skcell.pipeline import Pipeline
+from skcell.study._fits import study_pipeline
 from skcell.study._files import plain, replace_file, to_csv
 from skcell.study._rows import Row, seeded
 
@@ -67,7 +66,7 @@ def search_row(
     OptunaPruningSearchCV
         The search, fitted.
     """
-    pipeline = Pipeline([("smote", "passthrough"), ("clf", CellCNNClassifier())])
+    pipeline = study_pipeline()
     common = {"clf__epochs": epochs, "clf__random_state": random_state}
     # The classifier first: what is set on it comes after.
     settings = {**seeded(row.parameters, random_state), **common}

@@ -1,6 +1,7 @@
 """One cross-validation over named techniques."""
 
 import inspect
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -21,17 +22,16 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from skcell._digest import digest, digest_files
 from skcell._environment import environment
 from skcell._optional import import_optional
-from skcell._parameters import SuggestsParameters
-from skcell.classifiers import CellCNNClassifier
-from skcell.pipeline import Pipeline
-from skcell.study._files import table_records, write_report, write_study
-from skcell.study._fits import FoldScorer, check_row, plan_fits
+from skcell._parameters import SuggestsParameters, did_you_mean
+from skcell.study._files import reserved_columns, table_records, write_report, write_study
+from skcell.study._fits import FoldScorer, _fit_params, check_row, plan_fits, study_pipeline
 from skcell.study._journal import Journal
 from skcell.study._plot import plot_rows
 from skcell.study._progress import make_reporter
-from skcell.study._records import RowResult, compare, summarise
+from skcell.study._predictions import list_predictions, name_images
+from skcell.study._records import RowResult, Validated, compare, summarise
 from skcell.study._rows import Row, find_rows, seeded
-from skcell.study._splits import check_data, describe_data, plan_splits
+from skcell.study._splits import check_data, describe_data, plan_splits, report_copies
 from skcell.study._table import caption, rows_table
 from skcell.study._tally import Tally
 from skcell.study._workers import run_fits
@@ -65,12 +65,17 @@ class Study(SuggestsParameters, BaseEstimator):
     confidence : float, default=0.95
         Of the intervals.
     random_state : int, default=0
-        Seed of folds, weights, order, resampling and augmentation; the same for every row.
+        Seed of the folds; with the number of a fold it makes the seed of weights, order,
+        resampling and augmentation there, the same for every row. So differences between folds know
+        the luck of a seed as well.
     results_file : path-like, default=None
-        A file that the result of every fit is added to as it ends. The same study run again goes on
-        from there; results of other data or settings in it are left alone.
-    refit : bool, default=True
-        Whether to fit the row with the highest mean on all images, at the end.
+        A file that the result of every fit is added to as it ends, its predictions included. The
+        same study run again goes on from there; results of other data, settings or versions in it
+        are left alone.
+    refit : bool or str, default=True
+        Whether to fit the best row on all images, at the end; or the name of the score that tells
+        which is best and stands in table and plot: "accuracy" (True), "balanced_accuracy",
+        "f1_macro", "auc", "recall CLASS", or one of `scoring`, of which more is better.
     n_jobs : int, default=None
         Number of fits at a time, by joblib, on whatever backend it is told to use. Epochs are shown
         with one only.
@@ -85,12 +90,17 @@ class Study(SuggestsParameters, BaseEstimator):
         rows begun.
     folds_ : list of FoldResult
         The same for each fit.
+    predictions_ : dict of str to ndarray
+        One entry for each validated image of each fit: "row", "fold", "index" (in `X`), "image"
+        (its name), "true", "predicted", and "p CLASS", the probability of each class.
     table_ : pandas.DataFrame
         One line for each row: means, intervals, differences from the first row with intervals and p
         values, times and parameters. Needs pandas.
     best_estimator_ : Pipeline
         The row with the highest mean, fitted on all images. Its mean was the highest of several,
         and so flatters it a little.
+    score_ : str
+        Name of the score that decides.
     complete_ : bool
         Whether all fits were done.
     protocol_ : str
@@ -111,8 +121,10 @@ class Study(SuggestsParameters, BaseEstimator):
     -----
     An interval over several folds is the corrected resampled t interval [1]_, and never narrower
     than Wilson's over all validated images; with two folds it is very wide. That of one holdout
-    is Wilson's, which knows nothing of the variation between training sets. Intervals of
-    two rows that overlap may still belong to techniques that differ: the rows share folds.
+    is Wilson's, which knows nothing of the variation between training sets. With `groups` it is
+    that of an effective number of images, since those of a patient are alike; with a single group
+    in the holdout there is none. Intervals and p values of differences are corrected for the number
+    of rows. Intervals of two rows that overlap may still belong to techniques that differ: the rows share folds.
 
     References
     ----------
@@ -125,7 +137,7 @@ class Study(SuggestsParameters, BaseEstimator):
     >>> from skcell.study import Row, Study
     >>> cells = make_cells(60, n_classes=2, image_size=16, random_state=0)
     >>> rows = ["base", Row("dropout", {"clf__dropout": 0.5})]
-    >>> study = Study(rows, cv=2, epochs=1, verbose=False).run(cells.images, cells.target)
+    >>> study = Study(rows, cv=2, epochs=1, verbose=False).fit(cells.images, cells.target)
     >>> [row.name for row in study.rows_]
     ['base', 'dropout']
     >>> len(study.folds_)
@@ -142,7 +154,7 @@ class Study(SuggestsParameters, BaseEstimator):
         "confidence": [Interval(Real, 0, 1, closed="neither")],
         "random_state": [Interval(Integral, 0, 2**31 - 1, closed="both")],
         "results_file": [str, os.PathLike, None],
-        "refit": ["boolean"],
+        "refit": ["boolean", str],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
     }
@@ -159,7 +171,7 @@ class Study(SuggestsParameters, BaseEstimator):
         confidence: float = 0.95,
         random_state: int = 0,
         results_file: str | os.PathLike[str] | None = None,
-        refit: bool = True,
+        refit: bool | str = True,
         n_jobs: int | None = None,
         verbose: int | bool = True,
     ):
@@ -176,13 +188,14 @@ class Study(SuggestsParameters, BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def run(
+    def fit(
         self,
         X: ArrayLike,
         y: ArrayLike,
         groups: ArrayLike | None = None,
         *,
         data_name: str = "cells",
+        image_names: ArrayLike | None = None,
     ) -> Self:
         """Fit and score every row on every split.
 
@@ -196,36 +209,53 @@ class Study(SuggestsParameters, BaseEstimator):
             Patient, slide or the like: never on both sides of a split.
         data_name : str, default="cells"
             Name of the data, for titles and files.
+        image_names : array-like of shape (n,), default=None
+            Names of the images, for `predictions_` and warnings; None takes file paths, if `X` is
+            such, or numbers.
 
         Returns
         -------
         self : object
-            The study. If it was interrupted (Ctrl-C), with the fits done until then.
+            The study. If it was interrupted (Ctrl-C), with the fits done until then. A row that
+            failed has its error in `rows_`, and the others are measured all the same.
 
         Raises
         ------
         ValueError
             If data, rows or splits cannot be used; before any training.
+        OSError
+            If another process is writing to `results_file`.
+        Exception
+            The first error, if every row failed.
         KeyboardInterrupt
             If the study was interrupted before the first fit was scored.
         """
         self._validate_params()
-        self.__dict__.pop("best_estimator_", None)  # of a run before
-        rows = [self._complete(row) for row in find_rows(self.rows)]
+        for name in ("best_estimator_", "rows_"):  # of a run before
+            self.__dict__.pop(name, None)
+        rows = [self._complete(row, self.random_state) for row in find_rows(self.rows)]
         X, y, groups = check_data(X, y, groups)
-        more = _check_scoring(self.scoring)
+        names = name_images(image_names, X)
+        classes, codes = np.unique(y, return_inverse=True)
+        scorer = FoldScorer(classes, _check_scoring(self.scoring, classes))
+        self.score_ = _check_refit(self.refit, scorer)
         splits, protocol = plan_splits(self.cv, y, groups, self.random_state, self.repeats)
-        pipeline = Pipeline([("smote", "passthrough"), ("clf", CellCNNClassifier())])
+        pipeline = study_pipeline()
         for row in rows:
             check_row(pipeline, row, X)
 
         self.protocol_, self.data_ = protocol, describe_data(data_name, X, y, groups)
+        self.data_["duplicates"] = report_copies(X, y, splits, names)
         title = "{name}: {n_images:,} images, {n_classes} classes".format(**self.data_)
         tally = Tally([row.name for row in rows], len(splits), title, protocol)
         reporter = make_reporter(tally, self.verbose)
         content = digest_files(X) if X.ndim == 1 else digest(X)
         data = digest(content, y, groups)
-        fits = plan_fits(rows, splits, FoldScorer(np.unique(y), more), data, reporter)
+        seeds = [_derive_seed(self.random_state, fold) for fold in range(len(splits))]
+        by_split = [
+            [self._complete(row, seed) for seed in seeds] for row in find_rows(self.rows)
+        ]
+        fits = plan_fits(by_split, splits, seeds, scorer, pipeline, data, reporter)
         journal = Journal(self.results_file)
         unkept = sorted({fit.row.name for fit in fits if fit.key is None})
         if unkept and self.results_file is not None:
@@ -240,42 +270,51 @@ class Study(SuggestsParameters, BaseEstimator):
             if (found := journal.get(fit.key)) is not None
         }
         n_other = len(journal) - len({fits[i].key for i in known})
-        fit_params = {} if groups is None else {"clf__groups": groups}
+        validated = Validated([test for _, test in splits], codes, groups)
         self.started_, self.complete_ = _now(), False
-        try:
-            with reporter:
-                reporter.resume(list(known.values()), n_other)
-                missing = [fit for i, fit in enumerate(fits) if i not in known]
-                for fit, result in run_fits(missing, pipeline, X, y, fit_params, self.n_jobs):
-                    journal.add(fit.key, result)
-                    reporter.fold(result)
-            self.complete_ = True
-        except KeyboardInterrupt:
-            if not tally.n_done:
-                raise
-        finally:  # also after an error in some fit: what was measured is kept
-            self.folds_ = [
-                fold
-                for row in rows
-                for fold in sorted(tally.folds.get(row.name, []), key=lambda fold: fold.fold)
-            ]
-            self.rows_ = self._summarise(rows, [test for _, test in splits])
-            self.finished_, self.environment_ = _now(), environment()
+        with journal.alone():
+            try:
+                with reporter:
+                    reporter.resume(list(known.values()), n_other, journal.n_odd)
+                    missing = [fit for i, fit in enumerate(fits) if i not in known]
+                    for fit, result in run_fits(missing, pipeline, X, y, groups, self.n_jobs):
+                        reporter.fold(result)  # shown even where it cannot be kept
+                        journal.add(fit.key, result)
+                self.complete_ = True
+            except KeyboardInterrupt:
+                if not tally.n_done:
+                    raise
+            finally:  # also after an error: what was measured is kept
+                self.folds_ = [
+                    fold
+                    for row in rows
+                    for fold in sorted(tally.folds.get(row.name, []), key=lambda fold: fold.fold)
+                ]
+                self.rows_ = self._summarise(rows, validated)
+                self.finished_, self.environment_ = _now(), environment()
+                self._images = names, y, classes, validated
+        self._raise_if_all_failed()
         if self.refit and self.complete_:
-            best = max(self.rows_, key=lambda row: row.accuracy).parameters
+            best = max(self.rows_, key=lambda row: _of(row, self.score_)).parameters
             self.best_estimator_ = clone(pipeline).set_params(**clone(dict(best), safe=False))
             with config_context(enable_metadata_routing=False):
-                self.best_estimator_.fit(X, y, **fit_params)
+                self.best_estimator_.fit(X, y, **_fit_params(self.best_estimator_, groups))
         return self
 
-    def _complete(self, row: Row) -> Row:
-        """Add what all rows share, unless they have their own: epochs, batch size and seeds."""
+    run = fit
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there are results."""
+        return bool(getattr(self, "rows_", None))
+
+    def _complete(self, row: Row, random_state: int) -> Row:
+        """Add what all rows share, unless they have their own: epochs, batch size and a seed."""
         common = {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
-            "random_state": self.random_state,
+            "random_state": random_state,
         }
-        parameters = seeded(row.parameters, self.random_state)
+        parameters = seeded(row.parameters, random_state)
         if "clf" in parameters:
             given = parameters["clf"]
             known = inspect.signature(type(given)).parameters
@@ -287,23 +326,40 @@ class Study(SuggestsParameters, BaseEstimator):
         shared = {f"clf__{name}": value for name, value in common.items()}
         return replace(row, parameters={**shared, **parameters})
 
-    def _summarise(self, rows: Iterable[Row], tests: list[NDArray[Any]]) -> list[RowResult]:
-        def n_images(folds: Iterable[int]) -> int:
-            return len(np.unique(np.concatenate([tests[fold] for fold in folds])))
-
+    def _summarise(self, rows: Iterable[Row], validated: Validated) -> list[RowResult]:
         found = []
         for row in rows:
             mine = [fold for fold in self.folds_ if fold.row == row.name]
             if mine:
-                n = n_images(fold.fold for fold in mine)
                 found.append(
-                    summarise(row, mine, n_folds=len(tests), n_images=n, confidence=self.confidence)
+                    summarise(
+                        row,
+                        mine,
+                        n_folds=len(validated.tests),
+                        validated=validated,
+                        confidence=self.confidence,
+                    )
                 )
-        return compare(found, self.folds_, n_images, self.confidence) if found else found
+        return compare(found, self.folds_, validated, self.confidence) if found else found
+
+    def _raise_if_all_failed(self) -> None:
+        errors = [fold.exception or fold.error for fold in self.folds_ if fold.error]
+        if not errors or not all(row.error for row in self.rows_):
+            return
+        first = errors[0]
+        error = first if isinstance(first, Exception) else FloatingPointError(first)
+        error.add_note(f"Every row failed, {self.rows_[0].name!r} first.")
+        raise error
 
     def _check_ran(self) -> None:
-        if not getattr(self, "rows_", None):
-            raise NotFittedError("This study has no results yet; call run(X, y) first.")
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError("This study has no results yet; call fit(X, y) first.")
+
+    @property
+    def predictions_(self) -> dict[str, NDArray[Any]]:
+        """What each fit predicted of each image that it was validated on."""
+        self._check_ran()
+        return list_predictions(self.folds_, *self._images)
 
     def show(self, console: Console | None = None) -> None:
         """Print the table.
@@ -358,7 +414,9 @@ class Study(SuggestsParameters, BaseEstimator):
         return write_report(Path(path), self)
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write `results.csv`, `folds.csv`, `study.json`, `study.png` and `study.html`.
+        """Write the results as tables, a plot and a page.
+
+        `results.csv`, `folds.csv`, `predictions.csv`, `study.json`, `study.png` and `study.html`.
 
         Each file is replaced as a whole, so that none is ever half written.
 
@@ -376,12 +434,38 @@ class Study(SuggestsParameters, BaseEstimator):
         return write_study(Path(folder), self)
 
 
-def _check_scoring(scoring: Any) -> dict[str, Any]:
+def _check_scoring(scoring: Any, classes: NDArray[Any]) -> dict[str, Any]:
     """Turn names of scores into scorers."""
     if scoring is None:
         return {}
     named = dict(scoring) if isinstance(scoring, dict) else {name: name for name in scoring}
+    taken = reserved_columns(classes)
+    twice = sorted(name for name in named if name in taken)
+    if twice:
+        raise ValueError(
+            f"A score cannot be called {twice[0]!r}: the study has a column of that name, of its "
+            f"own. Name it otherwise: scoring={{'my {twice[0]}': scorer}}."
+        )
     return {name: get_scorer(scorer) for name, scorer in named.items()}
+
+
+def _check_refit(refit: bool | str, scorer: FoldScorer) -> str:
+    """Name the score that decides."""
+    known = ["accuracy", *scorer.names, *scorer.more]
+    if isinstance(refit, str) and refit not in known:
+        raise ValueError(f"refit={refit!r} names no score.{did_you_mean(refit, known)}")
+    return refit if isinstance(refit, str) else "accuracy"
+
+
+def _derive_seed(random_state: int, fold: int) -> int:
+    """Make the seed of a fold, which all rows have there."""
+    return int(np.random.SeedSequence([random_state, fold]).generate_state(1)[0] >> 1)
+
+
+def _of(row: RowResult, score: str) -> float:
+    """Return a row's mean of a score, and less than any where it has none."""
+    mean = row.summaries[score].mean if score in row.summaries else math.nan
+    return -math.inf if math.isnan(mean) else mean
 
 
 def _now() -> str:

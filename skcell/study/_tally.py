@@ -55,13 +55,15 @@ class Tally:
         if measured:
             self._seconds.setdefault(result.row, []).append(now - self._mark)
         else:
-            self._before.setdefault(result.row, []).append(result.fit_seconds)
+            self._before.setdefault(result.row, []).append(np.nan_to_num(result.fit_seconds))
         self._mark, self.epoch = now, None
 
     def mean(self, row: str) -> float | None:
         """Mean accuracy of a row so far."""
         folds = self.folds.get(row)
-        return float(np.mean([fold.accuracy for fold in folds])) if folds else None
+        if not folds or any(fold.error for fold in folds):
+            return None
+        return float(np.mean([fold.accuracy for fold in folds]))
 
     def best(self) -> tuple[str, float] | None:
         """Row with the highest mean so far."""

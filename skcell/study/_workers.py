@@ -1,6 +1,6 @@
 """Fits spread over joblib's workers, on whatever backend the user chose."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from joblib import Parallel, delayed, effective_n_jobs
@@ -17,7 +17,7 @@ def run_fits(
     pipeline: Pipeline,
     X: Any,
     y: Any,
-    fit_params: Mapping[str, Any],
+    groups: Any,
     n_jobs: int | None,
 ) -> Iterator[tuple[Fit, FoldResult]]:
     """Run fits, and yield each as it ends.
@@ -33,8 +33,8 @@ def run_fits(
         What their rows are set on.
     X, y : ndarray
         All images and labels; each worker receives them once.
-    fit_params : mapping
-        Passed to `fit`.
+    groups : ndarray or None
+        For the early stopping of classifiers that take them.
     n_jobs : int or None
         Fits at a time.
 
@@ -46,9 +46,9 @@ def run_fits(
         What was measured.
     """
     backend, _ = get_active_backend()
-    data = (X, y, fit_params)
+    data = (X, y, groups)
     if type(backend).__name__ == "RayBackend":
-        data = (_InRay(X), y, fit_params)
+        data = (_InRay(X), y, groups)
     jobs = [delayed(_run)(fit, pipeline, *data) for fit in fits]
     if backend.supports_return_generator:
         yield from Parallel(n_jobs=n_jobs, return_as="generator_unordered")(jobs)
@@ -59,9 +59,9 @@ def run_fits(
 
 
 def _run(
-    fit: Fit, pipeline: Pipeline, X: Any, y: Any, fit_params: Mapping[str, Any]
+    fit: Fit, pipeline: Pipeline, X: Any, y: Any, groups: Any
 ) -> tuple[Fit, FoldResult]:
-    return fit.run(pipeline, X.get() if isinstance(X, _InRay) else X, y, fit_params)
+    return fit.run(pipeline, X.get() if isinstance(X, _InRay) else X, y, groups)
 
 
 class _InRay:
