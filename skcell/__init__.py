@@ -1,6 +1,12 @@
 """Cell-image classification as an ordinary scikit-learn affair."""
 
+import os as _os
+
 import lazy_loader as _lazy
+
+# Without a GPU, TensorFlow's native code reports the missing drivers, some as errors.
+if not any(_os.path.exists(path) for path in ("/dev/nvidia0", "/dev/kfd", "/dev/dxg")):
+    _os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 __version__ = "0.1.0.dev0"
 
@@ -13,6 +19,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "errors",
         "metrics",
         "model_selection",
+        "networks",
         "over_sampling",
         "pipeline",
         "preprocessing",

@@ -70,21 +70,40 @@ def digest_files(paths: Any) -> str:
         The digest.
     """
 
+    return hashlib.sha256(b"".join(digest_each_file(paths))).hexdigest()
+
+
+def digest_each_file(paths: Any) -> list[bytes]:
+    """Digest the content of each file.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+        The files.
+
+    Returns
+    -------
+    list of bytes
+        For each file.
+    """
+
     def read(path: Any) -> bytes:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return hashlib.sha256(b"".join(pool.map(read, paths))).hexdigest()
+        return list(pool.map(read, paths))
 
 
-def digest_images(images: NDArray[Any]) -> list[bytes]:
+def digest_images(images: NDArray[Any], rows: NDArray[np.intp] | None = None) -> list[bytes]:
     """Digest the content of each image: pixels, shape and dtype.
 
     Parameters
     ----------
     images : ndarray of shape (n, ...)
         Images, or rows of pixels.
+    rows : ndarray of int, default=None
+        Which of them; None is all.
 
     Returns
     -------
@@ -93,15 +112,16 @@ def digest_images(images: NDArray[Any]) -> list[bytes]:
     """
     begun = hashlib.sha256(repr((images.shape[1:], images.dtype.str)).encode())
 
-    def digest_part(part: NDArray[Any]) -> list[bytes]:
+    def digest_part(part: NDArray[np.intp]) -> list[bytes]:
         digests = []
-        for image in part:
+        for row in part:
             one = begun.copy()
-            one.update(np.ascontiguousarray(image).data)
+            one.update(np.ascontiguousarray(images[row]).data)
             digests.append(one.digest()[:16])
         return digests
 
-    parts = np.array_split(images, os.cpu_count() or 1)  # hashing lets other threads run
+    rows = np.arange(len(images)) if rows is None else rows
+    parts = np.array_split(rows, os.cpu_count() or 1)  # hashing lets other threads run
     with ThreadPoolExecutor(len(parts)) as pool:
         return [one for part in pool.map(digest_part, parts) for one in part]
 

@@ -1,6 +1,7 @@
 """The holdout that early stopping watches: real, stratified, and whole groups at a time."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils import check_random_state
 
-from skcell._digest import digest_images
+from skcell._digest import digest_each_file, digest_images
 from skcell._validation import check_labels
+from skcell.errors import DuplicateImageWarning
 
 
 def check_groups(groups: Any, n: int) -> NDArray[Any] | None:
@@ -21,7 +23,33 @@ def check_groups(groups: Any, n: int) -> NDArray[Any] | None:
     return check_labels(groups, n, "groups", "patient or slide")
 
 
-def find_copies(X: Any, rows: NDArray[np.intp] | None = None) -> NDArray[np.intp] | None:
+def check_groups_kept(
+    splits: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]], groups: NDArray[Any], cv: Any
+) -> None:
+    """Refuse splits that have images of one group on both sides.
+
+    Parameters
+    ----------
+    splits : sequence of (train, test)
+        Row numbers.
+    groups : ndarray of shape (n,)
+        Patient, slide or the like.
+    cv : object
+        What made the splits, for the error.
+    """
+    for train, test in splits:
+        shared = np.intersect1d(groups[train], groups[test])
+        if len(shared):
+            raise ValueError(
+                f"cv={cv!r} puts {len(shared)} group(s), for example {shared[0]}, on both sides "
+                "of a split; use a splitter that keeps groups whole, such as "
+                "StratifiedGroupKFold, or a number of folds."
+            )
+
+
+def find_copies(
+    X: Any, rows: NDArray[np.intp] | None = None, *, content: bool = False
+) -> NDArray[np.intp] | None:
     """Number samples so that exact copies have one number; None if that cannot be told.
 
     Parameters
@@ -30,6 +58,8 @@ def find_copies(X: Any, rows: NDArray[np.intp] | None = None) -> NDArray[np.intp
         Images, rows, or paths, of which the same path is a copy.
     rows : ndarray of int, default=None
         The samples to look at; None is all.
+    content : bool, default=False
+        Whether files are read, and the same content is a copy as well.
 
     Returns
     -------
@@ -39,10 +69,101 @@ def find_copies(X: Any, rows: NDArray[np.intp] | None = None) -> NDArray[np.intp
     X = np.asarray(X) if isinstance(X, (list, tuple)) or hasattr(X, "iloc") else X
     if not isinstance(X, np.ndarray) or (X.dtype.hasobject and X.ndim > 1):
         return None
-    X = X if rows is None else X[rows]
-    keys = [str(item) for item in X] if X.ndim == 1 else digest_images(X)
+    rows = np.arange(len(X)) if rows is None else rows
+    if X.ndim > 1:
+        keys: Sequence[Any] = digest_images(X, rows)
+    else:
+        keys = [str(path) for path in X[rows]]
+        keys = digest_each_file(keys) if content else keys
     numbers: dict[Any, int] = {}
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.intp)
+
+
+def describe_copies(
+    copies: NDArray[np.intp] | None,
+    y: NDArray[Any],
+    splits: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
+    names: NDArray[Any],
+) -> list[str]:
+    """Say which exact copies of images falsify scores.
+
+    Parameters
+    ----------
+    copies : ndarray of int of shape (n,) or None
+        As from `find_copies`.
+    y : ndarray of shape (n,)
+        Labels.
+    splits : sequence of (train, test)
+        Row numbers.
+    names : ndarray of shape (n,)
+        Names of the images.
+
+    Returns
+    -------
+    list of str
+        A sentence for each fault; empty if there is none.
+    """
+    if copies is None or copies.max() == len(copies) - 1:
+        return []
+    members = {
+        number: np.flatnonzero(copies == number)
+        for number in np.flatnonzero(np.bincount(copies) > 1)
+    }
+    told = []
+    apart = [rows for rows in members.values() if len(np.unique(y[rows])) > 1]
+    if apart:
+        told.append(
+            f"{len(apart)} image(s) are there under two labels: {_pair(apart[0], names)} is "
+            f"{' and '.join(map(str, np.unique(y[apart[0]])))}. One of them is wrong: remove both, "
+            "or all but the right one."
+        )
+    crossing = [
+        rows
+        for rows in members.values()
+        if any(
+            np.isin(rows, train).any() and np.isin(rows, test).any() for train, test in splits
+        )
+    ]
+    if crossing:
+        told.append(
+            f"{len(crossing)} image(s) have exact copies on both sides of a split, which flatters "
+            f"its score: {_pair(crossing[0], names)}. Remove all but one of each, or name them as "
+            "one group in groups."
+        )
+    return told
+
+
+def warn_of_copies(
+    X: Any,
+    y: NDArray[Any],
+    splits: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
+    names: NDArray[Any],
+    stacklevel: int = 3,
+) -> list[str]:
+    """Find exact copies of images that falsify scores, and warn of them.
+
+    Parameters
+    ----------
+    X : array-like
+        Images, rows or paths; of files, the content counts.
+    y, splits, names
+        As for `describe_copies`.
+    stacklevel : int
+        Of the warning.
+
+    Returns
+    -------
+    list of str
+        What was said.
+    """
+    told = describe_copies(find_copies(X, content=True), y, splits, names)
+    for sentence in told:
+        warnings.warn(sentence, DuplicateImageWarning, stacklevel=stacklevel)
+    return told
+
+
+def _pair(rows: NDArray[np.intp], names: NDArray[Any]) -> str:
+    return " = ".join(str(names[row]) for row in rows[:2])
 
 
 def split_holdout(

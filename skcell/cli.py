@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -23,9 +24,24 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # a bracket in a name is a bracket
 )
 
+_FAILED = 1  # something went wrong while it ran
+_MISUSED = 2  # what was asked for cannot be done
 _INTERRUPTED = 130  # as a shell reports Ctrl-C
+_EXPECTED = (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError)
+_LARGEST = 2048  # pixels on a side
+
+_ROWS = """Techniques, for --rows: base, augmentation, batch norm, extra layers, composite x1,
+composite x2, composite x3, class weights, SMOTE, SMOTE + augmentation; with pretrained weights
+frozen transfer, fine-tuned."""
+_STUDY_EPILOG = f"""{_ROWS} Backbones: inception_v3, mobilenet_v2, efficientnet_v2_b0 and others of
+skcell.networks.list_backbones(). Example: skcell study --data cells/ --cv 5 --rows
+"base,batch norm,SMOTE" --out results"""
+_SEARCH_EPILOG = f"""{_ROWS} Example, in several terminals or on several machines at once: skcell
+search --data cells/ --row "batch norm" --storage trials.sqlite. A database is named by a URL such
+as postgresql://user@host/name."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -44,7 +60,7 @@ def _skcell(
     pass
 
 
-@app.command()
+@app.command(epilog=_STUDY_EPILOG)
 def study(
     data: Annotated[
         str,
@@ -70,7 +86,11 @@ def study(
     ] = None,
     image_size: Annotated[
         int | None,
-        typer.Option(min=8, help="Height and width in pixels. (default: folders 96, generated 32)"),
+        typer.Option(
+            min=8,
+            max=_LARGEST,
+            help="Height and width in pixels. (default: folders 96, generated 32)",
+        ),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A look in a minute or two: few, small images, 3 folds.")
@@ -94,8 +114,18 @@ def study(
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out files that cannot be read.")
     ] = False,
+    by_folder: Annotated[
+        bool,
+        typer.Option(
+            "--group-by-folder",
+            help="Keep images of one folder inside a class's, a patient's or slide's, together.",
+        ),
+    ] = False,
+    score: Annotated[
+        str, typer.Option(help="Score that decides, such as balanced_accuracy or f1_macro.")
+    ] = "accuracy",
     n_jobs: Annotated[
-        int | None, typer.Option(help="Fits at a time, each in a process. (default: 1)")
+        int | None, typer.Option(help="Fits at a time, each in a process; -1 for all cores.")
     ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Seed of folds, weights and everything else.")
@@ -111,10 +141,13 @@ def study(
     """
     if holdout and cv is not None:
         _fail("--cv and --holdout exclude each other; give one of them.")
+    if n_jobs == 0:
+        _fail("--n-jobs is 0; give the number of fits at a time, or -1 for all cores.")
+    out = out.expanduser()
     console = Console()
     run: Study | None = None
     try:
-        _check_writable(out)
+        _check_writable(out, data, _STUDY_FILES)
         from skcell import study as room
 
         with _quietly_starting(console):
@@ -124,40 +157,50 @@ def study(
             named = list(room.load_rows(rows)) if rows.endswith(".toml") else rows.split(",")
         named += room.TRANSFER_ROWS if transfer else ()
         chosen = room.choose_backbone(room.find_rows(named), backbone, weights)
-        console.print(f"Loading {data} ...", style="dim", highlight=False, markup=False)
+        console.print(Text(f"Loading {data} ...", style="dim"))
         cells = room.load_study_data(
             data, image_size=image_size, quick=quick, skip_broken=skip_broken, random_state=seed
         )
+        if cv:
+            cells = cells.training_part()  # folds are of these; the others stay unseen
+        _say_what_is_left_out(cells, by_folder, console)
         run = room.Study(
             chosen,
-            cv=cells.choose_cv(cv, holdout=holdout, random_state=seed),
+            cv=cells.choose_cv(cv, holdout=holdout, by_group=by_folder, random_state=seed),
             epochs=epochs or cells.epochs,
             random_state=seed,
             results_file=out / "fits.jsonl",
+            score=score,
             refit=False,
             n_jobs=n_jobs,
         )
-        # Folds are of the images meant for training; the others stay unseen.
-        images, labels = cells.training_part() if cv else (cells.images, cells.labels)
-        run.run(images, labels, data_name=cells.name)
+        with _short_warnings():
+            run.fit(
+                cells.images,
+                cells.labels,
+                groups=cells.groups if by_folder else None,
+                data_name=cells.name,
+                image_names=cells.image_names,
+            )
     except KeyboardInterrupt:
         console.print("Interrupted before the first fit was scored; nothing was written.")
         raise typer.Exit(_INTERRUPTED) from None
-    except (ValueError, OSError, ImportError, ArithmeticError) as error:
-        if run is not None and hasattr(run, "rows_"):
-            _keep(run, out, console)
-            if not isinstance(error, ArithmeticError):
-                raise  # no mistake of the user's: the traceback helps
-        _fail(_for_command(error))
+    except _EXPECTED as error:
+        if run is None or not getattr(run, "rows_", None):
+            _fail(_for_command(error))
+        _keep(run, out, console)
+        _fail(f"{_for_command(error)} What was measured is kept: the same command resumes.", _FAILED)
     _keep(run, out, console)
     if quick:
         console.print("A quick look: few images and folds make wide intervals.", style="dim")
+    if any(row.error for row in run.rows_):
+        raise typer.Exit(_FAILED)
     if not run.complete_:
         console.print("Interrupted; what was done is kept.", style="yellow")
         raise typer.Exit(_INTERRUPTED)
 
 
-@app.command()
+@app.command(epilog=_SEARCH_EPILOG)
 def search(
     data: Annotated[
         str, typer.Option(metavar="SOURCE", help="Images, as for `skcell study`.")
@@ -171,8 +214,8 @@ def search(
     storage: Annotated[
         str | None,
         typer.Option(
-            help="File, or URL of a database (postgresql://user@host/name), that keeps the trials. "
-            "The same command, here or on other machines, joins and goes on."
+            help="File, or URL of a database, that keeps the trials. The same command, here or on "
+            "other machines, joins and goes on."
         ),
     ] = None,
     study_name: Annotated[
@@ -183,13 +226,20 @@ def search(
         int | None, typer.Option(min=1, help="Epochs of each fit. (default: as for study)")
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=8, help="Height and width in pixels.")
+        int | None, typer.Option(min=8, max=_LARGEST, help="Height and width in pixels.")
     ] = None,
     timeout: Annotated[
         float | None, typer.Option(help="Seconds after which no trial is begun.")
     ] = None,
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out files that cannot be read.")
+    ] = False,
+    by_folder: Annotated[
+        bool,
+        typer.Option(
+            "--group-by-folder",
+            help="Keep images of one folder inside a class's, a patient's or slide's, together.",
+        ),
     ] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of everything.")] = 0,
     out: Annotated[
@@ -200,66 +250,140 @@ def search(
 
     Uses the images meant for training only, where the data has its own split.
     """
+    out = out.expanduser()
     console = Console()
+    found = None
     try:
-        _check_writable(out)
+        _check_writable(out, data, _SEARCH_FILES)
         from skcell import study as room
 
         with _quietly_starting(console):
             room.Study  # noqa: B018 # imports the classifiers, and so Keras
-        console.print(f"Loading {data} ...", style="dim", highlight=False, markup=False)
+        console.print(Text(f"Loading {data} ...", style="dim"))
         cells = room.load_study_data(
             data, image_size=image_size, skip_broken=skip_broken, random_state=seed
         )
-        found = room.search_row(
-            room.find_rows([row])[0],
-            *cells.training_part(),
-            n_trials=n_trials,
-            storage=storage,
-            study_name=study_name,
-            cv=cv,
-            epochs=epochs or cells.epochs,
-            timeout=timeout,
-            random_state=seed,
-        )
+        cells = cells.training_part()
+        _say_what_is_left_out(cells, by_folder, console)
+        with _short_warnings():
+            found = room.search_row(
+                room.find_rows([row])[0],
+                cells.images,
+                cells.labels,
+                groups=cells.groups if by_folder else None,
+                n_trials=n_trials,
+                storage=storage,
+                study_name=study_name,
+                cv=cv,
+                epochs=epochs or cells.epochs,
+                timeout=timeout,
+                random_state=seed,
+            )
+        best = f"Best mean accuracy {100 * found.best_score_:.1f} %, of {found.best_params_}"
+        console.print(Text(best))
+        console.print("The best of many trials was lucky as well: test it on images left aside.")
         files = room.save_search(found, out)
     except KeyboardInterrupt:
         console.print("Interrupted; with --storage, the same command goes on.", style="yellow")
         raise typer.Exit(_INTERRUPTED) from None
-    except (ValueError, OSError, ImportError, ArithmeticError) as error:
-        _fail(_for_command(error))
-    console.print(f"Best mean accuracy {100 * found.best_score_:.1f} %, of {found.best_params_}")
-    console.print("The best of many trials was lucky as well: test it on images left aside.")
-    for file in files:
-        console.print(f"wrote {file}", highlight=False, soft_wrap=True)
+    except _EXPECTED as error:
+        kept = "" if found is None else " The trials are kept where --storage says."
+        _fail(f"{_for_command(error)}{kept}", _MISUSED if found is None else _FAILED)
+    _say_files(files, files[0], console)
 
 
 def _keep(run: "Study", out: Path, console: Console) -> None:
-    """Print and write what was measured."""
-    if run.rows_:
-        run.show(console)
-        for file in run.save(out):
-            console.print(f"wrote {file}", highlight=False, soft_wrap=True)
+    """Print and write what was measured: first to the screen, which is never full."""
+    if not run.rows_:
+        return
+    run.show(console)
+    try:
+        files = run.save(out)
+    except OSError as error:
+        _fail(
+            f"The table above could not be written to {out}: {error.strerror or error}. The fits "
+            "are kept; make room, and give the same command again.",
+            _FAILED,
+        )
+    _say_files(files, out / "study.html", console)
 
 
-def _for_command(error: Exception) -> str:
+def _say_files(files: list[Path], first: Path, console: Console) -> None:
+    """Name the file to open, and the others beside it."""
+    others = ", ".join(file.name for file in files if file != first)
+    console.print(Text(f"wrote {first}: open this"), soft_wrap=True)
+    console.print(Text(f"beside it: {others}", style="dim"), soft_wrap=True)
+
+
+def _say_what_is_left_out(cells: Any, by_folder: bool, console: Console) -> None:
+    """Tell of a test part that stays unseen, and of folders that may be patients."""
+    if cells.n_unseen:
+        console.print(
+            f"{cells.n_unseen:,} images of the test part stay unseen: techniques are compared, and "
+            "so chosen, on the others.",
+            style="dim",
+        )
+    if by_folder and cells.groups is None:
+        raise ValueError("--group-by-folder: no class has folders inside.")
+    if cells.groups is not None and not by_folder:
+        example = next(group for group in cells.groups if group)
+        console.print(
+            Text(
+                f"Classes have folders inside, such as {example!r}. If these are patients or "
+                "slides, give --group-by-folder: scores flatter where one is on both sides.",
+                style="yellow",
+            )
+        )
+
+
+@contextlib.contextmanager
+def _short_warnings() -> Iterator[None]:
+    """Show warnings as a line, without the place in the source."""
+    usual = warnings.showwarning
+
+    def show(message: Any, *_: Any, **__: Any) -> None:
+        Console(stderr=True).print(Text(f"Warning: {message}", style="yellow"), soft_wrap=True)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
+
+
+def _for_command(error: BaseException) -> str:
     """Say of an error what to do at the command line."""
-    return str(error).replace("pass on_error='warn'", "give --skip-broken")
+    text = str(error) or type(error).__name__
+    text = text.replace(" (the error's `failures` has them all)", "")
+    return text.replace("pass on_error='warn'", "give --skip-broken")
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int = _MISUSED) -> NoReturn:
     Console(stderr=True).print(Text(f"Error: {message}", style="red"), soft_wrap=True)
-    raise typer.Exit(2)
+    raise typer.Exit(code)
 
 
-def _check_writable(folder: Path) -> None:
+_STUDY_FILES = ("results.csv", "folds.csv", "predictions.csv", "study.json", "study.png", "study.html")
+_SEARCH_FILES = ("trials.csv", "best.json", "best.joblib")
+
+
+def _check_writable(folder: Path, data: str, names: Sequence[str]) -> None:
     """Fail now rather than after the study."""
+    source = Path(data).expanduser()
+    if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
+        raise ValueError(
+            f"--out {folder} lies in the folder of the images, {data}, where the next run would "
+            f"take it for a class. Give another, such as --out {source.resolve().parent / folder.name}."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise OSError(f"Cannot write to --out {folder}: {error.strerror}.") from error
+    for name in names:
+        if (folder / name).is_dir():
+            raise OSError(f"Cannot write {folder / name}: it is a folder. Give another --out.")
 
 
 @contextlib.contextmanager
@@ -269,12 +393,18 @@ def _quietly_starting(console: Console) -> Iterator[None]:
     If that fails, the chatter is shown after all. Ctrl-C waits until it is done: somewhere in there
     it would be swallowed.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if not console.is_terminal:
+        console.print("Starting Keras ...")
     with tempfile.TemporaryFile() as chatter, console.status("Starting Keras ..."):
         pressed: list[int] = []
+
+        def stop(number: int) -> None:
+            pressed.append(number)
+            console.print("Stopping, once Keras has started ...", style="yellow")
+
         usual = signal.getsignal(signal.SIGINT)
         if usual is signal.default_int_handler:  # and not ignored, as in a shell's background
-            signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+            signal.signal(signal.SIGINT, lambda number, _: stop(number))
         sys.stderr.flush()
         stderr = os.dup(2)
         os.dup2(chatter.fileno(), 2)

@@ -31,5 +31,9 @@ class ImageReadWarning(UserWarning):
     """Image files were skipped because they could not be read."""
 
 
+class DuplicateImageWarning(UserWarning):
+    """The same image is there more than once, in a way that falsifies a score."""
+
+
 class PixelRangeWarning(UserWarning):
     """Pixel values lie in a range that the estimator will not scale."""

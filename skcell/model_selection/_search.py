@@ -16,17 +16,18 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
-from sklearn.model_selection import StratifiedKFold, check_cv
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state, indexable
 from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import _check_method_params
+from sklearn.utils.validation import _check_method_params, _num_samples
 
-from skcell import __version__
 from skcell._digest import digest, digest_files
+from skcell._environment import software
+from skcell._holdout import check_groups, check_groups_kept, warn_of_copies
 from skcell._parameters import SuggestsParameters
-from skcell._validation import layout_of
+from skcell._validation import as_paths
 from skcell.model_selection._default_space import default_space
 from skcell.model_selection._results import read_trials
 from skcell.model_selection._running import FINISHED, Runner
@@ -76,7 +77,8 @@ class OptunaPruningSearchCV(SuggestsParameters, BaseSearchCV):
         "n_parameters" (weights of an skcell classifier), to be improved together. Nothing is
         pruned then.
     cv : int, cross-validation splitter or iterable, default=None
-        As in scikit-learn; split once, before the first trial.
+        As in scikit-learn; split once, before the first trial. With `groups`, a number is of folds
+        of whole groups, stratified, and a splitter that divides groups is refused.
     sampler : optuna.samplers.BaseSampler or None, default=None
         Draws settings; None is a tree-structured Parzen estimator [2]_.
     pruner : optuna.pruners.BasePruner or None, default=None
@@ -255,8 +257,20 @@ n_splits_, multimetric_
             self.estimator,
             default_space(self.estimator) if distributions is None else distributions,
         )
-        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
-        splits = _split(cv, X, y, routed.splitter.split)
+        given = groups if groups is not None else routed.splitter.split.get("groups")
+        if given is not None:
+            given = check_groups(given, _num_samples(X))
+        cv = self.cv
+        if given is not None and (cv is None or isinstance(cv, Integral)):
+            # An int is folds of whole groups where there are groups.
+            cv = StratifiedGroupKFold(cv or 5) if is_classifier(self.estimator) else GroupKFold(cv or 5)
+        cv = check_cv(cv, y, classifier=is_classifier(self.estimator))
+        splits = _split(cv, X, y, routed.splitter.split if given is None else {"groups": given})
+        if given is not None:
+            check_groups_kept(splits, given, self.cv)
+        if y is not None and is_classifier(self.estimator):
+            names = np.arange(_num_samples(X)).astype(str)
+            warn_of_copies(X, np.asarray(y), splits, names)
         objectives = self._check_objectives(metric)
 
         where = str(getattr(self.storage, "url", self.storage))
@@ -356,7 +370,7 @@ n_splits_, multimetric_
             "folds": digest(*[part for split in splits for part in split]),
             "data": _digest_data(X, y),
             "fit parameters": digest(fit_params),
-            "version": __version__,
+            "versions": software(),
         }
         join(study, configuration)
         if self.sampler is not None and self.storage is not None:
@@ -399,9 +413,9 @@ n_splits_, multimetric_
 
 def _digest_data(X: Any, y: Any) -> str:
     """Digest images and labels, of files what is in them; where they lie may differ."""
-    if layout_of(X) == "paths":
+    if as_paths(X) is not None:
         with contextlib.suppress(OSError):  # texts that are no paths
-            return digest(digest_files(X, content=True), np.asarray(y))
+            return digest(digest_files(as_paths(X)), np.asarray(y))
     return digest(X, y if y is None else np.asarray(y))
 
 

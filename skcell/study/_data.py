@@ -2,15 +2,16 @@
 
 import difflib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import PredefinedSplit, StratifiedShuffleSplit
+from sklearn.model_selection import PredefinedSplit
 from sklearn.utils import Bunch
 
+from skcell._holdout import split_holdout
 from skcell.datasets import fetch_bloodmnist, load_image_folder, load_npz, make_cells
 
 
@@ -57,6 +58,12 @@ class StudyData:
         A sensible number of epochs.
     n_folds : int
         A sensible number of folds.
+    image_names : ndarray of shape (n,) or None
+        Names of the images' files, where they are known.
+    groups : ndarray of shape (n,) or None
+        Folder of each image inside its class's, where there are such; perhaps patients or slides.
+    n_unseen : int
+        Number of images of a test part, which are left out.
     """
 
     name: str
@@ -65,20 +72,35 @@ class StudyData:
     test_fold: NDArray[np.intp] | None
     epochs: int
     n_folds: int
+    image_names: NDArray[Any] | None = None
+    groups: NDArray[Any] | None = None
+    n_unseen: int = 0
 
-    def training_part(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the images meant for training, and their labels.
+    def training_part(self) -> "StudyData":
+        """Return the images meant for training alone.
 
         Returns
         -------
-        images, labels : ndarray
-            All, where the data have no split of their own.
+        StudyData
+            All, where the data have no validation part of their own.
         """
         if self.test_fold is None:
-            return self.images, self.labels
-        return self.images[self.test_fold < 0], self.labels[self.test_fold < 0]
+            return self
+        return replace(self._take(np.flatnonzero(self.test_fold < 0)), test_fold=None)
 
-    def choose_cv(self, cv: int | None = None, *, holdout: bool = False, random_state: int) -> Any:
+    def _take(self, rows: NDArray[np.intp]) -> "StudyData":
+        per_image = ("images", "labels", "test_fold", "image_names", "groups")
+        values = {name: getattr(self, name) for name in per_image}
+        return replace(self, **{k: None if v is None else v[rows] for k, v in values.items()})
+
+    def choose_cv(
+        self,
+        cv: int | None = None,
+        *,
+        holdout: bool = False,
+        by_group: bool = False,
+        random_state: int,
+    ) -> Any:
         """Choose the splits.
 
         Parameters
@@ -87,6 +109,8 @@ class StudyData:
             Number of folds; None leaves it to the data.
         holdout : bool, default=False
             Whether to use one split: the data's own, or else a stratified fifth.
+        by_group : bool, default=False
+            Whether that fifth is of whole groups.
         random_state : int
             Seed of a split that is drawn.
 
@@ -98,7 +122,11 @@ class StudyData:
         if cv is None and self.test_fold is not None:
             return PredefinedSplit(self.test_fold)
         if holdout:
-            return StratifiedShuffleSplit(1, test_size=0.2, random_state=random_state)
+            groups = self.groups if by_group else None
+            _, test = split_holdout(
+                self.labels, fraction=0.2, groups=groups, random_state=random_state
+            )
+            return PredefinedSplit(np.where(np.isin(np.arange(len(self.labels)), test), 0, -1))
         return cv or self.n_folds
 
 
@@ -137,6 +165,8 @@ def load_study_data(
         If there is no such source, or it cannot be used.
     """
     name = os.fspath(source)
+    if name not in NAMES:
+        name = os.path.expanduser(name)
     if name == "generated":
         size = _GENERATED[quick]
         assert size.n_images is not None
@@ -170,17 +200,19 @@ def load_study_data(
 
 def _study_data(name: str, cells: Bunch, random_state: int | None, size: _Size) -> StudyData:
     split = cells.get("split")
-    held = None
-    if split is not None and "train" in split:
-        held = next((part for part in ("val", "test") if part in split), None)
-    if held is None:
-        split, rows = None, np.arange(len(cells.target))
-    else:
-        rows = np.flatnonzero(np.isin(split, ["train", held]))
+    rows = np.arange(len(cells.target))
+    if split is not None:
+        # A test part stays unseen: techniques are compared, and so chosen, inside the rest.
+        rows = np.flatnonzero(split != "test")
+        if set(split[rows]) != {"train", "val"}:
+            rows = np.arange(len(cells.target)) if len(rows) == 0 else rows
+            split = None
+    n_unseen = len(cells.target) - len(rows)
     if random_state is not None and size.n_images is not None and len(rows) > size.n_images:
         strata = cells.target if split is None else np.char.add(split, cells.target.astype(str))
         rows = _sample(rows, strata[rows], size.n_images, random_state)
     everything = len(rows) == len(cells.target)
+    names, groups = cells.get("filenames"), cells.get("groups")
     return StudyData(
         name=name,
         images=cells.images if everything else cells.images[rows],
@@ -188,6 +220,9 @@ def _study_data(name: str, cells: Bunch, random_state: int | None, size: _Size) 
         test_fold=None if split is None else np.where(split[rows] == "train", -1, 0),
         epochs=size.epochs,
         n_folds=size.n_folds,
+        image_names=None if names is None else names[rows],
+        groups=None if groups is None else groups[rows],
+        n_unseen=n_unseen,
     )
 
 

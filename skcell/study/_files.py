@@ -6,20 +6,25 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skcell.study._plot import draw
-from skcell.study._records import RowResult
+from skcell.study._fits import study_pipeline
+from skcell.study._records import RowResult, Summary
 from skcell.study._report import make_page
 from skcell.study._rows import find_rows
+from skcell.study._text import encode, printable
 
 if TYPE_CHECKING:
     from skcell.study._study import Study
 
-_FORMAT = 1  # of study.json
+_FORMAT = 2  # of study.json
+_WITH_INTERVALS = ("balanced_accuracy", "f1_macro")
+_COLUMNS = ("low", "high", "difference", "difference_low", "difference_high", "p_value")
 
 
 def write_study(folder: Path, study: "Study") -> list[Path]:
@@ -37,17 +42,32 @@ def write_study(folder: Path, study: "Study") -> list[Path]:
     list of Path
         The files.
     """
+    folder = folder.expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    contents = {
-        "results.csv": to_csv(table_records(study)),
-        "folds.csv": to_csv(_fold_records(study)),
-        "study.json": (json.dumps(describe(study), indent=2) + "\n").encode(),
-        "study.png": draw(study),
-        "study.html": make_page(study, describe(study)).encode(),
+    contents: dict[str, Callable[[], bytes]] = {
+        "results.csv": lambda: to_csv(table_records(study)),
+        "folds.csv": lambda: to_csv(_fold_records(study)),
+        "predictions.csv": lambda: _predictions_csv(study),
+        "study.json": lambda: (json.dumps(describe(study), indent=2) + "\n").encode(),
+        "study.png": lambda: draw(study),
+        "study.html": lambda: encode(make_page(study, describe(study))),
     }
-    for name, content in contents.items():
-        replace_file(folder / name, content)
+    for name, make in contents.items():  # numbers before pictures, each as soon as it is made
+        replace_file(folder / name, make())
     return [folder / name for name in contents]
+
+
+def _predictions_csv(study: "Study") -> bytes:
+    columns = study.predictions_
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([printable(name) for name in columns])
+    shown = [
+        [f"{v:.6g}" for v in values] if values.dtype.kind == "f" else map(printable, values)
+        for values in columns.values()
+    ]
+    writer.writerows(zip(*shown, strict=True))
+    return encode(text.getvalue())
 
 
 def write_report(path: Path, study: "Study") -> Path:
@@ -65,8 +85,9 @@ def write_report(path: Path, study: "Study") -> Path:
     Path
         The file.
     """
+    path = path.expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, make_page(study, describe(study)).encode())
+    replace_file(path, encode(make_page(study, describe(study))))
     return path
 
 
@@ -89,6 +110,7 @@ def describe(study: "Study") -> dict[str, Any]:
         "started": study.started_,
         "finished": study.finished_,
         "configuration": {
+            "score": study.score_,
             "protocol": study.protocol_,
             "cv": plain(study.cv),
             "repeats": study.repeats,
@@ -96,7 +118,7 @@ def describe(study: "Study") -> dict[str, Any]:
             "batch_size": study.batch_size,
             "confidence": study.confidence,
             "random_state": study.random_state,
-            "pipeline": "Pipeline([('smote', 'passthrough'), ('clf', CellCNNClassifier())])",
+            "pipeline": plain(study_pipeline()),
             "rows": [
                 {
                     "name": row.name,
@@ -156,18 +178,48 @@ def table_records(study: "Study") -> list[dict[str, Any]]:
 def _row_record(row: RowResult) -> dict[str, Any]:
     return {
         "row": row.name,
-        "accuracy": round(row.accuracy, 6),
-        "low": round(row.low, 6),
-        "high": round(row.high, 6),
-        "difference": _round(row.difference),
-        "difference_low": _round(row.difference_low),
-        "difference_high": _round(row.difference_high),
-        "p_value": _round(row.p_value),
+        "accuracy": _round(row.accuracy),
+        **_rounded(row.summaries["accuracy"]),
         **{name: _round(mean) for name, mean in row.means.items()},
+        **{
+            f"{name}_{column}": value
+            for name, summary in row.summaries.items()
+            if name in _WITH_INTERVALS
+            for column, value in _rounded(summary).items()
+        },
         "folds": len(row.scores),
         "folds_planned": row.n_folds,
-        "fit_seconds": round(row.fit_seconds, 3),
+        "fit_seconds": _round(row.fit_seconds),
+        "loss_drop": _round(row.loss_drop),
+        "error": row.error,
         "parameters": plain(row.parameters),
+    }
+
+
+def _rounded(summary: Summary) -> dict[str, float | None]:
+    return {name: _round(getattr(summary, name)) for name in _COLUMNS}
+
+
+def reserved_columns(classes: Any) -> set[str]:
+    """Name the columns that a score of the user's cannot be called like.
+
+    Parameters
+    ----------
+    classes : iterable
+        The labels.
+
+    Returns
+    -------
+    set of str
+        The names.
+    """
+    scores = {"accuracy", *_WITH_INTERVALS, "auc", *(f"recall {label}" for label in classes)}
+    return {
+        *scores,
+        *_COLUMNS,
+        *(f"{name}_{column}" for name in scores for column in _COLUMNS),
+        *("row", "fold", "folds", "folds_planned", "n_correct", "n_test", "n_train"),
+        *("fit_seconds", "loss_drop", "error", "parameters", "random_state", "finished"),
     }
 
 
@@ -176,16 +228,21 @@ def _round(value: float) -> float | None:
 
 
 def _fold_records(study: "Study") -> list[dict[str, Any]]:
+    names = dict.fromkeys(name for fold in study.folds_ for name in fold.scores)
     return [
         {
             "row": fold.row,
             "fold": fold.fold,
-            "accuracy": round(fold.accuracy, 6),
-            "n_correct": fold.n_correct,
+            "accuracy": _round(fold.accuracy),
+            "n_correct": None if fold.error else fold.n_correct,
             "n_test": fold.n_test,
             "n_train": fold.n_train,
-            "fit_seconds": round(fold.fit_seconds, 3),
-            **{name: _round(score) for name, score in fold.scores.items()},
+            "fit_seconds": _round(fold.fit_seconds),
+            "random_state": fold.random_state,
+            "loss_drop": _round(fold.loss_drop),
+            "error": fold.error,
+            "finished": fold.finished,
+            **{name: _round(fold.scores.get(name, math.nan)) for name in names},
         }
         for fold in study.folds_
     ]
@@ -205,12 +262,13 @@ def to_csv(records: list[dict[str, Any]]) -> bytes:
         Comma separated, with a head.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     for record in records:
         cells = {k: json.dumps(v) if isinstance(v, dict) else v for k, v in record.items()}
         writer.writerow(cells)
-    return text.getvalue().encode()
+    return encode(text.getvalue())
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -301,7 +301,7 @@ def check_row(pipeline: Pipeline, row: Row, X: Any) -> None:
                 step._validate_params()
         if isinstance(model[-1], BaseCellClassifier):
             model[-1].check_network(X[:1])
-    except (AttributeError, OSError, TypeError, ValueError) as error:
+    except Exception as error:  # Keras raises nearly anything
         raise ValueError(f"Row {row.name!r} cannot be used: {error}") from error
     resamples = [name for name, step in model.steps if hasattr(step, "fit_resample")]
     if resamples and layout_of(X) == "paths":

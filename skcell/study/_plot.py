@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skcell.study._table import figure, in_percent, readable, summary_of
+from skcell.study._text import printable
+
 if TYPE_CHECKING:
     from skcell.study._study import Study
 
@@ -13,7 +16,7 @@ _BASE, _OTHER, _FOLD = "#555555", "#0072B2", "#E69F00"
 
 
 def plot_rows(study: "Study", ax: Any = None) -> Any:
-    """Plot accuracies with intervals and folds, one line for each row.
+    """Plot the score that decides, with intervals and folds, one line for each row.
 
     Parameters
     ----------
@@ -27,20 +30,29 @@ def plot_rows(study: "Study", ax: Any = None) -> Any:
     matplotlib.axes.Axes
         The plot.
     """
-    rows = study.rows_
+    rows, score = study.rows_, study.score_
+    scale = 100 if in_percent(score) else 1
     if ax is None:
         from matplotlib import pyplot as plt
 
         _, ax = plt.subplots(figsize=figure_size(len(rows)), layout="constrained")
-    first = 100 * rows[0].accuracy
-    ax.axvline(first, color=_BASE, linestyle="--", linewidth=1, zorder=0, label=rows[0].name)
+    ax.axvline(
+        scale * summary_of(rows[0], score).mean,
+        color=_BASE,
+        linestyle="--",
+        linewidth=1,
+        zorder=0,
+        label=printable(rows[0].name),
+    )
     for place, row in enumerate(rows):
         color = _BASE if place == 0 else _OTHER
-        mean = 100 * row.accuracy
+        summary = summary_of(row, score)
+        mean = scale * summary.mean
+        ends = np.nan_to_num([[mean - scale * summary.low], [scale * summary.high - mean]])
         ax.errorbar(
             mean,
             place,
-            xerr=[[mean - 100 * row.low], [100 * row.high - mean]],
+            xerr=np.maximum(ends, 0),
             fmt="o",
             color=color,
             markerfacecolor=color if row.complete else "white",
@@ -50,10 +62,11 @@ def plot_rows(study: "Study", ax: Any = None) -> Any:
             zorder=3,
             label=("mean and interval" if place == 0 else None),
         )
-        if len(row.scores) > 1:
+        scores = [fold.score(score) for fold in study.folds_ if fold.row == row.name]
+        if len(scores) > 1:
             ax.scatter(
-                100 * np.array(row.scores),
-                np.full(len(row.scores), place + 0.24),
+                scale * np.array(scores),
+                np.full(len(scores), place + 0.24),
                 s=14,
                 color=_FOLD,
                 edgecolors="black",
@@ -62,7 +75,7 @@ def plot_rows(study: "Study", ax: Any = None) -> Any:
                 label=("single folds" if place == 0 else None),
             )
         ax.annotate(
-            f"{mean:.1f} %",
+            "failed" if row.error else figure(summary.mean, score),
             (1.01, place),
             xycoords=("axes fraction", "data"),
             va="center",
@@ -72,17 +85,19 @@ def plot_rows(study: "Study", ax: Any = None) -> Any:
         row.name if row.complete else f"{row.name}\n({len(row.scores)} of {row.n_folds} folds)"
         for row in rows
     ]
-    ax.set_yticks(range(len(rows)), names)
+    ax.set_yticks(range(len(rows)), [printable(name) for name in names])
     ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.set_xlabel(f"validation accuracy (%), {100 * study.confidence:g} % interval")
+    unit = " (%)" if in_percent(score) else ""
+    what = f"validation {readable(score)[0].lower()}{readable(score)[1:]}"
+    ax.set_xlabel(f"{what}{unit}, {100 * study.confidence:g} % interval")
     ax.grid(axis="x", color="0.9")
     ax.set_axisbelow(True)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     data = study.data_
-    name = f"{data['name']}: {data['n_images']:,} images, {data['n_classes']} classes"
+    name = f"{printable(data['name'])}: {data['n_images']:,} images, {data['n_classes']} classes"
     unfinished = "" if study.complete_ else " (interrupted)"
-    ax.set_title(f"{name}{unfinished}\n", loc="left", fontweight="bold", fontsize=11)
+    title = ax.set_title(f"{name}{unfinished}\n", loc="left", fontweight="bold", fontsize=11)
     ax.text(
         0,
         1.02,
@@ -91,7 +106,7 @@ def plot_rows(study: "Study", ax: Any = None) -> Any:
         fontsize=9,
     )
     # Below the label of the axis, by a distance in letters, whatever the height of the plot.
-    ax.legend(
+    legend = ax.legend(
         loc="upper center",
         bbox_to_anchor=(0.5, 0),
         borderaxespad=5,
@@ -99,6 +114,8 @@ def plot_rows(study: "Study", ax: Any = None) -> Any:
         fontsize=8,
         frameon=False,
     )
+    for text in (*ax.texts, *ax.get_yticklabels(), *legend.get_texts(), title):
+        text.set_parse_math(False)  # a name may hold a dollar sign
     return ax
 
 

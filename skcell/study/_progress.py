@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from skcell.study._records import FoldResult
+from skcell.study._text import printable
 from skcell.study._tally import Tally, duration
 
 
@@ -118,7 +119,8 @@ class LiveReporter(Reporter):
     def render(self) -> Group:
         """Draw the present state."""
         tally = self.tally
-        table = Table(title=tally.title, caption=tally.protocol, title_justify="left")
+        title = Text(printable(tally.title))
+        table = Table(title=title, caption=Text(tally.protocol), title_justify="left")
         table.caption_justify = "left"
         table.add_column("Row", no_wrap=True)
         table.add_column("Folds", no_wrap=True)
@@ -133,7 +135,7 @@ class LiveReporter(Reporter):
             failed = any(fold.error for fold in folds)
             style = "bold green" if best and best[0] == row else ""
             table.add_row(
-                Text(row, style=style),
+                Text(printable(row), style=style),
                 f"{len(folds)}/{tally.n_folds}",
                 Text("failed", style="red")
                 if failed
@@ -141,7 +143,7 @@ class LiveReporter(Reporter):
                 f"{sum(seconds) / len(seconds):.1f} s" if seconds else "",
                 self._now(row),
             )
-        leader = f"; best so far: {best[0]}, {100 * best[1]:.1f} %" if best else ""
+        leader = f"; best so far: {printable(best[0])}, {100 * best[1]:.1f} %" if best else ""
         line = (
             f"{tally.n_done} of {tally.n_fits} fits in {duration(tally.elapsed())}, "
             f"{_left(tally)}{leader}"
@@ -230,4 +232,4 @@ def _left(tally: Tally) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    print(printable(line), flush=True)

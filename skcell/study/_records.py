@@ -410,19 +410,13 @@ def compare(
             found[row.name][name] = _compare(
                 name, found[row.name][name], mine, base, validated, level
             )
-        p_values = holm([found[row.name][name].p_value for row in rows])
-        for row, p in zip(rows, p_values, strict=True):
+        p_values = holm([found[row.name][name].p_value for row in others]) if others else []
+        for row, p in zip(others, p_values, strict=True):
             known = replace(found[row.name][name], p_value=float(p))
-            if p < 1 - confidence:
-                known = replace(
-                    known,
-                    difference_low=max(known.difference_low, 0.0)
-                    if known.difference > 0
-                    else known.difference_low,
-                    difference_high=min(known.difference_high, 0.0)
-                    if known.difference < 0
-                    else known.difference_high,
-                )
+            if p < 1 - confidence and known.difference > 0:
+                known = replace(known, difference_low=max(known.difference_low, 0.0))
+            elif p < 1 - confidence:
+                known = replace(known, difference_high=min(known.difference_high, 0.0))
             found[row.name][name] = known
     return [replace(row, summaries=found[row.name]) for row in rows]
 

@@ -4,10 +4,23 @@ import base64
 import html
 import json
 import math
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from skcell.study._plot import draw
-from skcell.study._table import caption, difference, p_value
+from skcell.study._table import (
+    best_row,
+    caption,
+    difference,
+    difference_interval,
+    figure,
+    interval,
+    other_score,
+    p_value,
+    readable,
+    summary_of,
+)
+from skcell.study._text import printable
 
 if TYPE_CHECKING:
     from skcell.study._study import Study
@@ -15,19 +28,26 @@ if TYPE_CHECKING:
 _RECALL = "recall "
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 64rem; margin: 2rem auto;
-       padding: 0 1rem; }
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 76rem;
+       margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
-p, li { max-width: 48rem; } .quiet { color: #555; }
+p, li { max-width: 48rem; } .quiet { color: #555; } .headline { font-size: 1.15rem; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #ddd;
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
+th, td { padding: .3rem .5rem; text-align: right; border-bottom: 1px solid #ddd;
          white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } tr.best td { font-weight: 600; }
-img { max-width: 100%; height: auto; } pre { overflow-x: auto; background: #f6f6f6; padding: 1rem; }
+th { white-space: normal; vertical-align: bottom; overflow-wrap: anywhere; min-width: 3rem; }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff;
+         white-space: normal; min-width: 6rem; }
+tr.best td { font-weight: 600; } td.none { color: #b00020; font-weight: 600; }
+.plot { max-width: none; overflow-x: auto; }
+img { width: 60rem; max-width: 100%; min-width: 36rem; height: auto; }
+pre { overflow-x: auto; background: #f6f6f6; padding: 1rem; }
 @media (prefers-color-scheme: dark) {
-  body { color: #ddd; background: #181818; } .quiet { color: #aaa; }
-  th, td { border-color: #444; } pre { background: #242424; } img { background: #fff; }
+  body, th:first-child, td:first-child { color: #ddd; background: #181818; } .quiet { color: #aaa; }
+  th, td { border-color: #444; } td.none { color: #ff8a80; } pre { background: #242424; }
+  img { filter: invert(.906) hue-rotate(180deg); }
 }
 """
 
@@ -56,6 +76,12 @@ def make_page(study: "Study", description: dict[str, Any]) -> str:
         if row.description
     )
     details = {key: description[key] for key in ("configuration", "environment", "data")}
+    kept_apart = (
+        f"Images of one group (of {study.data_['n_groups']}) were never on both sides of a split."
+        if study.data_["n_groups"]
+        else "Images of one patient or slide are alike. No groups were given, so that accuracies "
+        "are those on patients that were seen: expect less on others'."
+    )
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -67,11 +93,12 @@ def make_page(study: "Study", description: dict[str, Any]) -> str:
 <body>
 <h1>{_text(title)}</h1>
 <p class="quiet">{study.data_["n_images"]:,} images: {_text(classes)}.<br>
-{_text(study.started_)} to {_text(study.finished_)}</p>
-<h2>Accuracy</h2>
-<div class="wide">{_accuracies(study)}</div>
+{_when(study.started_)} to {_when(study.finished_)}</p>
+{_headline(study)}
+<h2>{_text(readable(study.score_))}</h2>
+<div class="wide">{_main_scores(study)}</div>
 <p>{_text(caption(study))}</p>
-<p><img alt="Accuracy of each row, with its interval and its folds"
+<p class="plot"><img alt="{_text(readable(study.score_))} of each row, with its interval and folds"
 src="data:image/png;base64,{picture}"></p>
 <h2>Other scores</h2>
 <div class="wide">{_other_scores(study)}</div>
@@ -84,8 +111,7 @@ src="data:image/png;base64,{picture}"></p>
 <ul>
 <li>The best of several rows was lucky as well as good: expect a little less of it on new
 images.</li>
-<li>Images of one patient or slide are alike. Unless whole groups were kept together, accuracies are
-those on patients that were seen.</li>
+<li>{kept_apart}</li>
 <li>Cells of another laboratory, stain or camera were not measured.</li>
 </ul>
 <h2>Settings, hardware and versions</h2>
@@ -95,39 +121,69 @@ those on patients that were seen.</li>
 """
 
 
-def _accuracies(study: "Study") -> str:
+def _headline(study: "Study") -> str:
+    """Say in a sentence what was best, how sure that is, and whether it beats the first row."""
+    best = best_row(study)
+    if best is None:
+        return ""
+    summary = summary_of(best, study.score_)
+    text = f"<b>{_text(best.name)}</b> has the highest {_text(readable(study.score_).lower())}: "
+    text += f"<b>{figure(summary.mean, study.score_)}</b>"
+    if not math.isnan(summary.low):
+        level = f"{100 * study.confidence:g} % interval"
+        text += f" ({level} {interval(summary, study.score_)})"
+    if best is not study.rows_[0] and not math.isnan(summary.p_value):
+        sure = summary.p_value < 1 - study.confidence
+        text += f"; {difference(summary, study.score_)} against {_text(study.rows_[0].name)}, "
+        text += f"p {p_value(summary)}{'' if sure else ', which may be chance'}"
+    return f'<p class="headline">{text}.</p>'
+
+
+def _when(moment: str) -> str:
+    """Write a moment of time for people."""
+    return datetime.fromisoformat(moment).strftime("%-d %B %Y, %H:%M UTC")
+
+
+def _main_scores(study: "Study") -> str:
+    score, beside = study.score_, other_score(study)
     head = [
         "Row",
-        "Accuracy",
+        readable(score),
         f"{100 * study.confidence:g} % interval",
         f"vs. {study.rows_[0].name}",
+        "Its interval",
+        "p",
+        readable(beside),
         "Its interval",
         "p",
         "Folds",
         "Fit",
     ]
-    best = max((row.accuracy for row in study.rows_ if row.complete), default=None)
+    best = best_row(study)
     lines = []
     for row in study.rows_:
-        ends = f"{100 * row.difference_low:+.1f} to {100 * row.difference_high:+.1f}"
+        main, second = summary_of(row, score), summary_of(row, beside)
         cells = [
             row.name,
-            f"{100 * row.accuracy:.1f} %",
-            f"{100 * row.low:.1f} to {100 * row.high:.1f}",
-            difference(row),
-            "" if "nan" in ends else ends,
-            p_value(row),
+            f"failed: {row.error}"[:60] if row.error else figure(main.mean, score),
+            interval(main, score),
+            difference(main, score),
+            difference_interval(main, score),
+            p_value(main),
+            figure(second.mean, beside),
+            interval(second, beside),
+            p_value(second),
             f"{len(row.scores)}/{row.n_folds}",
-            f"{row.fit_seconds:.1f} s",
+            "" if math.isnan(row.fit_seconds) else f"{row.fit_seconds:.1f} s",
         ]
-        lines.append((cells, row.complete and row.accuracy == best))
+        lines.append((cells, row is best))
     return _table(head, lines)
 
 
 def _other_scores(study: "Study") -> str:
-    names = [name for name in study.rows_[0].means if not name.startswith(_RECALL)]
-    readable = {"balanced_accuracy": "Balanced accuracy", "f1_macro": "Macro F1", "auc": "AUC"}
-    return _means(study, {name: readable.get(name, name) for name in names})
+    shown = {study.score_, other_score(study)}
+    names = [n for n in study.rows_[0].means if not n.startswith(_RECALL) and n not in shown]
+    return _means(study, {name: readable(name) for name in names})
 
 
 def _recalls(study: "Study") -> str:
@@ -145,7 +201,10 @@ def _means(study: "Study", names: dict[str, str]) -> str:
 
 def _table(head: list[str], lines: list[tuple[list[str], bool]]) -> str:
     def line(cells: list[str], tag: str) -> str:
-        return "".join(f"<{tag}>{_text(cell)}</{tag}>" for cell in cells)
+        return "".join(
+            f"<{tag}{' class=none' if cell == '0.000' else ''}>{_text(cell)}</{tag}>"
+            for cell in cells
+        )
 
     body = "".join(
         f"<tr{' class=best' if best else ''}>{line(cells, 'td')}</tr>" for cells, best in lines
@@ -154,4 +213,4 @@ def _table(head: list[str], lines: list[tuple[list[str], bool]]) -> str:
 
 
 def _text(value: Any) -> str:
-    return html.escape(str(value))
+    return html.escape(printable(value))

@@ -1,5 +1,6 @@
 """A search that starts from one of a study's rows, and its files."""
 
+import io
 import json
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ import joblib
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from skcell._environment import environment
 from skcell._validation import layout_of
@@ -25,6 +26,7 @@ def search_row(
     X: ArrayLike,
     y: ArrayLike,
     *,
+    groups: ArrayLike | None = None,
     n_trials: int = 50,
     storage: str | os.PathLike[str] | None = None,
     study_name: str | None = None,
@@ -44,6 +46,8 @@ def search_row(
         Images, or paths of image files.
     y : array-like of shape (n,)
         Labels.
+    groups : array-like of shape (n,), default=None
+        Patient, slide or the like: never on both sides of a split.
     n_trials : int, default=50
         Settings to try, by all workers together.
     storage : str or path-like, default=None
@@ -51,7 +55,7 @@ def search_row(
     study_name : str, default=None
         Name of the search in the storage.
     cv : int, default=3
-        Number of folds, stratified and shuffled.
+        Number of folds, stratified and shuffled; of whole groups, where these are given.
     epochs : int, default=20
         Epochs of each fit.
     timeout : float, default=None
@@ -74,17 +78,19 @@ def search_row(
     space = default_space(model.set_params(smote="passthrough"))
     if layout_of(X) == "images":
         space["smote"] = ["passthrough", ImageSMOTE(random_state=random_state)]
-    return OptunaPruningSearchCV(
+    folds = StratifiedKFold if groups is None else StratifiedGroupKFold
+    search = OptunaPruningSearchCV(
         model,
         space,
         n_trials=n_trials,
         timeout=timeout,
-        cv=StratifiedKFold(cv, shuffle=True, random_state=random_state),
+        cv=folds(cv, shuffle=True, random_state=random_state),
         storage=storage,
         study_name=study_name,
         random_state=random_state,
         verbose=verbose,
-    ).fit(X, y)
+    )
+    return search.fit(X, y, **({} if groups is None else {"groups": groups}))
 
 
 def save_search(search: OptunaPruningSearchCV, folder: str | os.PathLike[str]) -> list[Path]:
@@ -102,7 +108,7 @@ def save_search(search: OptunaPruningSearchCV, folder: str | os.PathLike[str]) -
     list of pathlib.Path
         The files.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     results = search.cv_results_
     columns = [name for name in results if name != "params"]
@@ -122,7 +128,9 @@ def save_search(search: OptunaPruningSearchCV, folder: str | os.PathLike[str]) -
     replace_file(files[1], (json.dumps(best, indent=2) + "\n").encode())
     if hasattr(search, "best_estimator_"):
         files.append(folder / "best.joblib")
-        joblib.dump(search.best_estimator_, files[-1])
+        stored = io.BytesIO()
+        joblib.dump(search.best_estimator_, stored)
+        replace_file(files[-1], stored.getvalue())
     return files
 
 

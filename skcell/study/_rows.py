@@ -57,7 +57,7 @@ ROWS: tuple[Row, ...] = (
         Row(
             f"composite x{n}",
             {"clf": SEInceptionResNetClassifier(n_blocks=n)},
-            f"{n} block(s) of inception, squeeze-and-excitation and a residual connection",
+            f"{n} block{'s' if n > 1 else ''} of inception, squeeze-and-excitation and a residual connection",
         )
         for n in (1, 2, 3)
     ),
@@ -143,7 +143,8 @@ def _named(name: str) -> Row:
 def load_rows(path: str | os.PathLike[str]) -> tuple[Row, ...]:
     r"""Read rows from a TOML file.
 
-    Each ``[[rows]]`` has a ``name``, and may have a ``description`` and ``parameters``; or it is
+    Rows are names of rows of skcell, ``rows = ["base", "SMOTE"]``, or tables. Each ``[[rows]]`` has
+    a ``name``, and may have a ``description`` and ``parameters``; or it is
     the name of a row of skcell alone. A value that is a table with a ``type`` is the estimator or
     augmenter of that name, with the rest of the table as its parameters; a list is a tuple::
 
@@ -192,12 +193,20 @@ def load_rows(path: str | os.PathLike[str]) -> tuple[Row, ...]:
         if not isinstance(entries, list) or set(content) != {"rows"}:
             raise ValueError("it should hold [[rows]] and nothing else")
         return tuple(_read_row(entry) for entry in entries)
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise ValueError(f"{os.fspath(path)} does not name rows of a study: {reason}.") from error
 
 
-def _read_row(entry: Mapping[str, Any]) -> Row:
+def _read_row(entry: Any) -> Row:
+    if isinstance(entry, str):
+        return _named(entry)
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"a row is a table or the name of one, not {entry!r}")
+    for key, kind, what in (("name", str, "text"), ("description", str, "text"),
+                            ("parameters", Mapping, "a table")):
+        if key in entry and not isinstance(entry[key], kind):
+            raise ValueError(f"{key} = {entry[key]!r} should be {what}")
     unknown = set(entry) - {"name", "description", "parameters"}
     if unknown:
         raise ValueError(f"a row has no {sorted(unknown)[0]!r}; put it under parameters")

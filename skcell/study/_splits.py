@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.utils.multiclass import check_classification_targets
 
-from skcell._holdout import check_groups
+from skcell._holdout import check_groups, check_groups_kept
 from skcell._validation import check_images, check_labels, layout_of
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -138,15 +138,8 @@ def plan_splits(
         raise ValueError(f"cv={cv!r} makes no split; give a number of folds or a splitter.")
     for train, test in splits:
         _check_split(train, test, classes, codes)
-        if groups is None:
-            continue
-        shared = np.intersect1d(groups[train], groups[test])
-        if len(shared):
-            raise ValueError(
-                f"cv={cv!r} puts {len(shared)} group(s), for example {shared[0]}, on both sides "
-                "of a split; use a splitter that keeps groups whole, such as "
-                "StratifiedGroupKFold, or a number of folds."
-            )
+    if groups is not None:
+        check_groups_kept(splits, groups, cv)
     return splits, _describe(cv, splits, groups, repeats)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
+from rich.text import Text
 from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
@@ -21,6 +22,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 
 from skcell._digest import digest, digest_files
 from skcell._environment import environment
+from skcell._holdout import warn_of_copies
 from skcell._optional import import_optional
 from skcell._parameters import SuggestsParameters, did_you_mean
 from skcell.study._files import reserved_columns, table_records, write_report, write_study
@@ -31,7 +33,7 @@ from skcell.study._progress import make_reporter
 from skcell.study._predictions import list_predictions, name_images
 from skcell.study._records import RowResult, Validated, compare, summarise
 from skcell.study._rows import Row, find_rows, seeded
-from skcell.study._splits import check_data, describe_data, plan_splits, report_copies
+from skcell.study._splits import check_data, describe_data, plan_splits
 from skcell.study._table import caption, rows_table
 from skcell.study._tally import Tally
 from skcell.study._workers import run_fits
@@ -72,10 +74,12 @@ class Study(SuggestsParameters, BaseEstimator):
         A file that the result of every fit is added to as it ends, its predictions included. The
         same study run again goes on from there; results of other data, settings or versions in it
         are left alone.
-    refit : bool or str, default=True
-        Whether to fit the best row on all images, at the end; or the name of the score that tells
-        which is best and stands in table and plot: "accuracy" (True), "balanced_accuracy",
-        "f1_macro", "auc", "recall CLASS", or one of `scoring`, of which more is better.
+    score : str, default="accuracy"
+        The score that decides which row is best and stands in table and plot: "accuracy",
+        "balanced_accuracy", "f1_macro", "auc", "recall CLASS", or one of `scoring`. More is better.
+        For class weights and SMOTE, which help rare classes, "balanced_accuracy" says more.
+    refit : bool, default=True
+        Whether to fit the best row on all images, at the end.
     n_jobs : int, default=None
         Number of fits at a time, by joblib, on whatever backend it is told to use. Epochs are shown
         with one only.
@@ -154,7 +158,8 @@ class Study(SuggestsParameters, BaseEstimator):
         "confidence": [Interval(Real, 0, 1, closed="neither")],
         "random_state": [Interval(Integral, 0, 2**31 - 1, closed="both")],
         "results_file": [str, os.PathLike, None],
-        "refit": ["boolean", str],
+        "score": [str],
+        "refit": ["boolean"],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
     }
@@ -171,7 +176,8 @@ class Study(SuggestsParameters, BaseEstimator):
         confidence: float = 0.95,
         random_state: int = 0,
         results_file: str | os.PathLike[str] | None = None,
-        refit: bool | str = True,
+        score: str = "accuracy",
+        refit: bool = True,
         n_jobs: int | None = None,
         verbose: int | bool = True,
     ):
@@ -184,6 +190,7 @@ class Study(SuggestsParameters, BaseEstimator):
         self.confidence = confidence
         self.random_state = random_state
         self.results_file = results_file
+        self.score = score
         self.refit = refit
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -238,14 +245,14 @@ class Study(SuggestsParameters, BaseEstimator):
         names = name_images(image_names, X)
         classes, codes = np.unique(y, return_inverse=True)
         scorer = FoldScorer(classes, _check_scoring(self.scoring, classes))
-        self.score_ = _check_refit(self.refit, scorer)
+        self.score_ = _check_score(self.score, scorer)
         splits, protocol = plan_splits(self.cv, y, groups, self.random_state, self.repeats)
         pipeline = study_pipeline()
         for row in rows:
             check_row(pipeline, row, X)
 
         self.protocol_, self.data_ = protocol, describe_data(data_name, X, y, groups)
-        self.data_["duplicates"] = report_copies(X, y, splits, names)
+        self.data_["duplicates"] = warn_of_copies(X, y, splits, names)
         title = "{name}: {n_images:,} images, {n_classes} classes".format(**self.data_)
         tally = Tally([row.name for row in rows], len(splits), title, protocol)
         reporter = make_reporter(tally, self.verbose)
@@ -371,8 +378,8 @@ class Study(SuggestsParameters, BaseEstimator):
         """
         self._check_ran()
         console = console or Console()
-        console.print(rows_table(self))
-        console.print(caption(self), highlight=False)
+        console.print(rows_table(self, console.width))
+        console.print(Text(caption(self)))
 
     def plot(self, ax: Any = None) -> Any:
         """Plot each row's accuracy, interval and folds.
@@ -449,12 +456,11 @@ def _check_scoring(scoring: Any, classes: NDArray[Any]) -> dict[str, Any]:
     return {name: get_scorer(scorer) for name, scorer in named.items()}
 
 
-def _check_refit(refit: bool | str, scorer: FoldScorer) -> str:
-    """Name the score that decides."""
+def _check_score(score: str, scorer: FoldScorer) -> str:
     known = ["accuracy", *scorer.names, *scorer.more]
-    if isinstance(refit, str) and refit not in known:
-        raise ValueError(f"refit={refit!r} names no score.{did_you_mean(refit, known)}")
-    return refit if isinstance(refit, str) else "accuracy"
+    if score not in known:
+        raise ValueError(f"score={score!r} is not measured.{did_you_mean(score, known)}")
+    return score
 
 
 def _derive_seed(random_state: int, fold: int) -> int:
