@@ -7,17 +7,21 @@ it first.
 """
 
 import inspect
-from typing import Any
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Any, Self
 
 import numpy as np
 from imblearn import pipeline as imblearn_pipeline
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator, _fit_context, is_classifier
 from sklearn.pipeline import _name_estimators
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._metadata_requests import _routing_enabled
+from sklearn.utils._user_interface import _print_elapsed_time
 from sklearn.utils.validation import _check_sample_weight, column_or_1d
 
 from skcell._holdout import check_groups, find_copies, split_holdout
+from skcell._tasks import begin_fit
 
 __all__ = ["Pipeline", "make_pipeline"]
 
@@ -82,6 +86,64 @@ class Pipeline(imblearn_pipeline.Pipeline):
                 if value is not None
             }
         return super()._check_method_params(method, props, **kwargs)
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+        """Fit all steps, the last on what the others make.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, rows or paths.
+        y : array-like of shape (n,)
+            Labels.
+        **params : dict
+            `sample_weight`, `groups`, `X_val`, `y_val` and `sample_weight_val` for the last step;
+            others as ``step__name``, or by metadata routing.
+
+        Returns
+        -------
+        self : object
+            The fitted pipeline.
+        """
+        if self.transform_input is not None and not _routing_enabled():
+            raise ValueError(
+                "transform_input needs metadata routing: "
+                "sklearn.set_config(enable_metadata_routing=True). X_val is transformed without."
+            )
+        task = begin_fit(self, len(self.steps), X=X, y=y)
+        routed = self._check_method_params(method="fit", props=params)
+        Xt, yt = self._fit(X, y, routed, raw_params=params)
+        final, shown = self._final_estimator, {"estimator": self, "X": Xt, "y": yt}
+        last = task.subcontext(task_name="fit-final-estimator")
+        with (
+            nullcontext() if final == "passthrough" else last.propagate_callback_context(final),
+            _print_elapsed_time("Pipeline", self._log_message(len(self.steps) - 1)),
+        ):
+            last.call_on_fit_task_begin(**shown)
+            if final != "passthrough":
+                given = self._get_metadata_for_step(
+                    step_idx=len(self) - 1, step_params=routed[self.steps[-1][0]], all_params=params
+                )
+                final.fit(Xt, yt, **given["fit"])
+            last.call_on_fit_task_end(**shown)
+        task.call_on_fit_task_end(**shown)
+        return self
+
+    def _iter(
+        self, with_final: bool = True, filter_passthrough: bool = True, filter_resample: bool = True
+    ) -> Iterator[Any]:
+        """Make a task of each step that `_fit` goes through."""
+        steps = super()._iter(with_final, filter_passthrough, filter_resample)
+        task = getattr(self, "_callback_fit_ctx", None)
+        if task is None or with_final or filter_passthrough or filter_resample:
+            yield from steps
+            return
+        for index, name, step in steps:
+            one = task.subcontext(task_name=f"fit-transform-{name}")
+            one.call_on_fit_task_begin(estimator=self)
+            yield index, name, step
+            one.call_on_fit_task_end(estimator=self)
 
     def _fit(self, X: Any, y: Any = None, routed_params: Any = None, raw_params: Any = None) -> Any:
         """Fit all steps but the last, with the holdout set aside first."""

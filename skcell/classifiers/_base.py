@@ -22,9 +22,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcell._holdout import check_groups, find_copies, split_holdout
 from skcell._parameters import SuggestsParameters
+from skcell._tasks import CallbackSupportMixin, begin_fit
 from skcell._takes_images import TakesImages, take
 from skcell._validation import ImageSpec, check_like
 from skcell.augmentation import ImageAugmenter
+from skcell.classifiers._callbacks import EpochTasks
 from skcell.classifiers._data import Labelled
 from skcell.classifiers._fitting import (
     FEWEST_BATCHES,
@@ -46,7 +48,9 @@ if hasattr(BaseWrapper, "_more_tags"):
     del BaseWrapper._more_tags
 
 
-class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseWrapper):
+class BaseCellClassifier(
+    SuggestsParameters, TakesImages, ClassifierMixin, CallbackSupportMixin, BaseWrapper
+):
     """Base of all classifiers: everything but the network.
 
     A subclass declares its own parameters beside these, passes these on, and writes
@@ -235,7 +239,17 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
                 random_state=seed,
             )
             data, held = data.only(rows[train]), data.only(rows[rest])
-        return self._train(data, held, fresh, seed)
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        shown = {"X": X, "y": y, "metadata": metadata}
+        task = begin_fit(self, self._max_epochs(fresh), **shown)
+        shown["estimator"] = self
+        self._train(data, held, fresh, seed, callbacks=[EpochTasks(task, shown)])
+        task.call_on_fit_task_end(**shown, reconstruction_attributes={})
+        return self
+
+    def _max_epochs(self, fresh: bool) -> int:
+        """Return the number of epochs that a fit has at the most."""
+        return self.epochs
 
     def _draw_seed(self, fresh: bool) -> int:
         """Draw the seed of a new model; one that goes on keeps its own, and so its holdout."""
@@ -308,6 +322,7 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
         fresh: bool,
         seed: int,
         epochs: int | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> Self:
         """Fit the network on checked data; with `epochs`, on a part of what there will be."""
         recipe = self._make_recipe(data.spec, len(data.classes))
@@ -324,6 +339,7 @@ class BaseCellClassifier(SuggestsParameters, TakesImages, ClassifierMixin, BaseW
             learning_rate=self.learning_rate,
             history=history,
             estimate=epochs is None or fresh or data.n_present >= FEWEST_BATCHES * self.batch_size,
+            callbacks=callbacks,
         )
         return self._become(network, data, seed, history)
 

@@ -344,6 +344,7 @@ class TransferClassifier(BaseCellClassifier):
         fresh: bool,
         seed: int,
         epochs: int | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> Self:
         """Train the head, then fine-tune; a fit that goes on does so with the last of them."""
         features = self._load_features(data.spec, seed) if fresh else self._features
@@ -380,7 +381,7 @@ class TransferClassifier(BaseCellClassifier):
                 epochs=n_epochs,
                 learning_rate=phase.learning_rate,
                 history=history,
-                callbacks=self._rates(network.program, n_epochs, done),
+                callbacks=[*self._rates(network.program, n_epochs, done), *callbacks],
                 estimate=epochs is None or data.n_present >= FEWEST_BATCHES * self.batch_size,
             )
             losses = np.array(history.get("val_loss", ()))
@@ -395,6 +396,11 @@ class TransferClassifier(BaseCellClassifier):
         images, spec = super()._check_X(X, reset=reset)
         check_pixels_of(self.backbone, images, spec)
         return images, spec
+
+    def _max_epochs(self, fresh: bool) -> int:
+        if self.unfreeze in (None, False):
+            return self.epochs
+        return self.fine_tuning_epochs + (self.epochs if fresh else 0)
 
     def _load_features(self, spec: ImageSpec, seed: int) -> ImageFeatures:
         """Load the backbone."""

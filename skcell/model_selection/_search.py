@@ -27,6 +27,7 @@ from skcell._digest import digest, digest_files
 from skcell._environment import software
 from skcell._holdout import check_groups, check_groups_kept, warn_of_copies
 from skcell._parameters import SuggestsParameters
+from skcell._tasks import begin_fit
 from skcell._validation import as_paths
 from skcell.model_selection._default_space import default_space
 from skcell.model_selection._results import read_trials
@@ -253,6 +254,10 @@ n_splits_, multimetric_
         groups = None if _routing_enabled() else params.get("groups")
         passed = FitParams(fit_params, groups)
         distributions = self.param_distributions
+        weights = params.get("sample_weight")
+        metadata = None if weights is None else {"sample_weight": weights}
+        shown = {"X": X, "y": y, "metadata": metadata}
+        task = begin_fit(self, 1 + (self.refit is not False), **shown)
         space = Space(
             self.estimator,
             default_space(self.estimator) if distributions is None else distributions,
@@ -276,6 +281,12 @@ n_splits_, multimetric_
         where = str(getattr(self.storage, "url", self.storage))
         with reached(where):
             self.study_ = self._open(objectives, space, splits, X, y, fit_params)
+            trials_task = task.subcontext(
+                task_name="search",
+                # Of trials shared with others, how many will be ours is not known.
+                max_subtasks=self.n_trials if self.storage is None else None,
+                sequential_subtasks=False,
+            ).call_on_fit_task_begin(estimator=self)
             evaluation = Evaluation(
                 self.estimator,
                 space,
@@ -288,6 +299,8 @@ n_splits_, multimetric_
                 scorer,
                 metric,
                 objectives,
+                self,
+                trials_task,
             )
             seed = check_random_state(self.random_state).randint(2**31 - 1)
             Runner(
@@ -301,6 +314,7 @@ n_splits_, multimetric_
                 raises=self.error_score == "raise",
                 verbose=self.verbose,
             ).run()
+            trials_task.call_on_fit_task_end(estimator=self)
             trials = [t for t in counted(self.study_) if t.state in FINISHED]
         self.cv_results_ = read_trials(trials, space, len(splits), self._format_results)
         self.n_splits_ = len(splits)
@@ -312,7 +326,10 @@ n_splits_, multimetric_
             best = [trial.number for trial in self.study_.best_trials]
             self.pareto_indices_ = np.flatnonzero(np.isin(self.cv_results_["trial"], best))
         if self.refit:
-            self._refit(trials, X, y, passed)
+            refit_task = task.subcontext(task_name="refit-with-best-params")
+            self._refit(trials, passed, refit_task, **shown)
+            refit_task.call_on_fit_task_end(estimator=self, **shown)
+        task.call_on_fit_task_end(estimator=self, **shown)
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -388,7 +405,9 @@ n_splits_, multimetric_
         self.best_score_ = means[self.best_index_]
         self.best_params_ = results["params"][self.best_index_]
 
-    def _refit(self, trials: list[FrozenTrial], X: Any, y: Any, fit_params: FitParams) -> None:
+    def _refit(
+        self, trials: list[FrozenTrial], fit_params: FitParams, task: Any, **shown: Any
+    ) -> None:
         """Fit the best setting on everything."""
         model = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
         attributes = trials[self.best_index_].user_attrs
@@ -402,10 +421,13 @@ n_splits_, multimetric_
             )
         if "batch_size" in attributes:
             model.set_params(**{f"{prefix}batch_size": attributes["batch_size"]})
+        X, y = shown["X"], shown["y"]
         began, params = time.time(), fit_params.of(model, X)
-        self.best_estimator_ = halving_batches(
-            model, lambda m: m.fit(X, **params) if y is None else m.fit(X, y, **params)
-        )
+        with task.propagate_callback_context(model):
+            task.call_on_fit_task_begin(estimator=self, **shown)
+            self.best_estimator_ = halving_batches(
+                model, lambda m: m.fit(X, **params) if y is None else m.fit(X, y, **params)
+            )
         self.refit_time_ = time.time() - began
         if hasattr(self.best_estimator_, "feature_names_in_"):
             self.feature_names_in_ = self.best_estimator_.feature_names_in_

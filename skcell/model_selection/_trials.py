@@ -110,6 +110,9 @@ def run_folds(
     error_score: Any,
     report: Callable[[int, int, Any], None] | None,
     timed: bool = False,
+    *,
+    caller: Any,
+    tasks: list[Any],
 ) -> Iterator[dict[str, Any]]:
     """Fit and score each fold in turn.
 
@@ -133,6 +136,10 @@ def run_folds(
         Told of fold, epoch and score after each epoch, where the classifier is skcell's.
     timed : bool
         Whether to time prediction.
+    caller : estimator
+        The search, of whose folds callbacks are told.
+    tasks : list of CallbackContext
+        One for each fold.
 
     Yields
     ------
@@ -154,7 +161,13 @@ def run_folds(
             watch = EpochScores(fitted, X_test, y_test, score, partial(report, fold))
             final.callbacks = [*(final.callbacks or ()), watch]
         began = time.perf_counter()
-        fitted.fit(X_train, y_train, **fit_params.of(fitted, X, train))
+        shown = {"estimator": caller, "X": X_train, "y": y_train}
+        try:
+            with tasks[fold].propagate_callback_context(fitted):
+                tasks[fold].call_on_fit_task_begin(**shown)
+                fitted.fit(X_train, y_train, **fit_params.of(fitted, X, train))
+        finally:
+            tasks[fold].call_on_fit_task_end(**shown)
         fit_time = time.perf_counter() - began - (watch.seconds if watch else 0.0)
         began = time.perf_counter()
         scores = score(fitted, X_test, y_test)
@@ -257,6 +270,10 @@ class Evaluation:
         The score that is searched by, where there are several.
     objectives : list of str
         What is to be improved: names of scores, or of `COSTS`.
+    caller : estimator
+        The search.
+    task : CallbackContext
+        Of all its trials.
     """
 
     estimator: BaseEstimator
@@ -270,6 +287,8 @@ class Evaluation:
     scorer: Any
     metric: str
     objectives: list[str]
+    caller: Any
+    task: Any
 
     def __call__(self, trial: Trial) -> float | list[float]:
         """Draw a setting and return its objectives.
@@ -308,6 +327,8 @@ class Evaluation:
                 self.error_score,
                 (lambda fold, epoch, s: report(fold * longest + epoch, s)) if by_epoch else None,
                 timed="inference_time" in self.objectives,
+                caller=self.caller,
+                tasks=tasks,
             )
             folds: list[dict[str, Any]] = []
             for result in found:
@@ -319,7 +340,16 @@ class Evaluation:
             return folds
 
         size = getattr(final_of(model), "batch_size", None)
-        folds = halving_batches(model, run)
+        task = self.task.subcontext(
+            task_name="trial", task_id=trial.number, max_subtasks=len(self.splits)
+        ).call_on_fit_task_begin(estimator=self.caller)
+        # Made at once: a trial that is tried again with smaller batches goes through them again.
+        tasks = [task.subcontext(task_name="split-evaluation") for _ in self.splits]
+        try:
+            folds = halving_batches(model, run)
+        finally:
+            if task.call_on_fit_task_end(estimator=self.caller):
+                trial.study.stop()
         if getattr(final_of(model), "batch_size", None) != size:
             trial.set_user_attr("batch_size", final_of(model).batch_size)
         values = [_objective(name, folds) for name in self.objectives]
