@@ -3,6 +3,7 @@
 import os as _os
 
 import lazy_loader as _lazy
+import wrapt as _wrapt
 
 # Without a GPU, TensorFlow's native code reports the missing drivers, some as errors.
 if not any(_os.path.exists(path) for path in ("/dev/nvidia0", "/dev/kfd", "/dev/dxg")):
@@ -33,3 +34,11 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "preprocessing": ["ImageFeatures"],
     },
 )
+
+
+def _register_layers(_):
+    """Make skcell's layers and optimizers known to Keras, which then loads files that hold them."""
+    from skcell.networks import _augment, _optimizers  # noqa: F401 # registers them
+
+
+_wrapt.register_post_import_hook(_register_layers, "keras")

@@ -69,7 +69,6 @@ def digest_files(paths: Any) -> str:
     str
         The digest.
     """
-
     return hashlib.sha256(b"".join(digest_each_file(paths))).hexdigest()
 
 

@@ -50,7 +50,7 @@ def check_groups_kept(
 def find_copies(
     X: Any, rows: NDArray[np.intp] | None = None, *, content: bool = False
 ) -> NDArray[np.intp] | None:
-    """Number samples so that exact copies have one number; None if that cannot be told.
+    """Find exact copies: number samples so that copies have one number; None if unknown.
 
     Parameters
     ----------
@@ -120,9 +120,7 @@ def describe_copies(
     crossing = [
         rows
         for rows in members.values()
-        if any(
-            np.isin(rows, train).any() and np.isin(rows, test).any() for train, test in splits
-        )
+        if any(np.isin(rows, train).any() and np.isin(rows, test).any() for train, test in splits)
     ]
     if crossing:
         told.append(
@@ -258,9 +256,7 @@ def _split_images(
         free = (take < counts - 1) if step > 0 else (take > 1)
         take[np.argmax(np.where(free, step * (share - take), -np.inf))] += step
     order = check_random_state(state).permutation(len(codes))
-    held = np.concatenate(
-        [order[codes[order] == code][: int(n)] for code, n in enumerate(take)]
-    )
+    held = np.concatenate([order[codes[order] == code][: int(n)] for code, n in enumerate(take)])
     return np.setdiff1d(order, held), np.sort(held)
 
 

@@ -83,8 +83,8 @@ def _check_container(X: Any) -> None:
     arrays = ("__array__", "__array_interface__", "__dlpack__", "iloc", "tocsr")
     if not isinstance(X, (list, tuple)) and not any(hasattr(X, name) for name in arrays):
         raise TypeError(
-            f"X is a {type(X).__name__}, which is no array of images. Expected an array (n, height, "
-            "width, channels), rows of pixels with image_shape, or a list of file paths. Turn a "
+            f"X is a {type(X).__name__}, which is no array of images. Expected an array (n, "
+            "height, width, channels), rows of pixels with image_shape, or a list of file paths. Turn a "
             "generator, iterator or Path.glob() of paths into a list; of batches, as tf.data, "
             "DataLoader or ImageDataGenerator.flow give them, take as many as one pass has and "
             "join them with np.concatenate; of a dict, pass the array inside. File paths are read "
@@ -122,7 +122,7 @@ def as_paths(X: Any) -> list[str] | None:
     elif isinstance(X, (list, tuple)):
         items = [X[i][0] if _is_single(X[i]) else X[i] for i in range(len(X))]
     else:
-        shape = getattr(X, "shape", ())
+        shape: tuple[int, ...] = getattr(X, "shape", ())
         if len(shape) == 2 and shape[1] != 1:
             return None
         if hasattr(X, "dtype") and getattr(X.dtype, "kind", "O") in "biufc":
@@ -227,8 +227,8 @@ def _check_axes(shape: tuple[int, ...]) -> None:
     height, width, channels = shape
     if height <= _MOST_COLOURS < min(width, channels):
         raise ValueError(
-            f"Images of shape {shape} look like (channels, height, width); expected (height, width, "
-            "channels). Move the axis: np.moveaxis(X, 1, -1)."
+            f"Images of shape {shape} look like (channels, height, width); expected (height, "
+            "width, channels). Move the axis: np.moveaxis(X, 1, -1)."
         )
     if channels > _MOST_COLOURS and channels >= min(height, width) > 1:
         warnings.warn(
@@ -454,8 +454,8 @@ def check_unit_range(X: NDArray[Any], what: str) -> None:
     if low < -0.1 or high > 1.1:
         raise ValueError(
             f"{what} takes float pixels in 0..1 and scales them as it was trained; these lie "
-            f"between {low:g} and {high:g}. Undo your own scaling (such as preprocess_input, -1..1, "
-            "or standardisation), or pass uint8 or uint16 images."
+            f"between {low:g} and {high:g}. Undo your own scaling (such as preprocess_input, "
+            "-1..1, or standardisation), or pass uint8 or uint16 images."
         )
 
 
@@ -485,8 +485,11 @@ def check_labels(y: Any, n: int, what: str = "y", of: str = "label") -> NDArray[
     if len(shape) == 2 and shape[1] != 1:
         raise ValueError(
             f"{what} has shape {shape}; expected one {of} for each image, of shape (n,). "
-            + ("Turn one-hot labels into classes: y.argmax(axis=1)." if of == "label" else
-               "Join columns into one name, or choose one.")
+            + (
+                "Turn one-hot labels into classes: y.argmax(axis=1)."
+                if of == "label"
+                else "Join columns into one name, or choose one."
+            )
         )
     given = column_or_1d(y, warn=True)
     # As they were given: NumPy makes text of NaN, None and numbers beside text.

@@ -189,7 +189,9 @@ def study(
         if run is None or not getattr(run, "rows_", None):
             _fail(_for_command(error))
         _keep(run, out, console)
-        _fail(f"{_for_command(error)} What was measured is kept: the same command resumes.", _FAILED)
+        _fail(
+            f"{_for_command(error)} What was measured is kept: the same command resumes.", _FAILED
+        )
     _keep(run, out, console)
     if quick:
         console.print("A quick look: few images and folds make wide intervals.", style="dim")
@@ -363,7 +365,14 @@ def _fail(message: str, code: int = _MISUSED) -> NoReturn:
     raise typer.Exit(code)
 
 
-_STUDY_FILES = ("results.csv", "folds.csv", "predictions.csv", "study.json", "study.png", "study.html")
+_STUDY_FILES = (
+    "results.csv",
+    "folds.csv",
+    "predictions.csv",
+    "study.json",
+    "study.png",
+    "study.html",
+)
 _SEARCH_FILES = ("trials.csv", "best.json", "best.joblib")
 
 
@@ -373,7 +382,7 @@ def _check_writable(folder: Path, data: str, names: Sequence[str]) -> None:
     if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
         raise ValueError(
             f"--out {folder} lies in the folder of the images, {data}, where the next run would "
-            f"take it for a class. Give another, such as --out {source.resolve().parent / folder.name}."
+            f"take it for a class. Give another, as --out {source.resolve().parent / folder.name}."
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -15,18 +15,24 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scikeras.wrappers import BaseWrapper
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    _clone_parametrized,
+    _fit_context,
+    clone,
+)
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skcell._holdout import check_groups, find_copies, split_holdout
 from skcell._parameters import SuggestsParameters
-from skcell._tasks import CallbackSupportMixin, begin_fit
 from skcell._takes_images import TakesImages, take
+from skcell._tasks import CallbackSupportMixin, begin_fit
 from skcell._validation import ImageSpec, check_like
 from skcell.augmentation import ImageAugmenter
-from skcell.classifiers._callbacks import EpochTasks
+from skcell.classifiers._callbacks import EpochTasks, copy_callback, portable_callback
 from skcell.classifiers._data import Labelled
 from skcell.classifiers._fitting import (
     FEWEST_BATCHES,
@@ -38,14 +44,24 @@ from skcell.classifiers._fitting import (
     sort_arguments,
 )
 from skcell.networks import OPTIMIZERS, FittedNetwork, Recipe, build
+from skcell.networks._devices import count_devices
 from skcell.networks._optimizers import make_optimizer
 from skcell.networks._transfer import copy_shared_weights
-from skcell.networks._devices import count_devices
 
 # scikit-learn refuses estimators with this method of its past anywhere among their bases. It is
 # dead code in scikeras: it calls a method that scikit-learn no longer has.
 if hasattr(BaseWrapper, "_more_tags"):
     del BaseWrapper._more_tags
+
+
+class _Absent:
+    """What scikeras' base brings and skcell has no use for: it is as if it were not there."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        raise AttributeError(f"{owner.__name__!r} object has no attribute {self._name!r}")
 
 
 class BaseCellClassifier(
@@ -92,6 +108,8 @@ class BaseCellClassifier(
     # scikeras lists every public attribute as a parameter, and has its own repr.
     _get_param_names = BaseEstimator.__dict__["_get_param_names"]
     __repr__ = BaseEstimator.__repr__
+
+    initialize = current_epoch = feature_encoder = target_encoder = scorer = _Absent()
 
     # What fitting learned that is not for users.
     _network: FittedNetwork
@@ -484,6 +502,25 @@ class BaseCellClassifier(
         return self._network.program.model.count_params()
 
     # The protocols of scikit-learn and scikeras
+
+    def __sklearn_clone__(self) -> Self:
+        """Clone as scikit-learn does; of callbacks that were used, what can be copied."""
+        if not self.callbacks:
+            return _clone_parametrized(self)
+        bare = type(self)(**{**self.get_params(deep=False), "callbacks": None})
+        for name in ("_metadata_request", "_skl_callbacks"):
+            if hasattr(self, name):
+                setattr(bare, name, getattr(self, name))
+        cloned = _clone_parametrized(bare)
+        cloned.callbacks = [copy_callback(callback) for callback in self.callbacks]
+        return cloned
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled; of callbacks that were used, what can be."""
+        state = super().__getstate__().copy()
+        if state.get("callbacks"):
+            state["callbacks"] = [portable_callback(callback) for callback in state["callbacks"]]
+        return state
 
     @property
     def initialized_(self) -> bool:

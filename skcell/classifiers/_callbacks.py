@@ -1,6 +1,8 @@
 """What happens between epochs: learning rates, a stop at divergence, progress."""
 
+import copy
 import math
+import pickle
 import time
 from collections.abc import Callable
 from inspect import signature
@@ -230,3 +232,29 @@ class EpochProgress(keras.callbacks.Callback):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def copy_callback(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
+    """Copy a callback for another fit; one that cannot be copied is shared."""
+    return _copied(callback, copy.deepcopy) or callback
+
+
+def portable_callback(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
+    """Return a callback as it can be pickled; files and locks that a fit left in it stay here."""
+    return _copied(callback, lambda value: pickle.loads(pickle.dumps(value))) or callback
+
+
+def _copied(callback: Any, duplicate: Callable[[Any], Any]) -> Any:
+    """Duplicate a callback; of Keras' own, without what cannot be, as open files."""
+    try:
+        return duplicate(callback)
+    except Exception:  # whatever copying and pickling raise
+        if not type(callback).__module__.startswith("keras."):
+            return None
+    twin = copy.copy(callback)
+    for name, value in vars(callback).items():
+        try:
+            setattr(twin, name, duplicate(value))
+        except Exception:  # as above; Keras makes it anew when training begins
+            setattr(twin, name, None)
+    return twin

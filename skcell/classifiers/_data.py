@@ -87,9 +87,7 @@ class Labelled:
         self, images: NDArray[Any], spec: ImageSpec, y: Any, sample_weight: Any = None
     ) -> Self:
         """Check images to watch, whose classes and class weights are those of these data."""
-        found = type(self).check(
-            images, spec, y, classes=self.classes, sample_weight=sample_weight
-        )
+        found = type(self).check(images, spec, y, classes=self.classes, sample_weight=sample_weight)
         weights = found.weights * self.class_weights[found.codes]
         return replace(found, weights=weights, class_weights=self.class_weights)
 
@@ -134,9 +132,7 @@ def _weigh_classes(
         return weights
     # A dict may name classes that these images lack; "balanced" knows those that are there.
     known = np.arange(len(classes)) if class_weight != "balanced" else np.unique(codes)
-    weights[known] = compute_class_weight(
-        class_weight, classes=classes[known], y=classes[codes]
-    )
+    weights[known] = compute_class_weight(class_weight, classes=classes[known], y=classes[codes])
     return weights
 
 

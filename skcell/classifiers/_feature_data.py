@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from skcell._digest import digest_images
 from skcell._takes_images import take
 from skcell._validation import ImageSpec
 from skcell.augmentation import ImageAugmenter
 from skcell.classifiers._data import Labelled
 from skcell.networks._augment import draw_view
-from skcell._digest import digest_images
 from skcell.preprocessing import ImageFeatures
 from skcell.preprocessing._image_features import CHUNK
 
@@ -52,7 +52,7 @@ def look(
                 assert augmentation is not None
                 arguments = dict(augmentation.layer_arguments())
                 images = draw_view(images, digest_images(images), view, arguments)
-            out[rows, 0, 0] = features.transform(images)
+            out[rows, 0, 0] = features.compute(images)
         return out
 
     plain = None

@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from skcell._digest import digest, has_own_code
 from skcell.classifiers._callbacks import (
@@ -14,7 +15,9 @@ from skcell.classifiers._callbacks import (
     WatchesClassifier,
 )
 from skcell.classifiers._data import Labelled
+from skcell.classifiers._feeding import ImageBatches
 from skcell.networks import Recipe, train
+from skcell.networks._program import Program
 
 if TYPE_CHECKING:
     from skcell.classifiers._base import BaseCellClassifier
@@ -92,6 +95,7 @@ def run(
             callback.classifier = fitted
     try:
         new = train(program, batches, watched, called, epochs=epochs, done=done, estimate=estimate)
+        _check_predictions(program, batches, learning_rate)
     except BaseException:
         if before is not None:  # a model that goes on is left as it was
             program.set_state(before)
@@ -103,6 +107,16 @@ def run(
             if isinstance(callback, WatchesClassifier):
                 callback.classifier = None
     return _join(history, new)
+
+
+def _check_predictions(program: Program, batches: ImageBatches, learning_rate: float) -> None:
+    """End a fit with an error whose last update made the network predict no numbers."""
+    images = next(iter(batches.sample(len(batches.X))))
+    if not np.isfinite(program.forward(images)).all():
+        raise FloatingPointError(
+            "Training diverged: after the last step the network's probabilities are not numbers. "
+            f"Lower learning_rate (now {learning_rate:g}), or scale float images to about 0..1."
+        )
 
 
 def is_foreign(callback: keras.callbacks.Callback) -> bool:

@@ -27,7 +27,7 @@ from skcell.classifiers._fitting import (
     run,
     sort_arguments,
 )
-from skcell.networks import FittedNetwork, Recipe, transfer, transfer_head
+from skcell.networks import Recipe, transfer, transfer_head
 from skcell.networks._embedding import choose_layers, find_backbone, find_groups
 from skcell.networks._program import Program
 from skcell.networks._transfer import copy_shared_weights
@@ -173,7 +173,8 @@ class TransferClassifier(BaseCellClassifier):
     -----
     `partial_fit` and `warm_start` go on with the last phase. Early stopping ends each phase by
     itself, and keeps the best weights of both: if fine-tuning never lowers the validation loss,
-    the head is kept as it was trained on the frozen backbone. A pickle holds the backbone's weights, and needs no file elsewhere.
+    the head is kept as it was trained on the frozen backbone. A pickle holds the backbone's
+    weights, and needs no file elsewhere.
 
     Named backbones take colour; grey is repeated in three channels, and more than three channels
     go through a 1x1 convolution that is trained with the head.
@@ -465,7 +466,7 @@ class TransferClassifier(BaseCellClassifier):
         ]
 
     def _see(self, images: NDArray[Any]) -> NDArray[Any]:
-        return images if self._features is None else self._features.transform(images)[:, None, None]
+        return images if self._features is None else self._features.compute(images)[:, None, None]
 
     def to_keras(self) -> keras.Model:
         """Copy the trained network, backbone and head, to a `keras.Model` of your own.

@@ -136,7 +136,7 @@ def load_image_folder(
     >>> cells.target_names
     array(['dense', 'pale'], dtype='<U5')
     """
-    root = os.fspath(path)
+    root = os.path.expanduser(os.fspath(path))
     height, width = _height_and_width(image_size)
     entries, failures = scan_folder(root)
     n_files = len(entries) + len(failures)

@@ -85,7 +85,7 @@ def load_npz(path: str | os.PathLike[str]) -> Bunch:
     >>> cells.target_names
     array(['monocyte', 'platelet'], dtype='<U8')
     """
-    path = os.fspath(path)
+    path = os.path.expanduser(os.fspath(path))
     if not os.path.isfile(path):
         raise FileNotFoundError(f"There is no file {path!r} (in {os.getcwd()!r}).")
     try:
@@ -136,7 +136,7 @@ def _plain(file: NpzFile) -> Bunch:
     if images is None or labels is None:
         missing = "images" if images is None else "labels"
         hint = _LAYOUTS
-        if not any(name.endswith(".npy") for name in file.zip.namelist()):
+        if not any(name.endswith(".npy") for name in file.zip.namelist()):  # type: ignore[union-attr] # open
             hint = "A zip archive of image files is to be unpacked first: give the folder"
         raise ValueError(f"no {missing} among its arrays: {some(sorted(file.files))}. {hint}.")
     images = _with_channels(images)
@@ -204,8 +204,8 @@ def _one_label_each(labels: NDArray[Any]) -> NDArray[Any]:
         if len(missing):
             raise ValueError(
                 f"{len(missing)} images without a label, the first at {missing[0]}: it reads "
-                f"{labels[missing[0]]!r}, as missing ones do that were turned to text. Remove these "
-                "images, or name their class."
+                f"{labels[missing[0]]!r}, as missing ones do that were turned to text. Remove "
+                "these images, or name their class."
             )
     if labels.dtype.kind == "f" and np.isnan(labels).any():
         raise ValueError(

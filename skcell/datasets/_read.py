@@ -158,10 +158,9 @@ def _open(file: BinaryIO) -> Image.Image | None:
     if signature not in _TIFF_SIGNATURES:
         image = Image.open(file, formats=("JPEG", "PNG", "BMP", "WEBP"))
         _check_size(image.height * image.width * len(image.getbands()))
-        if getattr(image, "n_frames", 1) > 1:
-            raise UnusableError(
-                f"{getattr(image, 'n_frames', 1)} images in one file; save each as a file of its own"
-            )
+        n_images = getattr(image, "n_frames", 1)
+        if n_images > 1:
+            raise UnusableError(f"{n_images} images in one file; save each as a file of its own")
         return image
     try:
         image = TiffImagePlugin.TiffImageFile(file)
@@ -203,7 +202,7 @@ def _read_png16(file: BinaryIO, high: Image.Image) -> NDArray[Any]:
 
     Told that the byte order is the other one, it keeps the low byte: two passes give both.
     """
-    if high.tile[0].args == "LA;16B":
+    if high.tile[0].args == "LA;16B":  # type: ignore[attr-defined] # of image files
         raise UnusableError("16-bit grey with alpha, which is not supported; remove the alpha")
     pixels = _upright(high).astype(np.uint16) << 8
     file.seek(0)

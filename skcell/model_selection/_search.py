@@ -3,6 +3,7 @@
 import contextlib
 import os
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from numbers import Integral, Real
@@ -16,6 +17,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
+from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state, indexable
@@ -268,7 +270,11 @@ n_splits_, multimetric_
         cv = self.cv
         if given is not None and (cv is None or isinstance(cv, Integral)):
             # An int is folds of whole groups where there are groups.
-            cv = StratifiedGroupKFold(cv or 5) if is_classifier(self.estimator) else GroupKFold(cv or 5)
+            cv = (
+                StratifiedGroupKFold(cv or 5)
+                if is_classifier(self.estimator)
+                else GroupKFold(cv or 5)
+            )
         cv = check_cv(cv, y, classifier=is_classifier(self.estimator))
         splits = _split(cv, X, y, routed.splitter.split if given is None else {"groups": given})
         if given is not None:
@@ -317,6 +323,7 @@ n_splits_, multimetric_
             trials_task.call_on_fit_task_end(estimator=self)
             trials = [t for t in counted(self.study_) if t.state in FINISHED]
         self.cv_results_ = read_trials(trials, space, len(splits), self._format_results)
+        self._warn_of_failures()
         self.n_splits_ = len(splits)
         self.multimetric_ = "mean_test_score" not in self.cv_results_
         self.scorer_ = getattr(scorer, "_scorers", scorer)
@@ -340,6 +347,18 @@ n_splits_, multimetric_
             if not isinstance(self.storage, BaseStorage | None):
                 state["storage"] = shown(os.fspath(self.storage))
         return state
+
+    def _warn_of_failures(self) -> None:
+        """Warn of trials that failed, as scikit-learn's searches do of fits."""
+        failed = np.flatnonzero(self.cv_results_["state"] == "FAIL")
+        if len(failed):
+            warnings.warn(
+                f"{len(failed)} of {len(self.cv_results_['state'])} trials failed. The first "
+                f"error: {self.cv_results_['error'][failed[0]]} (all are in cv_results_['error']; "
+                "error_score='raise' ends the search at one).",
+                FitFailedWarning,
+                stacklevel=4,
+            )
 
     # The study
 

@@ -171,8 +171,15 @@ def _parts(frozen: Any) -> tuple[Any, ...]:
 
 
 def _read(name: str, given: Any) -> Parameter:
+    if isinstance(given, CategoricalDistribution):
+        given = list(given.choices)  # which a storage cannot hold unless they are numbers or texts
     if isinstance(given, BaseDistribution):
         return Parameter(given)
+    if isinstance(given, (set, frozenset)):
+        raise ValueError(
+            f"{name} is to be searched over a set, whose order differs from process to process; "
+            f"give a list: {sorted(map(str, given))}."
+        )
     if hasattr(given, "ppf"):
         return Parameter(FloatDistribution(1e-9, 1 - 1e-9), frozen=given)
     if isinstance(given, str) or not isinstance(given, Iterable):

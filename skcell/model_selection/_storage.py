@@ -2,17 +2,21 @@
 
 import contextlib
 import os
+import re
 import time
 import warnings
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+
+_PLAIN = re.compile(r"[^%?{}#]*")
 
 #: A worker that has been silent for so many heartbeats is taken for dead.
 SILENCE = 6
@@ -51,7 +55,8 @@ def open_storage(
     if "://" not in url:
         path = Path(url).expanduser().absolute()
         path.parent.mkdir(parents=True, exist_ok=True)
-        url = f"sqlite:///{path}"
+        # A URI, in which any letter can be written: % ? and braces mean something in a plain URL.
+        url = f"sqlite:///{path}" if _PLAIN.fullmatch(str(path)) else _as_uri(path)
     try:
         with reached(url):
             return _quick_file(_open(url, heartbeat))
@@ -60,6 +65,11 @@ def open_storage(
         raise ImportError(
             f"The driver of {shown(url)} is not installed: {error}{extra}."
         ) from error
+
+
+def _as_uri(path: Path) -> str:
+    """Write the path of a file as SQLite takes it in a URL."""
+    return f"sqlite:///file:{quote(quote(str(path)))}?uri=true"
 
 
 def _open(url: str, heartbeat: int) -> RDBStorage:

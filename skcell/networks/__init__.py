@@ -12,7 +12,14 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "_augment": ["RandomTransform"],
         "_backbones": ["BACKBONES", "Backbone", "list_backbones"],
-        "_blocks": ["centre", "convolution", "dense", "inception", "residual", "squeeze_excitation"],
+        "_blocks": [
+            "centre",
+            "convolution",
+            "dense",
+            "inception",
+            "residual",
+            "squeeze_excitation",
+        ],
         "_cnn": ["cnn"],
         "_optimizers": ["OPTIMIZERS"],
         "_program": ["Recipe", "build"],

@@ -3,6 +3,7 @@
 import fnmatch
 import os
 import re
+import warnings
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -269,11 +270,14 @@ def build_backbone(
     model = build(weights=None, **common)
     if weights is not None:
         try:
-            model.load_weights(os.fspath(weights))
+            with warnings.catch_warnings():  # of each layer that the file lacks
+                warnings.simplefilter("ignore")
+                model.load_weights(os.fspath(weights))
         except Exception as error:
+            reason = str(error).strip().partition("\n")[0][:300]
             raise ValueError(
                 f"The weights in {os.fspath(weights)!r} are not of {backbone.builder} with "
-                f"{backbone.arguments or 'its defaults'}, without top: {error}"
+                f"{backbone.arguments or 'its defaults'}, without top: {reason}"
             ) from error
     return model
 

@@ -86,9 +86,7 @@ def _compile_tensorflow(estimate: Callable[..., None], model: keras.Model, _: De
     return lambda images, before: compiled(images, tf.constant(before, tf.float32))
 
 
-def _compile_jax(
-    estimate: Callable[..., None], model: keras.Model, devices: Devices
-) -> Estimate:
+def _compile_jax(estimate: Callable[..., None], model: keras.Model, devices: Devices) -> Estimate:
     import jax
 
     variables = model.variables

@@ -19,13 +19,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skcell._digest import digest_images, file_digest
 from skcell._parameters import SuggestsParameters
 from skcell._takes_images import TakesImages, take
 from skcell._validation import ImageSpec, check_unit_range
 from skcell.datasets._fetch import find_home
-from skcell.networks import list_backbones
+from skcell.networks import BACKBONES, list_backbones
 from skcell.networks._embedding import OwnModel
-from skcell._digest import digest_images, file_digest
 from skcell.networks._feature_store import FeatureStore
 from skcell.networks._features import Extractor, get_extractor
 
@@ -33,6 +33,7 @@ from skcell.networks._features import Extractor, get_extractor
 CHUNK = 1024
 
 _in_memory = FeatureStore(":memory:")
+_warned: set[str] = set()
 
 
 class ImageFeatures(
@@ -195,6 +196,21 @@ class ImageFeatures(
         ndarray of shape (n, n_features_out)
             Features.
         """
+        return self.compute(X)
+
+    def compute(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Compute the features of images, or find them: an array, whatever `set_output` says.
+
+        Parameters
+        ----------
+        X : array-like
+            As for `transform`.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features_out)
+            Features.
+        """
         check_is_fitted(self)
         images, spec = self._check_X(X, reset=False)
         store = get_store(self.cache)
@@ -218,7 +234,7 @@ class ImageFeatures(
     def _load(self, spec: ImageSpec, seed: int) -> Extractor:
         weights = None
         if isinstance(self.backbone, str) and self.weights is not None:
-            weights = os.fspath(self.weights)
+            weights = os.path.expanduser(os.fspath(self.weights))
         return get_extractor(
             input_shape=spec.shape,
             dtype=spec.dtype,
@@ -278,27 +294,43 @@ def check_backbone(backbone: Any) -> None:
             f"There is no backbone {backbone!r}.{hint} skcell.networks.list_backbones() names "
             "those there are."
         )
+    builder = getattr(backbone, "__name__", "")
+    if backbone is not None and getattr(keras.applications, builder, None) is backbone:
+        known = [b.name for b in BACKBONES.values() if b.builder == builder]
+        raise ValueError(
+            f"backbone is keras.applications.{builder} itself, which builds a network and takes no "
+            f"images. Give its name{f', {known[0]!r}' if known else ''}, or a network: "
+            f"{builder}(include_top=False)."
+        )
 
 
 def digested_backbone(estimator: BaseEstimator) -> dict[str, Any]:
     """Return the parameters that results depend on; a file of weights counts by its content."""
     params = estimator.get_params(deep=False)
     weights = params["weights"]
-    content = None if weights is None else file_digest(weights)
+    content = None if weights is None else file_digest(os.path.expanduser(weights))
     return {**params, "weights": content or weights, "cache": None}
 
 
 def get_store(cache: bool | str | os.PathLike[str]) -> FeatureStore | None:
     """Find the store that the parameter `cache` names."""
-    if isinstance(cache, (str, os.PathLike)):
-        return _in_memory if cache == "memory" else FeatureStore(cache)
-    if not cache:
+    if cache == "memory":
+        return _in_memory
+    if cache is False:
         return None
+    path = find_home() / "features.sqlite" if cache is True else os.path.expanduser(cache)
     try:
-        return FeatureStore(find_home() / "features.sqlite")
+        return FeatureStore(path)
     except OSError as error:
-        warnings.warn(f"{error} They are computed anew each time.", stacklevel=2)
+        _warn_once(error)
         return None
+
+
+def _warn_once(error: OSError) -> None:
+    """Warn of a store that cannot be used; computing is slower, not wrong."""
+    if str(error) not in _warned:
+        _warned.add(str(error))
+        warnings.warn(f"{error} They are computed anew each time.", stacklevel=4)
 
 
 def compute_features(
@@ -308,12 +340,19 @@ def compute_features(
     if store is None or extractor.key is None:
         return _compute(extractor, images, batch_size)
     digests = digest_images(images)
-    found = store.get(extractor.key, digests)
+    try:
+        found = store.get(extractor.key, digests)
+    except OSError as error:
+        _warn_once(error)
+        return _compute(extractor, images, batch_size)
     unknown = {digest: i for i, digest in enumerate(digests) if digest not in found}
     if unknown:
         rows = _compute(extractor, images[list(unknown.values())], batch_size)
         new = dict(zip(unknown, rows, strict=True))
-        store.put(extractor.key, new)
+        try:
+            store.put(extractor.key, new)
+        except OSError as error:
+            _warn_once(error)
         found.update(new)
     return np.stack([found[digest] for digest in digests])
 

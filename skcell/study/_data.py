@@ -89,9 +89,17 @@ class StudyData:
         return replace(self._take(np.flatnonzero(self.test_fold < 0)), test_fold=None)
 
     def _take(self, rows: NDArray[np.intp]) -> "StudyData":
-        per_image = ("images", "labels", "test_fold", "image_names", "groups")
-        values = {name: getattr(self, name) for name in per_image}
-        return replace(self, **{k: None if v is None else v[rows] for k, v in values.items()})
+        def of(values: Any) -> Any:
+            return None if values is None else values[rows]
+
+        return replace(
+            self,
+            images=self.images[rows],
+            labels=self.labels[rows],
+            test_fold=of(self.test_fold),
+            image_names=of(self.image_names),
+            groups=of(self.groups),
+        )
 
     def choose_cv(
         self,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skcell.study._plot import draw
 from skcell.study._fits import study_pipeline
+from skcell.study._plot import draw
 from skcell.study._records import RowResult, Summary
 from skcell.study._report import make_page
 from skcell.study._rows import find_rows

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from skcell.study._records import FoldResult
-from skcell.study._text import printable
 from skcell.study._tally import Tally, duration
+from skcell.study._text import printable
 
 
 class Reporter:
@@ -54,9 +54,7 @@ class Reporter:
         known = f"Going on: {len(results)} of {self.tally.n_fits} fits are done already. "
         others = f"{n_others} results of other data or settings in the file are left alone. "
         odd = f"{n_odd} lines of the file are no results, and are left alone."
-        self.say(
-            (known if results else "") + (others if n_others else "") + (odd if n_odd else "")
-        )
+        self.say((known if results else "") + (others if n_others else "") + (odd if n_odd else ""))
 
     def say(self, text: str) -> None:
         """Tell something, unless it is nothing."""

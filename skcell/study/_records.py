@@ -215,11 +215,11 @@ class Validated:
         return len(np.unique(np.concatenate([self.tests[fold.fold] for fold in folds])))
 
     def pooled(self, folds: Sequence[FoldResult]) -> tuple[Any, Any, Any] | None:
-        """True and predicted classes, and groups, of each image once; None where not known."""
+        """Return true and predicted classes, and groups, of each image once; None if unknown."""
         if any(fold.predicted is None for fold in folds):
             return None
         rows = np.concatenate([self.tests[fold.fold] for fold in folds])
-        predicted = np.concatenate([fold.predicted for fold in folds])  # type: ignore[misc] # checked
+        predicted = np.concatenate([fold.predicted for fold in folds])
         rows, first = np.unique(rows, return_index=True)
         groups = None if self.groups is None else self.groups[rows]
         return self.codes[rows], predicted[first], groups
@@ -344,7 +344,9 @@ def _paired_error(
     (truth, predicted, groups), (_, of_base, _) = pooled, pooled_base
     gained = (predicted == truth).astype(float) - (of_base == truth)
     sizes = np.bincount(truth)
-    classes = [truth == code for code in np.flatnonzero(sizes)] if name == BALANCED else [truth >= 0]
+    classes = (
+        [truth == code for code in np.flatnonzero(sizes)] if name == BALANCED else [truth >= 0]
+    )
     error = 0.0
     for of in classes:
         least = _least_error(float(gained[of].mean()), int(of.sum()))
@@ -355,7 +357,7 @@ def _paired_error(
 
 
 def _grouped_error(values: NDArray[np.float64], groups: NDArray[Any]) -> float:
-    """Standard error of a mean of values that are alike in groups."""
+    """Return the standard error of a mean of values that are alike in groups."""
     _, codes = np.unique(groups, return_inverse=True)
     sizes = np.bincount(codes)
     apart = np.bincount(codes, weights=values) - values.mean() * sizes

@@ -16,8 +16,8 @@ from skcell._environment import environment
 from skcell._validation import layout_of
 from skcell.model_selection import OptunaPruningSearchCV, default_space
 from skcell.over_sampling import ImageSMOTE
-from skcell.study._fits import study_pipeline
 from skcell.study._files import plain, replace_file, to_csv
+from skcell.study._fits import study_pipeline
 from skcell.study._rows import Row, seeded
 
 

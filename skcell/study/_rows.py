@@ -57,7 +57,8 @@ ROWS: tuple[Row, ...] = (
         Row(
             f"composite x{n}",
             {"clf": SEInceptionResNetClassifier(n_blocks=n)},
-            f"{n} block{'s' if n > 1 else ''} of inception, squeeze-and-excitation and a residual connection",
+            f"{n} block{'s' if n > 1 else ''} of inception, squeeze-and-excitation and a residual "
+            "connection",
         )
         for n in (1, 2, 3)
     ),
@@ -187,7 +188,7 @@ def load_rows(path: str | os.PathLike[str]) -> tuple[Row, ...]:
     {'clf__dropout': 0.5}
     """
     try:
-        with open(path, "rb") as file:
+        with open(os.path.expanduser(path), "rb") as file:
             content = tomllib.load(file)
         entries = content["rows"]
         if not isinstance(entries, list) or set(content) != {"rows"}:
@@ -203,8 +204,11 @@ def _read_row(entry: Any) -> Row:
         return _named(entry)
     if not isinstance(entry, Mapping):
         raise ValueError(f"a row is a table or the name of one, not {entry!r}")
-    for key, kind, what in (("name", str, "text"), ("description", str, "text"),
-                            ("parameters", Mapping, "a table")):
+    for key, kind, what in (
+        ("name", str, "text"),
+        ("description", str, "text"),
+        ("parameters", Mapping, "a table"),
+    ):
         if key in entry and not isinstance(entry[key], kind):
             raise ValueError(f"{key} = {entry[key]!r} should be {what}")
     unknown = set(entry) - {"name", "description", "parameters"}

@@ -29,8 +29,8 @@ from skcell.study._files import reserved_columns, table_records, write_report, w
 from skcell.study._fits import FoldScorer, _fit_params, check_row, plan_fits, study_pipeline
 from skcell.study._journal import Journal
 from skcell.study._plot import plot_rows
-from skcell.study._progress import make_reporter
 from skcell.study._predictions import list_predictions, name_images
+from skcell.study._progress import make_reporter
 from skcell.study._records import RowResult, Validated, compare, summarise
 from skcell.study._rows import Row, find_rows, seeded
 from skcell.study._splits import check_data, describe_data, plan_splits
@@ -128,7 +128,8 @@ class Study(SuggestsParameters, BaseEstimator):
     is Wilson's, which knows nothing of the variation between training sets. With `groups` it is
     that of an effective number of images, since those of a patient are alike; with a single group
     in the holdout there is none. Intervals and p values of differences are corrected for the number
-    of rows. Intervals of two rows that overlap may still belong to techniques that differ: the rows share folds.
+    of rows. Intervals of two rows that overlap may still belong to techniques that differ: the rows
+    share folds.
 
     References
     ----------
@@ -259,9 +260,7 @@ class Study(SuggestsParameters, BaseEstimator):
         content = digest_files(X) if X.ndim == 1 else digest(X)
         data = digest(content, y, groups)
         seeds = [_derive_seed(self.random_state, fold) for fold in range(len(splits))]
-        by_split = [
-            [self._complete(row, seed) for seed in seeds] for row in find_rows(self.rows)
-        ]
+        by_split = [[self._complete(row, seed) for seed in seeds] for row in find_rows(self.rows)]
         fits = plan_fits(by_split, splits, seeds, scorer, pipeline, data, reporter)
         journal = Journal(self.results_file)
         unkept = sorted({fit.row.name for fit in fits if fit.key is None})

@@ -58,9 +58,7 @@ def run_fits(
             yield from parallel(jobs[some])
 
 
-def _run(
-    fit: Fit, pipeline: Pipeline, X: Any, y: Any, groups: Any
-) -> tuple[Fit, FoldResult]:
+def _run(fit: Fit, pipeline: Pipeline, X: Any, y: Any, groups: Any) -> tuple[Fit, FoldResult]:
     return fit.run(pipeline, X.get() if isinstance(X, _InRay) else X, y, groups)
 
 
