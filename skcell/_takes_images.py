@@ -13,6 +13,7 @@ from skcell._validation import (
     check_images,
     check_like,
     layout_of,
+    refuse_single,
     warn_unused_bits,
 )
 from skcell.datasets._decode import decode_image
@@ -29,6 +30,8 @@ class TakesImages:
 
     def _check_X(self, X: Any, *, reset: bool) -> tuple[NDArray[Any], ImageSpec]:
         """Check `X` against the data contract and, unless `reset`, against what was fitted."""
+        if not reset:
+            refuse_single(X, self._spec, type(self).__name__)
         layout = layout_of(X)
         if layout == "rows":
             X = validate_data(self, X, reset=reset)

@@ -84,8 +84,8 @@ def _check_container(X: Any) -> None:
     if not isinstance(X, (list, tuple)) and not any(hasattr(X, name) for name in arrays):
         raise TypeError(
             f"X is a {type(X).__name__}, which is no array of images. Expected an array (n, "
-            "height, width, channels), rows of pixels with image_shape, or a list of file paths. Turn a "
-            "generator, iterator or Path.glob() of paths into a list; of batches, as tf.data, "
+            "height, width, channels), rows of pixels with image_shape, or a list of file paths. "
+            "Turn a generator, iterator or Path.glob() of paths into a list; of batches, as tf.data, "
             "DataLoader or ImageDataGenerator.flow give them, take as many as one pass has and "
             "join them with np.concatenate; of a dict, pass the array inside. File paths are read "
             "as training streams, so that no generator is needed for data larger than memory."
@@ -349,14 +349,8 @@ def check_like(X: Any, fitted: ImageSpec, owner: str) -> tuple[NDArray[Any], Ima
     ValueError
         If shape, channel count or pixel dtype differ.
     """
+    refuse_single(X, fitted, owner)
     own_shape = layout_of(X) == "images"
-    shape = getattr(X, "shape", ())
-    is_grey = fitted.shape[2] == 1 and fitted.layout != "rows" and shape == fitted.shape[:2]
-    if (own_shape and shape == fitted.shape) or is_grey:
-        raise ValueError(
-            f"X has the shape of one image, {shape}; {owner} takes several. Pass X[None], "
-            "or images[:1] instead of images[0]."
-        )
     X, seen = check_images(X, image_shape=None if own_shape else fitted.shape)
     decoded = seen.layout == "paths" and fitted.dtype != "float32"
     if seen.dtype != fitted.dtype and not decoded:
@@ -370,6 +364,27 @@ def check_like(X: Any, fitted: ImageSpec, owner: str) -> tuple[NDArray[Any], Ima
             f"was given {seen.shape} now; resize the images to {fitted.shape}, or fit again."
         )
     return X, replace(fitted, layout=seen.layout)
+
+
+def refuse_single(X: Any, fitted: ImageSpec, owner: str) -> None:
+    """Refuse one image where several are expected, by its shape.
+
+    Parameters
+    ----------
+    X : array-like
+        Anything.
+    fitted : ImageSpec
+        What was fitted.
+    owner : str
+        Name of the estimator, for the error.
+    """
+    shape = getattr(X, "shape", ())
+    is_grey = fitted.shape[2] == 1 and fitted.layout != "rows" and shape == fitted.shape[:2]
+    if shape == fitted.shape or is_grey:
+        raise ValueError(
+            f"X has the shape of one image, {shape}; {owner} takes several. Pass X[None], "
+            "or images[:1] instead of images[0]."
+        )
 
 
 def _file_shape(image_shape: tuple[int, ...] | None) -> tuple[int, int, int]:

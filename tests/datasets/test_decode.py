@@ -11,6 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from skcell.datasets import load_image_folder
 from skcell.datasets._decode import decode_image, decode_images
 from skcell.datasets._read import probe_image
 from skcell.errors import ImageReadError, ImageReadWarning
@@ -412,3 +413,152 @@ def test_memory_stays_near_the_size_of_the_result(tmp_path):
     )
     kilobytes = int(run.stdout) // (1024 if sys.platform == "darwin" else 1)
     assert kilobytes < 60_000  # 96 images of 6.75 MB would be 648 MB
+
+
+# One file is one image
+
+
+def ome_xml(own, files, *, per_image):
+    """OME-XML that names several files, as microscopes write it into each of them."""
+    uuid = "urn:uuid:{}0000000-0000-0000-0000-000000000000"
+    sizes = 'SizeX="9" SizeY="8" SizeZ="1" SizeT="1"'
+
+    def data(i, channel):
+        return (
+            f'<TiffData IFD="0" FirstC="{channel}" PlaneCount="1">'
+            f'<UUID FileName="{files[i]}">{uuid.format(i)}</UUID></TiffData>'
+        )
+
+    def image(i, content, n_channels):
+        channels = "".join(f'<Channel ID="Channel:{i}:{c}"/>' for c in range(n_channels))
+        return (
+            f'<Image ID="Image:{i}"><Pixels ID="Pixels:{i}" DimensionOrder="XYCZT" Type="uint8" '
+            f'{sizes} SizeC="{n_channels}">{channels}{content}</Pixels></Image>'
+        )
+
+    if per_image:
+        images = "".join(image(i, data(i, 0), 1) for i in range(len(files)))
+    else:
+        images = image(0, "".join(data(i, i) for i in range(len(files))), len(files))
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+        f'UUID="{uuid.format(own)}">{images}</OME>'
+    )
+
+
+def write_ome(folder, rng, *, per_image):
+    files = ["A.ome.tif", "B.ome.tif"]
+    pixels = rng.integers(0, 256, (2, 8, 9), dtype=np.uint8)
+    for i, file in enumerate(files):
+        xml = ome_xml(i, files, per_image=per_image)
+        tifffile.imwrite(folder / file, pixels[i], description=xml, metadata=None)
+    return [folder / file for file in files], pixels
+
+
+def test_positions_of_one_ome_set_are_each_their_own_pixels(tmp_path, rng):
+    paths, pixels = write_ome(tmp_path, rng, per_image=True)
+    for path, expected in zip(paths, pixels, strict=True):
+        np.testing.assert_array_equal(decode_image(path, (8, 9, 1))[..., 0], expected)
+    paths[0].unlink()  # a sister that is missing changes nothing
+    np.testing.assert_array_equal(decode_image(paths[1], (8, 9, 1))[..., 0], pixels[1])
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_channel_in_a_sister_file_is_named(tmp_path, rng, missing):
+    (first, second), _ = write_ome(tmp_path, rng, per_image=False)
+    if missing:
+        first.unlink()
+    with pytest.raises(ImageReadError, match=r"B.ome.tif: a part of an image .* in A\.ome\.tif"):
+        decode_image(second, (8, 9, 1))
+
+
+def test_several_images_in_one_tiff_are_an_error_and_named_channels_are_not(tmp_path, rng):
+    pixels = rng.integers(0, 256, (3, 8, 9), dtype=np.uint8)
+    with tifffile.TiffWriter(tmp_path / "two.tif") as file:
+        file.write(pixels[0])
+        file.write(pixels[1, :5])
+    with pytest.raises(ImageReadError, match="two.tif: 2 images in one file"):
+        decode_image(tmp_path / "two.tif", (8, 9, 1))
+    with tifffile.TiffWriter(tmp_path / "appended.tif") as file:
+        for page in pixels:
+            file.write(page, metadata=None)
+    with pytest.raises(ImageReadError, match="appended.tif: 3 pages, .*'axes': 'CYX'"):
+        decode_image(tmp_path / "appended.tif", (8, 9, 3))
+    tifffile.imwrite(tmp_path / "named.ome.tif", pixels, metadata={"axes": "CYX"})
+    found = decode_image(tmp_path / "named.ome.tif", (8, 9, 3))
+    np.testing.assert_array_equal(found, np.moveaxis(pixels, 0, -1))
+
+
+def test_a_thumbnail_is_not_the_image(tmp_path, rng):
+    pixels = rng.integers(0, 256, (8, 9), dtype=np.uint8)
+    with tifffile.TiffWriter(tmp_path / "cell.tif") as file:
+        file.write(pixels[::2, ::2], subfiletype=1, metadata=None)
+        file.write(pixels, metadata=None)
+    np.testing.assert_array_equal(decode_image(tmp_path / "cell.tif", (8, 9, 1))[..., 0], pixels)
+
+
+def test_several_frames_of_another_format_are_an_error(tmp_path):
+    frames = [Image.new("RGB", (8, 8), (level, 0, 0)) for level in (0, 255)]
+    frames[0].save(tmp_path / "cell.png", save_all=True, append_images=frames[1:])
+    with pytest.raises(ImageReadError, match="2 images in one file"):
+        decode_image(tmp_path / "cell.png", (8, 8, 3))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+def test_an_image_that_is_all_transparent_is_named(tmp_path, suffix):
+    pixels = np.zeros((8, 8, 4), np.uint8)
+    pixels[..., 0] = 200
+    Image.fromarray(pixels).save(
+        tmp_path / f"cell.{suffix}",
+        **({"lossless": True, "exact": True} if suffix == "webp" else {}),
+    )
+    with pytest.raises(ImageReadError, match="alpha channel is 0 everywhere"):
+        decode_image(tmp_path / f"cell.{suffix}", (8, 8, 3))
+
+
+def test_a_header_that_promises_too_much_is_one_file_among_others(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "cell.tif",
+        np.zeros((8, 8, 5), np.uint16),
+        planarconfig="contig",
+        photometric="minisblack",
+    )
+    content = bytearray((tmp_path / "cell.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path / "cell.tif") as file:
+        tag = file.pages[0].tags["SamplesPerPixel"]
+    content[tag.valueoffset : tag.valueoffset + 2] = (65535).to_bytes(2, "little")
+    (tmp_path / "cell.tif").write_bytes(content)
+    with pytest.raises(ImageReadError, match=r"cell\.tif: "):
+        decode_image(tmp_path / "cell.tif", (8, 8, 5))
+    Image.new("RGB", (8, 8)).save(tmp_path / "good.png")
+    with pytest.warns(ImageReadWarning, match=r"cell\.tif"):
+        _, kept = decode_images(
+            [tmp_path / "cell.tif", tmp_path / "good.png"], (8, 8, 3), on_error="warn"
+        )
+    assert kept.tolist() == [1]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on this system")
+def test_a_named_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.jpg")
+    with pytest.raises(ImageReadError, match="not a file but a pipe"):
+        decode_image(tmp_path / "x.jpg", (8, 8, 3))
+
+
+@pytest.mark.parametrize("name", ["a.jfif", "a.jpe", "a.webp"])
+def test_further_endings_are_read(tmp_path, name):
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (8, 8), (10, 200, 30)).save(
+            tmp_path / folder / name, format="WEBP" if name.endswith("webp") else "JPEG"
+        )
+    images = load_image_folder(tmp_path, image_size=8).images
+    assert np.abs(images.astype(int) - (10, 200, 30)).max() < 8
+
+
+def test_16_bit_grey_with_alpha_is_named(tmp_path):
+    content = png(8, 8, 16, 4)
+    (tmp_path / "cell.png").write_bytes(content)
+    with pytest.raises(ImageReadError, match="16-bit grey with alpha"):
+        decode_image(tmp_path / "cell.png", (8, 8, 1), "uint16")
