@@ -27,7 +27,8 @@ from sklearn.base import BaseEstimator
 
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 _OF_MODULE = {"LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"}
-_OF_GLOBALS = {"LOAD_GLOBAL", "LOAD_NAME", "IMPORT_NAME"}
+_OF_GLOBALS = {"LOAD_GLOBAL", "LOAD_NAME", "IMPORT_NAME", "LOAD_DEREF", "LOAD_CLASSDEREF"}
+_EMPTY = types.CellType()
 _SIMPLE = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype, enum.Enum)
 
 
@@ -213,10 +214,16 @@ class _Describer:
                 return
         yield self.describe(function.__code__)
         yield from map(self.describe, (function.__defaults__, function.__kwdefaults__))
-        for cell in function.__closure__ or ():
-            yield self.describe(cell.cell_contents)
+        cells = function.__closure__ or ()
+        enclosed = {
+            name: cell.cell_contents
+            for name, cell in zip(function.__code__.co_freevars, cells, strict=True)
+            if cell != _EMPTY
+        }
+        yield self.describe(enclosed)
         if not is_installed(function.__module__ or "__main__"):
-            yield self.describe(dict(_reached(function.__code__, function.__globals__)))
+            known = {**function.__globals__, **enclosed}
+            yield self.describe(dict(_reached(function.__code__, known)))
         yield self.describe({k: v for k, v in vars(function).items() if k != "__wrapped__"})
         if hasattr(function, "__wrapped__"):
             yield self.describe(function.__wrapped__)

@@ -515,6 +515,12 @@ class BaseCellClassifier(
         cloned.callbacks = [copy_callback(callback) for callback in self.callbacks]
         return cloned
 
+    def __copy__(self) -> Self:
+        """Copy as `copy.copy` does of plain objects: what is inside is shared, callbacks too."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled; of callbacks that were used, what can be."""
         state = super().__getstate__().copy()

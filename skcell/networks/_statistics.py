@@ -53,7 +53,10 @@ def make_estimate(model: keras.Model, devices: Devices) -> Estimate:
     normalisers = find_normalisers(model)
 
     def estimate(images: Any, before: Any) -> None:
-        kept = [(n.moving_mean.value + 0.0, n.moving_variance.value + 0.0) for n in normalisers]
+        def so_far(variable: Any) -> Any:  # nothing, to the bit, before the first batch
+            return ops.where(before > 0, variable.value, 0.0)
+
+        kept = [(so_far(n.moving_mean), so_far(n.moving_variance)) for n in normalisers]
         for layer in normalisers:
             for variable in (layer.moving_mean, layer.moving_variance):
                 variable.assign(ops.zeros_like(variable.value))
