@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.model_selection import PredefinedSplit, StratifiedShuffleSplit
+from sklearn.model_selection import PredefinedSplit
 
 from skcell.study import load_study_data
 
@@ -41,7 +41,10 @@ def test_a_split_of_one_side_is_none(tmp_path, parts):
     write(tmp_path / "a.npz", 12, target=np.tile(["x", "y"], 6), split=np.repeat(parts, 6))
     data = load_study_data(tmp_path / "a.npz")
     assert data.test_fold is None
-    assert isinstance(data.choose_cv(holdout=True, random_state=0), StratifiedShuffleSplit)
+    holdout = data.choose_cv(holdout=True, random_state=0)
+    assert isinstance(holdout, PredefinedSplit)
+    ((_, test),) = holdout.split()
+    assert len(test) == round(len(data.labels) / 5)
     assert data.choose_cv(random_state=0) == 5
 
 
@@ -63,3 +66,13 @@ def test_size_of_arrays_is_given(tmp_path):
         load_study_data(tmp_path / "a.npz", image_size=16)
     with pytest.raises(FileNotFoundError, match="Did you mean 'bloodmnist'"):
         load_study_data("bloodmist")
+
+
+def test_a_test_part_is_left_alone_where_there_is_no_validation_part(tmp_path):
+    split = np.repeat(["train", "test"], [8, 4])
+    images = write(tmp_path / "a.npz", 12, target=np.tile(["x", "y"], 6), split=split)
+    data = load_study_data(tmp_path / "a.npz")
+    np.testing.assert_array_equal(data.images, images[:8])
+    assert data.n_unseen == 4
+    assert data.test_fold is None
+    assert data.choose_cv(random_state=0) == 5

@@ -9,23 +9,35 @@ import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     PredefinedSplit,
     RepeatedStratifiedKFold,
     StratifiedKFold,
     cross_val_score,
 )
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.validation import check_is_fitted
 
 from skcell import CellCNNClassifier, ImageSMOTE
 from skcell.datasets import make_cells
-from skcell.metrics import accuracy_interval, cross_validated_interval
+from skcell.errors import DuplicateImageWarning
+from skcell.metrics import (
+    accuracy_interval,
+    cross_validated_interval,
+    grouped_accuracy_interval,
+)
 from skcell.pipeline import Pipeline
 from skcell.study import ROWS, FoldResult, Row, Study, find_rows
-from skcell.study._records import compare, summarise
+from skcell.study._records import Validated, compare, summarise
 from skcell.study._table import caption
 
 SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
-NAMES = {"results.csv", "folds.csv", "study.json", "study.png", "study.html"}
+NAMES = {
+    *("results.csv", "folds.csv", "predictions.csv"),
+    *("study.json", "study.png", "study.html"),
+}
 BASE = Row("base", SMALL, "small")
 SMOTE = Row("SMOTE", {**SMALL, "smote": ImageSMOTE()}, "small, filled up")
 
@@ -200,17 +212,190 @@ def test_interrupt_before_anything_is_an_interrupt(data):
     study = Study([row], cv=3, epochs=2, verbose=False)
     with pytest.raises(KeyboardInterrupt):
         study.run(*data)
-    with pytest.raises(NotFittedError, match=r"call run"):
+    with pytest.raises(NotFittedError, match=r"call fit"):
         study.show()
 
 
-def test_error_in_a_fit_keeps_the_fits_before(data):
-    rows = [BASE, Row("wild", {**SMALL, "clf__learning_rate": 1e30})]
-    study = Study(rows, cv=2, epochs=2, verbose=False)
+WILD = Row("wild", {**SMALL, "clf__learning_rate": 1e30})
+
+
+def test_a_row_that_fails_is_marked_and_the_others_are_measured(data, tmp_path, monkeypatch):
+    rows = [BASE, WILD, Row("second", {**SMALL, "clf__dropout": 0.5})]
+    file = tmp_path / "fits.jsonl"
+    study = Study(rows, cv=2, epochs=2, verbose=False, results_file=file).fit(*data)
+    assert study.complete_
+    base, wild, second = study.rows_
+    assert "FloatingPointError: Training diverged" in wild.error
+    assert np.isnan(wild.accuracy)
+    assert not base.error
+    assert not second.error
+    assert not np.isnan(second.p_value)
+    assert study.best_estimator_.get_params()["clf__learning_rate"] == 1e-3
+    assert "wild failed: FloatingPointError" in caption(study)
+    study.save(tmp_path)
+    assert "diverged" in (tmp_path / "results.csv").read_text()
+    assert "failed: Floating" in (tmp_path / "study.html").read_text()
+    # A divergence would come again: the same study again fits nothing.
+    lines = file.read_text().count("\n")
+    again = Study(rows, cv=2, epochs=2, verbose=False, results_file=file).fit(*data)
+    assert file.read_text().count("\n") == lines
+    assert again.rows_[1].error == wild.error
+
+
+def test_if_every_row_fails_its_error_is_raised(data):
     with pytest.raises(FloatingPointError, match="diverged"):
-        study.run(*data)
-    assert [row.name for row in study.rows_] == ["base"]
-    assert not study.complete_
+        Study([WILD], cv=2, epochs=2, verbose=False).fit(*data)
+
+
+def test_balanced_accuracy_may_decide_and_has_interval_and_p(data):
+    rows = [BASE, Row("weights", {**SMALL, "clf__class_weight": {"basophil": 5.0}})]
+    study = Study(rows, cv=3, epochs=3, score="balanced_accuracy", refit=False, verbose=False).fit(
+        *data
+    )
+    found = study.rows_[1].summaries["balanced_accuracy"]
+    folds = [fold.scores["balanced_accuracy"] for fold in study.folds_ if fold.row == "weights"]
+    assert found.mean == pytest.approx(np.mean(folds))
+    assert found.low <= found.mean <= found.high
+    assert 0 <= found.p_value <= 1
+    assert (found.difference_low <= 0 <= found.difference_high) == (found.p_value >= 0.05)
+    with pytest.raises(ValueError, match="Did you mean 'balanced_accuracy'"):
+        Study(rows, score="balanced_acuracy", verbose=False).fit(*data)
+
+
+def test_predictions_are_those_that_were_scored(data, tmp_path):
+    X, y = data
+    names = [f"cell {i}" for i in range(90)]
+    file = tmp_path / "fits.jsonl"
+    params = {"cv": 3, "epochs": 2, "verbose": False, "refit": False, "results_file": file}
+    study = Study([BASE], **params).fit(X, y, image_names=names)
+    kept = study.predictions_
+    assert sorted(kept["index"]) == list(range(90))
+    np.testing.assert_array_equal(kept["true"], y[kept["index"]])
+    assert kept["image"][0] == names[kept["index"][0]]
+    columns = np.stack([kept[f"p {label}"] for label in np.unique(y)], axis=1)
+    np.testing.assert_allclose(columns.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(np.unique(y)[columns.argmax(axis=1)], kept["predicted"])
+    for fold in study.folds_:
+        of = kept["fold"] == fold.fold
+        assert (kept["true"][of] == kept["predicted"][of]).sum() == fold.n_correct
+    again = Study([BASE], **params).fit(X, y)  # from the file
+    for name in set(kept) - {"image"}:
+        np.testing.assert_array_equal(again.predictions_[name], kept[name])
+    study.save(tmp_path)
+    lines = (tmp_path / "predictions.csv").read_text().splitlines()
+    assert len(lines) == 91
+    assert lines[0].startswith("row,fold,index,image,true,predicted,p ")
+
+
+def test_each_fold_has_a_seed_of_its_own_that_rows_share(data):
+    study = Study(
+        [BASE, Row("same", {**SMALL, "clf__label_smoothing": 0.0})],
+        cv=3,
+        repeats=2,
+        epochs=1,
+        refit=False,
+        verbose=False,
+    ).fit(*data)
+    seeds = {
+        row: [f.random_state for f in study.folds_ if f.row == row] for row in ("base", "same")
+    }
+    assert len(set(seeds["base"])) == 6
+    assert seeds["base"] == seeds["same"]
+    base, same = study.rows_
+    assert base.scores == same.scores, "the same network under the same seeds"
+
+
+def test_a_score_cannot_take_the_name_of_a_column(data):
+    for name in ("accuracy", "row", "low", "p_value", "recall basophil", "f1_macro_high"):
+        with pytest.raises(ValueError, match=f"A score cannot be called '{name}'"):
+            Study([BASE], scoring={name: "accuracy"}, verbose=False).fit(*data)
+
+
+def test_macro_f1_is_scikit_learns_where_a_fold_lacks_a_class():
+    from sklearn.metrics import f1_score
+
+    from skcell.study._fits import FoldScorer
+
+    y, predicted = np.array(list("aabb")), np.array(list("aabc"))
+    found = FoldScorer(np.array(list("abc")), {}).score(y, predicted, None)
+    assert found["f1_macro"] == pytest.approx(f1_score(y, predicted, average="macro"))
+
+
+def test_groups_widen_the_interval_of_one_holdout(data):
+    X, y = data
+    test_fold = np.where(np.arange(90) < 30, 0, -1)
+    params = {"cv": PredefinedSplit(test_fold), "epochs": 1, "verbose": False, "refit": False}
+    alone = Study([BASE], **params).fit(X, y).rows_[0]
+    study = Study([BASE], **params).fit(X, y, groups=np.arange(90) // 10)
+    (row,) = study.rows_
+    assert row.accuracy == alone.accuracy
+    kept = study.predictions_
+    right = kept["true"] == kept["predicted"]
+    expected = grouped_accuracy_interval(right, kept["index"] // 10)
+    assert_allclose((row.low, row.high), expected)
+    assert row.high - row.low > alone.high - alone.low
+    assert "effective number of images, for 9 groups" in caption(study)
+    one = Study([BASE], **params).fit(X, y, groups=np.where(np.arange(90) < 30, 0, np.arange(90)))
+    assert np.isnan(one.rows_[0].low)
+    assert "of one group, cannot tell any" in caption(one)
+
+
+def test_copies_are_warned_of_with_names_and_stand_on_the_page(data, tmp_path):
+    X, y = data[0].copy(), data[1]
+    first, second = np.flatnonzero(y == y[0])[0], np.flatnonzero(y != y[0])[0]
+    X[second] = X[first]
+    with pytest.warns(DuplicateImageWarning, match=f"under two labels: {first} = {second} is"):
+        study = Study([BASE], cv=2, epochs=1, verbose=False, refit=False).fit(X, y)
+    assert "under two labels" in study.report(tmp_path / "study.html").read_text()
+
+
+def test_a_classifier_of_another_library_is_a_technique_like_others(data):
+    X, y = data
+    flat = make_pipeline(FunctionTransformer(_flatten), LogisticRegression(max_iter=50))
+    rows = [BASE, Row("logistic", {"clf": flat})]
+    study = Study(rows, cv=3, epochs=1, verbose=False).fit(X, y, groups=np.arange(90) // 3)
+    assert not study.rows_[1].error
+    assert len(study.rows_[1].scores) == 3
+
+
+def _flatten(X):
+    return X.reshape(len(X), -1) / 255
+
+
+def test_a_fitted_study_is_fitted(data):
+    study = Study([BASE], cv=2, epochs=1, verbose=False, refit=False)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(study)
+    check_is_fitted(study.fit(*data))
+    assert "Not fitted" not in study._repr_html_()
+
+
+@pytest.mark.parametrize("name", ["$a_b$ $", "[red]x[/blue]", "[/red]", "caf\udce9"])
+def test_any_name_passes_through_table_files_page_and_journal(data, tmp_path, name, capsys):
+    X, y = data
+    labels = np.where(y == y[0], name, y)
+    row = Row(name, SMALL, name)
+    file = tmp_path / "fits.jsonl"
+    study = Study([row], cv=2, epochs=1, refit=False, results_file=file).fit(
+        X, labels, data_name=name
+    )
+    study.show()
+    study.save(tmp_path)
+    shown = name.replace("\udce9", "\ufffd")
+    assert shown in capsys.readouterr().out
+    assert shown in (tmp_path / "results.csv").read_text()
+    again = Study([row], cv=2, epochs=1, refit=False, results_file=file, verbose=False)
+    assert again.fit(X, labels).rows_[0].scores == study.rows_[0].scores
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"clf__dtype_policy": "nonsense"}, {"clf__filters": (0,)}, {"clf__loss": "no_such_loss"}],
+    ids=str,
+)
+def test_what_cannot_be_built_is_said_before_training(data, parameters):
+    with pytest.raises(ValueError, match="Row 'bad' cannot be used"):
+        Study([BASE, Row("bad", {**SMALL, **parameters})], verbose=False).fit(*data)
 
 
 def test_rows_are_found_by_name():
@@ -328,10 +513,11 @@ def test_a_splitter_that_breaks_groups_is_refused():
 def test_folds_that_agree_by_chance_are_no_certainty():
     row = Row("base", {})
     folds = [FoldResult("base", i, 15, 30, 30, 1.0) for i in range(2)]
-    found = summarise(row, folds, n_folds=2, n_images=60, confidence=0.95)
+    validated = Validated([np.arange(30), np.arange(30, 60)], np.zeros(60, int))
+    found = summarise(row, folds, n_folds=2, validated=validated, confidence=0.95)
     assert (found.low, found.high) == accuracy_interval(30, 60)
     assert found.low < 0.4 < 0.6 < found.high
-    again = summarise(row, folds * 20, n_folds=40, n_images=60, confidence=0.95)
+    again = summarise(row, folds * 20, n_folds=40, validated=validated, confidence=0.95)
     assert (again.low, again.high) == (found.low, found.high), "no image counts twice"
 
 
@@ -342,13 +528,18 @@ def test_differences_that_agree_by_chance_are_no_certainty():
         for row in rows
         for i in range(2)
     ]
+    validated = Validated([np.arange(10), np.arange(10, 20)], np.zeros(20, int))
     found = [
         summarise(
-            row, [f for f in folds if f.row == row.name], n_folds=2, n_images=20, confidence=0.95
+            row,
+            [f for f in folds if f.row == row.name],
+            n_folds=2,
+            validated=validated,
+            confidence=0.95,
         )
         for row in rows
     ]
-    wide = compare(found, folds, lambda numbers: 10 * len(list(numbers)), 0.95)[1]
+    wide = compare(found, folds, validated, 0.95)[1]
     assert wide.difference == pytest.approx(0.1)
     assert wide.p_value > 0.1, "two images of twenty"
     assert wide.difference_low < 0 < wide.difference_high
