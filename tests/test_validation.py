@@ -78,14 +78,14 @@ def test_what_is_no_array_is_said_with_what_to_pass(X, method):
         "predict": lambda: small.fit(cells, y).predict(X),
         "fit_resample": lambda: ImageSMOTE().fit_resample(X, y),
     }[method]
-    with pytest.raises(TypeError, match=f"X is a {type(X).__name__}.*np.concatenate"):
+    with pytest.raises(TypeError, match=rf"X is a {type(X).__name__}.*np\.concatenate"):
         call()
 
 
 def test_tf_data_is_said_as_well():
     tf = pytest.importorskip("tensorflow")
     data = tf.data.Dataset.from_tensor_slices(np.zeros((4, 8, 8, 3), np.uint8)).batch(2)
-    with pytest.raises(TypeError, match="tf.data"):
+    with pytest.raises(TypeError, match=r"tf\.data"):
         check_images(data)
 
 
@@ -174,7 +174,7 @@ def test_labels_that_cannot_be_used_are_named(y, message):
 def test_missing_labels_of_pandas_are_named():
     pd = pytest.importorskip("pandas")
     for values in (pd.Series(["a", pd.NA, "b"]), pd.array([1, None, 2], dtype="Int64")):
-        with pytest.raises(ValueError, match="y lacks the label of 1 image.*first at 1"):
+        with pytest.raises(ValueError, match=r"y lacks the label of 1 image.*first at 1"):
             check_labels(values, 3)
 
 

@@ -28,8 +28,8 @@ def decode_image(
 
     JPEG, PNG, BMP, WebP and TIFF are read, of 8 or 16 bits; a file is one image. The file's
     rotation flag (EXIF) is applied, palettes are resolved, and the image is stretched to the asked
-    size by bicubic interpolation with antialiasing. Alpha is blended over white, the background of a
-    bright-field image, unless `shape` asks for as many channels as the file has. Grey is
+    size by bicubic interpolation with antialiasing. Alpha is blended over white, the background
+    of a bright-field image, unless `shape` asks for as many channels as the file has. Grey is
     repeated to three channels and colour becomes luminance where `shape` asks for it; 8 bits
     become 16 by multiplication with 257, and 16 become 8 by rounded division.
 

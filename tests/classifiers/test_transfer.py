@@ -438,7 +438,7 @@ def test_a_pickle_is_of_the_model_as_it_was(data, predict_elsewhere):
 )
 def test_a_frozen_backbone_cannot_be_changed_on_the_way(data, change):
     clf = small(warm_start=True).fit(*data)
-    with pytest.raises((ValueError, OSError), match=r"architecture|weights was changed"):
+    with pytest.raises((ValueError, OSError), match="was changed"):
         clf.set_params(**change).fit(*data)
 
 

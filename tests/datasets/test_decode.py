@@ -478,12 +478,12 @@ def test_several_images_in_one_tiff_are_an_error_and_named_channels_are_not(tmp_
     with tifffile.TiffWriter(tmp_path / "two.tif") as file:
         file.write(pixels[0])
         file.write(pixels[1, :5])
-    with pytest.raises(ImageReadError, match="two.tif: 2 images in one file"):
+    with pytest.raises(ImageReadError, match=r"two\.tif: 2 images in one file"):
         decode_image(tmp_path / "two.tif", (8, 9, 1))
     with tifffile.TiffWriter(tmp_path / "appended.tif") as file:
         for page in pixels:
             file.write(page, metadata=None)
-    with pytest.raises(ImageReadError, match="appended.tif: 3 pages, .*'axes': 'CYX'"):
+    with pytest.raises(ImageReadError, match=r"appended\.tif: 3 pages, .*'axes': 'CYX'"):
         decode_image(tmp_path / "appended.tif", (8, 9, 3))
     tifffile.imwrite(tmp_path / "named.ome.tif", pixels, metadata={"axes": "CYX"})
     found = decode_image(tmp_path / "named.ome.tif", (8, 9, 3))

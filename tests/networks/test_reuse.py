@@ -100,5 +100,5 @@ def test_weight_decay_spares_biases_and_reads_its_value_at_run_time():
         network.program.weight_decay.assign(decay)
         # Weights of zero leave the decay as the only change.
         model.fit(X, np.eye(3)[[0, 1, 2, 0]], sample_weight=np.zeros(4), verbose=0)
-        kernel = keras.ops.convert_to_numpy(model.layers[2].kernel.value)
+        kernel = keras.ops.convert_to_numpy(model.layers[3].kernel.value)
         np.testing.assert_allclose(kernel, before[0] * factor, rtol=1e-5)

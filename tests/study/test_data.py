@@ -41,10 +41,16 @@ def test_a_split_of_one_side_is_none(tmp_path, parts):
     write(tmp_path / "a.npz", 12, target=np.tile(["x", "y"], 6), split=np.repeat(parts, 6))
     data = load_study_data(tmp_path / "a.npz")
     assert data.test_fold is None
+    assert data.choose_cv(random_state=0) == 5
+
+
+def test_a_holdout_is_a_stratified_fifth(tmp_path):
+    write(tmp_path / "a.npz", 20, target=np.tile(["x", "y"], 10))
+    data = load_study_data(tmp_path / "a.npz")
     holdout = data.choose_cv(holdout=True, random_state=0)
     assert isinstance(holdout, PredefinedSplit)
     ((_, test),) = holdout.split()
-    assert len(test) == round(len(data.labels) / 5)
+    assert sorted(data.labels[test]) == ["x", "x", "y", "y"]
     assert data.choose_cv(random_state=0) == 5
 
 

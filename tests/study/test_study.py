@@ -72,10 +72,15 @@ def test_rows_are_those_of_the_study(study):
 
 
 def test_scores_are_those_of_cross_val_score(study, data):
-    clf = CellCNNClassifier(filters=(4, 4), dense_units=8, epochs=2, batch_size=16, random_state=0)
-    model = Pipeline([("smote", ImageSMOTE(random_state=0)), ("clf", clf)])
-    cv = StratifiedKFold(3, shuffle=True, random_state=0)
-    assert_allclose(study.rows_[1].scores, cross_val_score(model, *data, cv=cv))
+    folds = StratifiedKFold(3, shuffle=True, random_state=0).split(*data)
+    fits = [fold for fold in study.folds_ if fold.row == "SMOTE"]
+    for fold, split in zip(fits, folds, strict=True):
+        seed = fold.random_state
+        clf = CellCNNClassifier(
+            filters=(4, 4), dense_units=8, epochs=2, batch_size=16, random_state=seed
+        )
+        model = Pipeline([("smote", ImageSMOTE(random_state=seed)), ("clf", clf)])
+        assert_allclose(fold.accuracy, cross_val_score(model, *data, cv=[split])[0])
 
 
 def test_again_gives_the_same(study, data):
