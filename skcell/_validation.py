@@ -88,7 +88,8 @@ def _check_container(X: Any) -> None:
             "Turn a generator, iterator or Path.glob() of paths into a list; of batches, as "
             "tf.data, DataLoader or ImageDataGenerator.flow give them, take as many as one pass "
             "has and join them with np.concatenate; of a dict, pass the array inside. File paths "
-            "are read as training streams, so that no generator is needed for data larger than memory."
+            "are read as training streams, so that no generator is needed for data larger than "
+            "memory."
         )
     if isinstance(X, (list, tuple)) and len(X) == 0:
         raise ValueError("X holds no images: found array with 0 sample(s).")
