@@ -20,7 +20,7 @@ def check_groups(groups: Any, n: int) -> NDArray[Any] | None:
     """Return groups as an array of `n` entries, or None; a missing entry is an error."""
     if groups is None:
         return None
-    return check_labels(groups, n, "groups", "patient or slide")
+    return check_labels(groups, n, "groups", "entry")
 
 
 def check_groups_kept(

@@ -497,7 +497,7 @@ def check_labels(y: Any, n: int, what: str = "y", of: str = "label") -> NDArray[
     ValueError
         If entries are missing, of several kinds, or not one for each image.
     """
-    shape = np.shape(y)
+    shape = y.shape if hasattr(y, "shape") else np.asarray(y).shape
     if len(shape) == 2 and shape[1] != 1:
         raise ValueError(
             f"{what} has shape {shape}; expected one {of} for each image, of shape (n,). "

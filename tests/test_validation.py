@@ -185,5 +185,5 @@ def test_groups_are_named_as_groups(files):
         clf.fit(X, y, groups=np.zeros((8, 2)))
     with pytest.raises(ValueError, match="groups mixes numbers"):
         clf.fit(X, y, groups=["a", 1] * 4)
-    with pytest.raises(ValueError, match="groups lacks the patient or slide of 1"):
+    with pytest.raises(ValueError, match="groups lacks the entry of 1"):
         clf.fit(X, y, groups=[None, *"abcdefg"])

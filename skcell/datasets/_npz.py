@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import validate_params
 
-from skcell._validation import check_pixels, some
+from skcell._validation import check_pixels
 from skcell.datasets._scan import SPLITS
 
 _IMAGES = ("images", "X")
@@ -138,7 +138,7 @@ def _plain(file: NpzFile) -> Bunch:
         hint = _LAYOUTS
         if not any(name.endswith(".npy") for name in file.zip.namelist()):  # type: ignore[union-attr] # open
             hint = "A zip archive of image files is to be unpacked first: give the folder"
-        raise ValueError(f"no {missing} among its arrays: {some(sorted(file.files))}. {hint}.")
+        raise ValueError(f"no {missing} among its arrays {_few(file)}. {hint}.")
     images = _with_channels(images)
     data = Bunch(images=images)
     data.target, data.target_names = _encoded(_one_label_each(labels), file.get("target_names"))
@@ -159,7 +159,7 @@ def _medmnist(file: NpzFile) -> Bunch:
     splits = [split for split in ("train", "val", "test") if f"{split}_images" in file]
     absent = [f"{split}_labels" for split in splits if f"{split}_labels" not in file]
     if absent:
-        raise ValueError(f"no {', '.join(absent)} among its arrays: {some(sorted(file.files))}.")
+        raise ValueError(f"no {', '.join(absent)} among its arrays {_few(file)}.")
     labels = {split: _one_label_each(file[f"{split}_labels"]) for split in splits}
     ends = np.cumsum([len(labels[split]) for split in splits])
     data = Bunch()
@@ -178,6 +178,12 @@ def _medmnist(file: NpzFile) -> Bunch:
     data.target, data.target_names = _encoded(np.concatenate(list(labels.values())), None)
     data.split = np.repeat(splits, [len(labels[split]) for split in splits])
     return data
+
+
+def _few(file: NpzFile) -> str:
+    """Name the first arrays of a file."""
+    names = sorted(file.files)
+    return str(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def _first(file: NpzFile, names: Sequence[str]) -> NDArray[Any] | None:

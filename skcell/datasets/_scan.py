@@ -159,5 +159,5 @@ def _walk(top: str) -> tuple[list[str], dict[str, str]]:
             if _is_image(name) and not _ignored(name):
                 images.append(file)
             elif not _ignored(name):
-                others[file] = f"not a file of {FORMATS}"
+                others[file] = f"not an image file ({', '.join(EXTENSIONS)})"
     return images, others

@@ -316,9 +316,10 @@ def get_store(cache: bool | str | os.PathLike[str]) -> FeatureStore | None:
     """Find the store that the parameter `cache` names."""
     if cache == "memory":
         return _in_memory
-    if cache is False:
+    named = isinstance(cache, (str, os.PathLike))
+    if not named and not cache:
         return None
-    path = find_home() / "features.sqlite" if cache is True else os.path.expanduser(cache)
+    path = os.path.expanduser(cache) if named else find_home() / "features.sqlite"
     try:
         return FeatureStore(path)
     except OSError as error:

@@ -173,7 +173,9 @@ class Fit:
             error_score="raise",
         )
         try:
-            with config_context(enable_metadata_routing=False):
+            with config_context(enable_metadata_routing=False), warnings.catch_warnings():
+                # Of classes that are of one size, which the table's caption says once.
+                warnings.filterwarnings("ignore", message="ImageSMOTE adds no image")
                 search.fit(X, y, **_fit_params(model, groups))
         except Exception as error:  # of one technique; others may go well
             told = f"{type(error).__name__}: {error}"

@@ -206,7 +206,7 @@ def test_wrong_layouts_are_explained(tmp_path, names, message):
 
 def test_class_without_images_is_named(cells):
     (cells / "c").mkdir()
-    with pytest.raises(ValueError, match=r"1 class folder\(s\) hold no image .*'.*c'"):
+    with pytest.raises(ValueError, match=r"No image is found in '.*c'"):
         load_image_folder(cells)
 
 
