@@ -144,7 +144,9 @@ def test_stray_files_are_named_or_skipped(cells, load_images):
     with pytest.raises(ImageReadError, match="2 of 7 files cannot be used") as caught:
         load_image_folder(cells, load_images=load_images)
     assert caught.value.failures == {
-        str(cells / "a" / "notes.txt"): "not an image file (.jpg, .jpeg, .png, .bmp, .tif, .tiff)",
+        str(
+            cells / "a" / "notes.txt"
+        ): "not an image file (.jpg, .jpeg, .jpe, .jfif, .png, .bmp, .webp, .tif, .tiff)",
         str(cells / "contact sheet.png"): "an image outside the folders of the classes",
     }
     with pytest.warns(ImageReadWarning, match="2 of 7 files were skipped"):
