@@ -429,8 +429,6 @@ class BaseCellClassifier(
         for start in range(0, len(images), PREDICT_BATCH):
             rows = slice(start, start + PREDICT_BATCH)
             out[rows] = forward(self._see(take(images, rows, spec, n_jobs=-1)))
-        # What single precision knows: beyond, the place of an image in its batch would show.
-        out = np.round(out, 7)
         return out / out.sum(axis=1, keepdims=True)  # exact in double precision
 
     def _see(self, images: NDArray[Any]) -> NDArray[Any]:
