@@ -44,6 +44,15 @@ search --data cells/ --row "batch norm" --storage trials.sqlite. A database is n
 as postgresql://user@host/name."""
 
 
+ByFolder = Annotated[
+    bool,
+    typer.Option(
+        "--group-by-folder",
+        help="Keep images of one folder inside a class's, a patient's or slide's, together.",
+    ),
+]
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"skcell {__version__}")
@@ -114,13 +123,7 @@ def study(
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out files that cannot be read.")
     ] = False,
-    by_folder: Annotated[
-        bool,
-        typer.Option(
-            "--group-by-folder",
-            help="Keep images of one folder inside a class's, a patient's or slide's, together.",
-        ),
-    ] = False,
+    by_folder: ByFolder = False,
     score: Annotated[
         str, typer.Option(help="Score that decides, such as balanced_accuracy or f1_macro.")
     ] = "accuracy",
@@ -236,13 +239,7 @@ def search(
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out files that cannot be read.")
     ] = False,
-    by_folder: Annotated[
-        bool,
-        typer.Option(
-            "--group-by-folder",
-            help="Keep images of one folder inside a class's, a patient's or slide's, together.",
-        ),
-    ] = False,
+    by_folder: ByFolder = False,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of everything.")] = 0,
     out: Annotated[
         Path, typer.Option(help="Folder for the table of trials and the best model.")
