@@ -4,6 +4,7 @@ import difflib
 import numbers
 import os
 import warnings
+from pathlib import Path
 from typing import Any, Self
 
 import keras
@@ -316,10 +317,12 @@ def get_store(cache: bool | str | os.PathLike[str]) -> FeatureStore | None:
     """Find the store that the parameter `cache` names."""
     if cache == "memory":
         return _in_memory
-    named = isinstance(cache, (str, os.PathLike))
-    if not named and not cache:
+    if isinstance(cache, (str, os.PathLike)):
+        path = Path(cache).expanduser()
+    elif cache:
+        path = find_home() / "features.sqlite"
+    else:
         return None
-    path = os.path.expanduser(cache) if named else find_home() / "features.sqlite"
     try:
         return FeatureStore(path)
     except OSError as error:
