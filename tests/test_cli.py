@@ -11,8 +11,10 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from skcell import __version__
+from skcell.cli import app
 
 SKCELL = [sys.executable, "-m", "skcell.cli"]
 
@@ -248,3 +250,125 @@ def test_a_backbone_without_a_row_for_it_is_an_error(tmp_path):
     run = skcell("study", "--backbone", "mobilenet_v2", cwd=tmp_path)
     assert run.returncode == 2
     assert "--transfer" in run.stderr
+
+
+def in_process(*arguments):
+    """Run a command here: what goes wrong before training needs no process of its own."""
+    run = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=True)
+    assert isinstance(run.exception, SystemExit | None), run.exception
+    return run
+
+
+DEEP = "rows = " + "[" * 3000 + "]" * 3000
+SOME = '[[rows]]\nname = "a"\n'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "toml", "message"),
+    [
+        (["--n-jobs", "0"], None, "--n-jobs is 0"),
+        (["--image-size", "100000"], None, "100000 is not in the range"),
+        (["--epochs", "-1"], None, "not in the range"),
+        (["--cv", "3", "--holdout"], None, "exclude each other"),
+        (["--rows", "nonsense"], None, "nonsense.*base"),
+        (["--score", "acuracy"], None, "acuracy.*accuracy"),
+        (["--group-by-folder"], None, "no class has folders inside"),
+        (["--out", "cells/result"], None, "lies in the folder of the images.*Give another"),
+        (["--out", "cells"], None, "lies in the folder of the images"),
+        (["--out", "cells/a/0.png"], None, "0.png|images"),
+        (["--backbone", "mobilenet_v2"], None, "--transfer"),
+        ([], SOME + 'parameters = {"clf__filters" = [0]}', "'filters' parameter"),
+        ([], SOME + 'parameters = {"clf__dtype_policy" = "nonsense"}', "nonsense"),
+        ([], SOME + "parameters = 3", "rows.toml.*parameters"),
+        ([], "[[rows]]\nname = 5", "rows.toml.*name"),
+        ([], 'rows = ["bas"]', "bas.*base"),
+        ([], 'rows = "base"', "rows.toml"),
+        ([], 'rows = [["base"]]', "rows.toml"),
+        ([], DEEP, "rows.toml"),
+        ([], SOME + 'parameters = {"clf" = {type = "Nonsense"}}', "Nonsense"),
+        ([], SOME + 'parameters = {"clf__filter" = [4]}', "filter.*filters"),
+        ([], "\x00", "rows.toml"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_no_traceback(
+    tmp_path, monkeypatch, folder, arguments, toml, message
+):
+    monkeypatch.chdir(tmp_path)
+    if toml is not None:
+        (tmp_path / "rows.toml").write_text(toml)
+        arguments = [*arguments, "--rows", "rows.toml"]
+    run = in_process("study", "--data", "cells", "--image-size", 16, *arguments)
+    assert run.exit_code == 2, run.output
+    text = " ".join(run.stderr.replace("│", " ").split())
+    assert re.search(message, text), run.stderr
+    assert len(run.stderr) < 1000
+    assert "Traceback" not in run.output
+
+
+def test_names_of_techniques_may_stand_alone_in_toml(tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.toml").write_text('rows = ["base"]')
+    options = ("--image-size", 16, "--rows", "rows.toml", "--epochs", 1, "--cv", 2)
+    run = in_process("study", "--data", "cells", *options)
+    assert run.exit_code == 0, run.output
+    assert "base" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda f: (f / "a.zip").write_bytes(b"PK\x03\x04" + b"\0" * 99), "a.zip.*folder"),
+        (lambda f: (f / "a.npz").write_bytes(b"PK\x03\x04" + b"\0" * 99), "a.npz"),
+        (lambda f: [(f / "a" / c).mkdir(parents=True) for c in "xy"], "x"),
+        (
+            lambda f: [
+                ((f / "a" / c).mkdir(parents=True), (f / "a" / c / "1.gif").write_bytes(b"GIF89a"))
+                for c in "xy"
+            ],
+            "gif.*(PNG|png)",
+        ),
+        (lambda f: None, "a"),
+    ],
+    ids=["zip", "npz", "empty", "gif", "missing"],
+)
+def test_data_that_are_none_are_said_shortly(tmp_path, monkeypatch, make, message):
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path)
+    name = next((p.name for p in tmp_path.iterdir()), "a")
+    run = in_process("study", "--data", name)
+    assert run.exit_code == 2, run.output
+    assert re.search(message, run.stderr), run.stderr
+    assert len(run.stderr) < 1000
+
+
+def test_brackets_in_names_are_shown(tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    folder.rename(tmp_path / "cells [2] [/red]")
+    (tmp_path / "rows.toml").write_text(
+        '[[rows]]\nname = "small [/red] $x"\nparameters = {"clf__filters" = [4]}'
+    )
+    options = ("--image-size", 16, "--epochs", 1, "--cv", 2, "--out", "out [1]")
+    run = in_process("study", "--data", "cells [2] [/red]", "--rows", "rows.toml", *options)
+    assert run.exit_code == 0, run.output
+    assert "cells [2] [/red]" in run.stdout
+    assert "small [/red] $x" in run.stdout
+    assert "out [1]" in run.stdout
+    assert (tmp_path / "out [1]" / "study.html").is_file()
+
+
+def test_a_technique_that_fails_is_exit_code_one_and_the_others_are_kept(
+    tmp_path, monkeypatch, folder
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.toml").write_text(
+        '[[rows]]\nname = "base"\n[[rows]]\nname = "boom"\n'
+        'parameters = {"clf__learning_rate" = 1e30, "clf__optimizer" = "sgd"}'
+    )
+    options = ("--image-size", 16, "--epochs", 1, "--cv", 2)
+    run = in_process("study", "--data", "cells", "--rows", "rows.toml", *options)
+    assert run.exit_code == 1, run.output
+    assert "diverged" in run.output
+    assert "base" in (tmp_path / "skcell-study" / "results.csv").read_text()
+    again = in_process("study", "--data", "cells", "--rows", "rows.toml", *options)
+    assert again.exit_code == 1
+    assert "4 of 4 fits are done already" in again.output

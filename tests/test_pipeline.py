@@ -6,7 +6,7 @@ import sklearn
 from imblearn.over_sampling import SMOTE
 from imblearn.under_sampling import RandomUnderSampler
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
-from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
+from sklearn.ensemble import BaggingClassifier, HistGradientBoostingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GridSearchCV,
@@ -332,3 +332,46 @@ def test_a_search_at_the_end_gets_the_groups_of_parents(tagged):
     groups = np.arange(240) // 4
     make_pipeline(ImageAugmenter(random_state=0), NoHoldout()).fit(X, y, groups=groups)
     assert len(LAST["groups"]) == len(LAST["X"]) > 240
+
+
+def test_copies_of_one_image_are_on_one_side_of_the_holdout(tagged):
+    X, y = tagged
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        rows = rng.integers(0, 240, 240)  # what bagging gives each of its members
+        make_pipeline(ImageSMOTE(random_state=0), Recorder()).fit(X[rows], y[rows])
+        assert len(LAST["X_val"]) > 0
+        assert not names(LAST["X"][: 240 - len(LAST["X_val"])]) & names(LAST["X_val"])
+
+
+def test_an_ensemble_of_bootstraps_keeps_holdouts_apart(cells):
+    seen = []
+
+    class Keeps(Recorder):
+        def fit(self, X, y, sample_weight=None, *, groups=None, X_val=None, y_val=None):
+            seen.append((X, X_val))
+            return super().fit(X, y, X_val=X_val, y_val=y_val)
+
+    rows = cells.images.reshape(240, -1)
+    unique = len(np.unique(rows, axis=0))
+    bag = BaggingClassifier(make_pipeline("passthrough", Keeps()), n_estimators=3, random_state=0)
+    bag.fit(rows, cells.target)
+    assert unique == 240
+    assert len(seen) == 3
+    for train, held in seen:
+        assert len(np.unique(train, axis=0)) < len(train), "it was a bootstrap"
+        assert not {row.tobytes() for row in train} & {row.tobytes() for row in held}
+
+
+@pytest.mark.parametrize(
+    "sampler", [ImageSMOTE(random_state=0), ImageAugmenter(random_state=0)], ids=["SMOTE", "copies"]
+)
+def test_images_of_weight_zero_have_no_descendants(tagged, sampler):
+    X, y = tagged
+    weights = (np.arange(240) % 3 > 0).astype(float)
+    there = weights > 0
+    make_pipeline(clone(sampler), Recorder(early_stopping=False)).fit(X, y, sample_weight=weights)
+    weighted = LAST["X"], LAST["y"]
+    make_pipeline(clone(sampler), Recorder(early_stopping=False)).fit(X[there], y[there])
+    np.testing.assert_array_equal(weighted[0], LAST["X"])
+    np.testing.assert_array_equal(weighted[1], LAST["y"])

@@ -30,6 +30,9 @@ class FeatureStore:
         What it may take up.
     """
 
+    #: Seconds to wait for another process that writes.
+    timeout = 30.0
+
     def __init__(self, path: str | os.PathLike[str], max_bytes: int = MAX_BYTES):
         self.path, self.max_bytes = path, max_bytes
         self._lock = threading.Lock()
@@ -57,7 +60,7 @@ class FeatureStore:
             with (
                 self._reached(),
                 contextlib.closing(
-                    sqlite3.connect(self.path, timeout=120, isolation_level=None)
+                    sqlite3.connect(self.path, timeout=self.timeout, isolation_level=None)
                 ) as connection,
             ):
                 connection.execute("PRAGMA journal_mode=WAL")

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 from scipy.ndimage import affine_transform
 
-from skcell import ImageAugmenter
+from skcell import CellCNNClassifier, ImageAugmenter, make_pipeline
 from skcell.networks import RandomTransform
 
 OFF = {"horizontal_flip": False, "vertical_flip": False, "turns": False}
@@ -198,3 +198,18 @@ def test_paths_and_rows_without_shape_are_named(cells):
         ImageAugmenter().fit_resample(["a.png"] * 4, [0, 0, 0, 1])
     with pytest.raises(ValueError, match="needs image_shape"):
         ImageAugmenter().fit_resample(cells.images.reshape(240, -1), cells.target)
+
+
+def test_as_a_step_it_adds_copies_by_default_and_never_nothing_in_silence(cells):
+    order = np.argsort(cells.target, kind="stable")
+    rows = np.concatenate([order[cells.target[order] == c][:20] for c in range(4)])
+    X, y = cells.images[rows], cells.target[rows]
+    grown, _ = ImageAugmenter(random_state=0).fit_resample(X, y)
+    assert len(grown) == 2 * len(X)
+    with pytest.warns(UserWarning, match="ImageAugmenter adds no image"):
+        same, _ = ImageAugmenter(n_copies=None, random_state=0).fit_resample(X, y)
+    assert len(same) == len(X)
+    model = {"filters": (4,), "dense_units": 8, "epochs": 3, "random_state": 0}
+    plain = CellCNNClassifier(**model).fit(X, y)
+    augmented = make_pipeline(ImageAugmenter(random_state=0), CellCNNClassifier(**model)).fit(X, y)
+    assert (plain.predict_proba(X) != augmented.predict_proba(X)).any()

@@ -1,7 +1,10 @@
 """What a user of the classifiers relies on, beyond the common checks."""
 
 import gc
+import inspect
 import pickle
+import subprocess
+import sys
 import threading
 import tracemalloc
 import weakref
@@ -25,10 +28,12 @@ from sklearn.model_selection import (
     cross_validate,
     learning_curve,
 )
+from sklearn.utils import estimator_html_repr
 
 import skcell
-from skcell import CellCNNClassifier, ImageAugmenter
+from skcell import CellCNNClassifier, ImageAugmenter, TransferClassifier
 from skcell.errors import ImageReadError, PixelRangeWarning
+from skcell.networks import clear_programs
 
 
 def small(**params):
@@ -49,6 +54,13 @@ class Watch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.rates.append(float(self.model.optimizer.learning_rate))
+
+
+class Unreached(keras.callbacks.Callback):
+    """Fails as soon as training begins."""
+
+    def on_train_begin(self, logs=None):
+        raise AssertionError("training began")
 
 
 # It learns
@@ -653,12 +665,11 @@ def test_silent_by_default(cells, capsys):
     ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_bad_input_is_named_before_training(change, message, cells, monkeypatch):
-    monkeypatch.setattr(keras.Model, "fit", lambda *a, **k: pytest.fail("training began"))
+def test_bad_input_is_named_before_training(change, message, cells):
     X = cells.images.copy()
     X[0, 0, 0, 0] = 255
     with pytest.raises(ValueError, match=message):
-        small().fit(*change(X, cells.target))
+        small(callbacks=[Unreached()]).fit(*change(X, cells.target))
 
 
 @pytest.mark.parametrize(
@@ -676,10 +687,14 @@ def test_bad_input_is_named_before_training(change, message, cells, monkeypatch)
         ({"early_stopping": True, "validation_fraction": 0.001}, "change validation_fraction"),
     ],
 )
-def test_bad_parameter_is_named_before_training(params, message, cells, monkeypatch):
-    monkeypatch.setattr(keras.Model, "fit", lambda *a, **k: pytest.fail("training began"))
+def test_bad_parameter_is_named_before_training(params, message, cells):
     with pytest.raises(ValueError, match=message):
-        small(**params).fit(cells.images, cells.target)
+        small(**params, callbacks=[Unreached()]).fit(cells.images, cells.target)
+
+
+def test_the_guard_notices_training(cells):
+    with pytest.raises(AssertionError, match="training began"):
+        small(callbacks=[Unreached()]).fit(cells.images, cells.target)
 
 
 def test_prediction_wants_what_was_fitted(cells):
@@ -700,3 +715,117 @@ def test_divergence_is_an_error_not_a_score(cells):
 def test_raw_floats_are_warned_about(cells):
     with pytest.warns(PixelRangeWarning, match="between 4 and 255"):
         small(epochs=1).fit(cells.images.astype(np.float32), cells.target)
+
+
+# What the user's configuration and a notebook do
+
+
+def test_the_order_of_channels_in_the_users_configuration_changes_nothing(cells, tmp_path):
+    code = (
+        "import keras, numpy as np\n"
+        "from skcell import CellCNNClassifier, SEInceptionResNetClassifier, ImageAugmenter\n"
+        "from skcell import TransferClassifier\n"
+        "from skcell.datasets import make_cells\n"
+        "cells = make_cells(60, n_classes=3, image_size=24, random_state=0)\n"
+        "keras.config.set_image_data_format(FORMAT)\n"
+        "out = {}\n"
+        "common = {'epochs': 2, 'random_state': 0}\n"
+        "turn = ImageAugmenter(rotation=0.2, zoom=0.1)\n"
+        "for clf in (\n"
+        "    CellCNNClassifier(filters=(4, 8), batch_norm=True, augmentation=turn, **common),\n"
+        "    SEInceptionResNetClassifier(filters=8, stem_filters=8, **common),\n"
+        "    TransferClassifier('mobilenet_v2_0.35', weights=None, image_size=32, unfreeze=1,\n"
+        "                       fine_tuning_epochs=1, cache=False, **common),\n"
+        "):\n"
+        "    clf.fit(cells.images, cells.target)\n"
+        "    out[type(clf).__name__] = clf.predict_proba(cells.images)\n"
+        "    out[type(clf).__name__ + ' weights'] = clf.count_params()\n"
+        "copies, _ = turn.set_params(random_state=0).fit_resample(cells.images, cells.target)\n"
+        "np.savez(FORMAT, copies=copies, **out)\n"
+        "assert keras.config.image_data_format() == FORMAT\n"
+    )
+    found = {}
+    for order in ("channels_last", "channels_first"):
+        script = code.replace("FORMAT", repr(order))
+        subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=300)
+        found[order] = np.load(tmp_path / f"{order}.npz")
+    last, first = found.values()
+    assert len(last.files) == 7
+    for name in last.files:
+        np.testing.assert_array_equal(first[name], last[name], err_msg=name)
+
+
+def test_showing_a_fitted_estimator_changes_nothing(cells):
+    X, y = cells.images[:60], cells.target[:60]
+    clear_programs()
+    clf = small().fit(X, y)
+    predicted = clf.predict_proba(X)
+    for look in (repr, str, lambda e: e._repr_html_(), estimator_html_repr, dir, vars):
+        assert look(clf)
+    inspect.getmembers(clf)
+    np.testing.assert_array_equal(clf.predict_proba(X), predicted)
+    model = clf._network.program
+    del clf
+    gc.collect()
+    assert small(random_state=1).fit(X, y)._network.program is model, "used again"
+
+
+def test_the_last_update_may_not_explode_in_silence(cells):
+    X, y = cells.images[:32], cells.target[:32]
+    boom = {"optimizer": "sgd", "learning_rate": 1e30, "epochs": 1}
+    with pytest.raises(FloatingPointError, match="Lower learning_rate"):
+        small(**boom).fit(X, y)
+    with pytest.raises(FloatingPointError, match="Lower learning_rate"):
+        small(**boom).partial_fit(X, y)
+    with pytest.raises(FloatingPointError, match="Lower learning_rate"):
+        TransferClassifier(
+            "mobilenet_v2_0.35", weights=None, image_size=32, cache=False, **boom
+        ).fit(X, y)
+    trained = small(warm_start=True, epochs=1).fit(X, y)
+    before = trained.predict_proba(X)
+    with pytest.raises(FloatingPointError):
+        trained.set_params(learning_rate=1e30).fit(X, y)
+    np.testing.assert_array_equal(trained.predict_proba(X), before)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1 / 60, 50.0])
+def test_only_ratios_of_weights_count(cells, scale):
+    X, y = cells.images[:60], cells.target[:60]
+    weights = np.random.default_rng(0).uniform(0.5, 2.0, 60)
+    params = {"optimizer": "sgd", "learning_rate": 0.05, "epochs": 4}
+    one = small(**params).fit(X, y, sample_weight=weights)
+    other = small(**params).fit(X, y, sample_weight=weights * scale)
+    np.testing.assert_allclose(one.history_["loss"], other.history_["loss"], rtol=1e-4)
+    np.testing.assert_allclose(one.predict_proba(X), other.predict_proba(X), atol=1e-4)
+
+
+def test_balanced_weights_know_no_image_of_weight_zero(cells):
+    X, y = cells.images[:80], cells.target[:80] % 2
+    weights = np.ones(80)
+    weights[np.flatnonzero(y == 1)[:20]] = 0
+    absent = small(class_weight="balanced").fit(X, y, sample_weight=weights)
+    there = weights > 0
+    without = small(class_weight="balanced").fit(X[there], y[there])
+    np.testing.assert_array_equal(absent.predict_proba(X), without.predict_proba(X))
+
+
+def test_a_weighted_holdout_is_what_stops_early(cells):
+    X, y = cells.images, cells.target
+    weights = np.where(y == 0, 10.0, 1.0)
+    clf = small(early_stopping=True).fit(
+        *(X[:180], y[:180]), X_val=X[180:], y_val=y[180:], sample_weight_val=weights[180:]
+    )
+    proba = clf.predict_proba(X[180:])
+    lost = -np.log(proba[np.arange(60), y[180:]])
+    best = np.argmin(clf.history_["val_loss"])
+    expected = np.average(lost, weights=weights[180:])
+    assert clf.history_["val_loss"][best] == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "name", ["initialize", "current_epoch", "feature_encoder", "target_encoder", "scorer", "model_"]
+)
+def test_what_scikeras_leaves_is_gone(name, cells):
+    clf = small(epochs=1)
+    assert not hasattr(clf, name)
+    assert not hasattr(clf.fit(cells.images[:60], cells.target[:60]), name)

@@ -474,3 +474,50 @@ def test_a_callback_sees_the_model_of_the_moment(data):
     small(epochs=3, learning_rate=0.05, callbacks=[Look()]).fit(X, y)
     assert len(apart) == 3
     assert max(apart) < 1e-5
+
+
+def test_true_unfreezes_everything(data):
+    net = own_backbone()
+    start = weights_of(net)
+    params = {"backbone": net, "image_size": None, "fine_tuning_learning_rate": 0.01}
+    clf = small(unfreeze=True, train_batch_norm=True, **params).fit(*data)
+    assert changed(clf, start) == {"conv_0", "conv_1", "bn_1", "conv_2"}
+    start = weights_of(net)
+    clf = small(unfreeze=False, **params).fit(*data)
+    assert changed(clf, start) == set()
+    assert set(clf.history_["phase"]) == {"head"}
+
+
+def test_the_best_of_both_phases_is_kept(cells):
+    X, y = cells.images, cells.target
+    clf = small(
+        unfreeze=True,
+        early_stopping=True,
+        patience=3,
+        epochs=15,
+        learning_rate=0.01,
+        fine_tuning_epochs=3,
+        fine_tuning_learning_rate=1.0,
+        optimizer="sgd",
+        layer_decay=1.0,
+    )
+    fit = {"X_val": X[180:], "y_val": y[180:]}
+    try:
+        clf.fit(X[:180], y[:180], **fit)
+    except FloatingPointError:
+        pytest.fail("a lower rate serves this test as well")
+    losses, phases = np.array(clf.history_["val_loss"]), np.array(clf.history_["phase"])
+    assert losses[phases == "head"].min() < losses[phases == "fine-tuning"].min(), "head is best"
+    proba = clf.predict_proba(X[180:])
+    kept = -np.log(proba[np.arange(60), y[180:]]).mean()
+    assert kept == pytest.approx(losses.min(), rel=0.02)
+
+
+def test_skops_keeps_it(data, tmp_path):
+    skops = pytest.importorskip("skops.io", reason="skops comes with skcell[tests]")
+    for clf in (small().fit(*data), small(unfreeze=1, fine_tuning_epochs=1).fit(*data)):
+        file = tmp_path / "clf.skops"
+        skops.dump(clf, file)
+        trusted = skops.get_untrusted_types(file=file)
+        restored = skops.load(file, trusted=trusted)
+        np.testing.assert_array_equal(restored.predict_proba(data[0]), clf.predict_proba(data[0]))

@@ -1,6 +1,8 @@
 """A folder of images, as users' folders are."""
 
 import os
+import subprocess
+import sys
 import unicodedata
 import warnings
 from pathlib import Path
@@ -237,3 +239,46 @@ def test_real_cells():
     assert val.images.shape == (1_710, 96, 96, 3)
     assert "split" not in val
     np.testing.assert_array_equal(val.target, data.target[data.split == "val"])
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(cells):
+    """Root reads everything, so that the tests of one who is root become somebody else."""
+    write(cells, "a/slide/z.png")
+    slide = cells / "a" / "slide"
+    slide.chmod(0)
+    code = (
+        "import os, sys; from skcell.datasets import load_image_folder\n"
+        "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
+        "for on_error in ('raise', 'warn'):\n"
+        "    try: print(len(load_image_folder(sys.argv[1], on_error=on_error).target))\n"
+        "    except OSError as error: print(type(error).__name__, error)\n"
+    )
+    parent = cells
+    while parent != parent.parent:  # pytest's own folders are closed to others
+        if parent.stat().st_uid == os.getuid() and str(parent) != "/":
+            parent.chmod(parent.stat().st_mode | 0o055)
+        parent = parent.parent
+    try:
+        command = [sys.executable, "-c", code, str(cells)]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    finally:
+        slide.chmod(0o755)
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    assert len(lines) == 2
+    assert all("Error" in line and "slide" in line for line in lines), run.stdout
+
+
+def test_folders_inside_a_class_are_groups(tmp_path):
+    write(tmp_path, "a/p1/1.png", "a/p1/2.png", "a/p2/1.png", "b/p1/1.png", "b/2.png")
+    data = load_image_folder(tmp_path)
+    assert data.groups.tolist() == ["p1", "p1", "p2", "p1", ""]
+    (tmp_path / "flat").mkdir()
+    write(tmp_path / "flat", "a/1.png", "b/1.png")
+    assert "groups" not in load_image_folder(tmp_path / "flat")
+
+
+def test_a_home_is_no_folder_named_tilde(tmp_path, monkeypatch):
+    write(tmp_path, "cells/a/1.png", "cells/b/1.png")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(load_image_folder("~/cells").target) == 2

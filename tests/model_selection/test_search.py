@@ -17,6 +17,7 @@ from scipy import stats
 from sklearn.base import clone, is_classifier
 from sklearn.datasets import load_iris
 from sklearn.ensemble import VotingClassifier
+from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline as plain_pipeline
@@ -721,3 +722,80 @@ def test_default_space_of_transfer_keeps_features():
     assert "augmentation" not in default_space(TransferClassifier())
     assert isinstance(default_space(small())["learning_rate"], FloatDistribution)
     assert clone(search()).n_trials == 4
+
+
+# Groups, failures, choices that a file changes
+
+
+def grouped(n_groups=20, of_each=6):
+    """Groups with a colour of their own, whose label is a matter of chance."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(n_groups), of_each)
+    X = rng.normal(size=(n_groups, 8))[groups] + rng.normal(scale=0.01, size=(len(groups), 8))
+    y = rng.permutation(np.arange(n_groups) % 2)[groups]
+    return X, y, groups
+
+
+@pytest.mark.parametrize("cv", [None, 5])
+def test_numbers_of_folds_keep_groups_whole(cv):
+    X, y, groups = grouped()
+    model = DecisionTreeClassifier(random_state=0)
+    order = np.random.default_rng(1).permutation(len(y))
+    X, y, groups = X[order], y[order], groups[order]
+    found = search(model, {"max_depth": [None]}, n_trials=1, cv=cv).fit(X, y, groups=groups)
+    without = search(model, {"max_depth": [None]}, n_trials=1, cv=cv).fit(X, y)
+    assert without.best_score_ > 0.95, "a tree knows the group again"
+    assert found.best_score_ < 0.8, "and has nothing to learn about another"
+
+
+def test_a_splitter_that_breaks_groups_is_refused():
+    X, y, groups = grouped()
+    model = DecisionTreeClassifier()
+    with pytest.raises(ValueError, match="groups"):
+        search(model, {"max_depth": [1]}, cv=StratifiedKFold(3, shuffle=True)).fit(
+            X, y, groups=groups
+        )
+
+
+def test_choices_that_are_tuples_are_resumed(data, tmp_path):
+    space = {"filters": optuna.distributions.CategoricalDistribution([(4,), (4, 8)])}
+    params = {"storage": tmp_path / "search.db", "error_score": "raise"}
+    first = search(space=space, n_trials=2, **params).fit(*data)
+    assert isinstance(first.best_params_["filters"], tuple)
+    again = search(space=space, n_trials=5, **params).fit(*data)
+    assert again.cv_results_["state"].tolist() == ["COMPLETE"] * 5
+    assert isinstance(again.best_params_["filters"], tuple)
+
+
+def test_failures_are_warned_of_with_their_number_and_first_error(iris):
+    with pytest.warns(FitFailedWarning, match=r"of 8 trials failed.*this C is too large"):
+        search(Fails(), {"C": [0.1, 10.0]}, n_trials=8).fit(*iris)
+
+
+@pytest.mark.parametrize("name", ["a%20b.db", "why?.db", "a#b.db", "ä é.db"])
+def test_any_name_of_a_file_keeps_the_trials_there(iris, tmp_path, name):
+    params = {"storage": tmp_path / name, "n_trials": 2}
+    search(DecisionTreeClassifier(), {"max_depth": [1, 2]}, **params).fit(*iris)
+    assert (tmp_path / name).is_file()
+    assert not [p.name for p in tmp_path.iterdir() if not p.name.startswith(name)]
+
+
+def test_a_home_is_no_folder_named_tilde(iris, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    params = {"storage": "~/search.db", "n_trials": 2}
+    search(DecisionTreeClassifier(), {"max_depth": [1, 2]}, **params).fit(*iris)
+    assert (tmp_path / "search.db").is_file()
+    assert not (tmp_path / "~").exists()
+
+
+def test_callbacks_hear_of_trials_and_epochs(data):
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9 has none")
+    X, y = data
+    model = small(epochs=2)
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    model.set_callbacks(monitor)
+    search(model, n_trials=2, cv=2, pruner=optuna.pruners.NopPruner()).fit(X, y)
+    rows = monitor.get_logs(select="most_recent").data
+    epochs = [row for row in rows if row["task_name"] == "epoch"]
+    assert len(epochs) == 2 * 2 * 2 + 2, "of two trials by two folds, and of the refit"

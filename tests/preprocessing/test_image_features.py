@@ -318,3 +318,87 @@ def test_a_cache_that_cannot_be_written_is_said(cells, tmp_path, monkeypatch):
     monkeypatch.setenv("SKCELL_DATA_HOME", "/proc/no")
     with pytest.warns(UserWarning, match=r"cannot be kept .* computed anew each time"):
         random_backbone(cache=np.True_).fit_transform(X)
+
+
+# Beside the rest of scikit-learn
+
+
+def test_features_have_names(cells):
+    features = random_backbone().fit(cells.images[:9])
+    names = features.get_feature_names_out()
+    assert len(names) == features.transform(cells.images[:9]).shape[1]
+    assert names[0] == "imagefeatures0"
+
+
+def test_a_column_of_paths_among_others(cells, tmp_path):
+    pandas = pytest.importorskip("pandas", reason="pandas comes with skcell[tests]")
+    from sklearn.compose import ColumnTransformer
+
+    paths = []
+    for i, pixels in enumerate(cells.images[:12]):
+        paths.append(str(tmp_path / f"{i}.png"))
+        Image.fromarray(pixels).save(paths[-1])
+    table = pandas.DataFrame({"file": paths, "age": np.arange(12.0)})
+    columns = ColumnTransformer(
+        [("cell", random_backbone(), "file"), ("age", StandardScaler(), ["age"])]
+    )
+    out = columns.fit_transform(table)
+    alone = random_backbone().fit_transform(cells.images[:12])
+    np.testing.assert_allclose(out[:, :-1], alone, atol=1e-5)
+    assert columns.get_feature_names_out()[-1] == "age__age"
+    columns.set_output(transform="pandas")
+    assert columns.fit_transform(table).shape == out.shape
+
+
+def test_data_frames_as_output_change_no_prediction(cells):
+    from sklearn import config_context
+
+    from skcell import TransferClassifier
+
+    pytest.importorskip("pandas", reason="pandas comes with skcell[tests]")
+    X, y = cells.images[:60], cells.target[:60]
+    clf = TransferClassifier(
+        "mobilenet_v2_0.35", weights=None, image_size=32, epochs=1, cache=False, random_state=0
+    )
+    plain = cross_val_score(clf, X, y, cv=2)
+    with config_context(transform_output="pandas"):
+        framed = cross_val_score(clf, X, y, cv=2, error_score="raise")
+        model = make_pipeline(random_backbone(), LogisticRegression())
+        assert model.fit(X, y).predict(X).shape == (60,)
+    np.testing.assert_array_equal(plain, framed)
+
+
+@pytest.mark.parametrize("trouble", ["damaged", "folder", "locked"])
+def test_a_cache_in_trouble_costs_a_warning_and_no_fit(cells, tmp_path, trouble, monkeypatch):
+    import sqlite3
+
+    file = tmp_path / "features.sqlite"
+    plain = random_backbone().fit_transform(cells.images[:9])
+    held = None
+    if trouble == "damaged":
+        file.write_bytes(b"SQLite format 3\0" + bytes(range(256)) * 40)
+    elif trouble == "folder":
+        file.mkdir()
+    else:
+        held = sqlite3.connect(file, isolation_level=None)
+        held.execute("CREATE TABLE other (x)")
+        held.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr(FeatureStore, "timeout", 0.1)
+    try:
+        with pytest.warns(UserWarning, match=r"Features cannot be kept in .*features\.sqlite"):
+            out = random_backbone(cache=file).fit_transform(cells.images[:9])
+    finally:
+        if held is not None:
+            held.close()
+    np.testing.assert_array_equal(out, plain)
+
+
+def test_a_function_of_keras_itself_is_named(cells):
+    with pytest.raises(ValueError, match=r"is keras\.applications\.MobileNetV2 itself"):
+        ImageFeatures(keras.applications.MobileNetV2).fit(cells.images[:2])
+
+
+def test_true_as_cache_is_the_file_at_home(cells, tmp_path, monkeypatch):
+    monkeypatch.setenv("SKCELL_DATA_HOME", str(tmp_path))
+    random_backbone(cache=True).fit_transform(cells.images[:9])
+    assert (tmp_path / "features.sqlite").is_file()

@@ -1,0 +1,168 @@
+"""The file of results: what is in it is kept, whatever else is in it, and whoever else writes."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skcell.datasets import make_cells
+from skcell.study import Row, Study
+from skcell.study._journal import Journal
+
+SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
+ROWS = [Row("base", SMALL), Row("norm", {**SMALL, "clf__batch_norm": True})]
+
+
+@pytest.fixture(scope="module")
+def data():
+    cells = make_cells(60, n_classes=2, image_size=16, random_state=0)
+    return cells.images, cells.target_names[cells.target]
+
+
+def make(file, rows=ROWS, **params):
+    settings = {"cv": 2, "epochs": 1, "verbose": False, "refit": False, **params}
+    return Study(rows, results_file=file, **settings)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"\n",
+        b"\0" * 512 + b"\n",
+        b"<<<<<<< HEAD\n",
+        b"not json\n",
+        b'{"key": "x"}\n',
+        b"[1, 2]\n",
+        b"\xff\xfe\n",
+    ],
+    ids=["blank", "nul", "merge", "text", "fields", "list", "bytes"],
+)
+def test_an_odd_line_is_passed_over_and_kept(data, tmp_path, odd, capsys):
+    file = tmp_path / "fits.jsonl"
+    first = make(file).fit(*data)
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(lines[0] + odd + b"".join(lines[1:]))
+    again = make(file, verbose=True).fit(*data)
+    assert "4 of 4 fits are done already" in capsys.readouterr().out
+    assert [fold.finished for fold in again.folds_] == [fold.finished for fold in first.folds_]
+    assert odd in file.read_bytes()
+
+
+def test_fields_of_a_later_version_are_no_damage(data, tmp_path):
+    file = tmp_path / "fits.jsonl"
+    first = make(file).fit(*data)
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    file.write_text("".join(json.dumps({**r, "later": [1]}) + "\n" for r in records))
+    again = make(file).fit(*data)
+    assert [fold.finished for fold in again.folds_] == [fold.finished for fold in first.folds_]
+
+
+@pytest.mark.parametrize("content", [b'{"mine": 1}', b"a,b\n1,2\n", b"a,b", b"\x89PNG\0\0"])
+def test_a_file_of_something_else_is_left_as_it_is(data, tmp_path, content):
+    file = tmp_path / "mine.json"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="something else than results of a study"):
+        make(file).fit(*data)
+    assert file.read_bytes() == content
+
+
+def test_a_result_cut_short_by_a_kill_is_taken_off_and_nothing_else(data, tmp_path):
+    file = tmp_path / "fits.jsonl"
+    make(file).fit(*data)
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:3]) + lines[3][: len(lines[3]) // 2])
+    make(file).fit(*data)
+    assert file.read_bytes().splitlines(keepends=True)[:3] == lines[:3]
+    assert len(file.read_bytes().splitlines()) == 4
+    file.write_bytes(b"".join(lines) + b"a note of the user's")
+    make(file, epochs=2).fit(*data)
+    assert b"a note of the user's\n" in file.read_bytes()
+
+
+SCRIPT = """
+import sys
+from skcell.datasets import make_cells
+from skcell.study import Row, Study
+cells = make_cells(60, n_classes=2, image_size=16, random_state=0)
+small = {"clf__filters": (4, 4), "clf__dense_units": 8}
+Study([Row("base", small)], cv=2, epochs=200, results_file=sys.argv[1], refit=False).fit(
+    cells.images, cells.target_names[cells.target]
+)
+"""
+
+
+def test_a_second_process_on_one_file_is_told(data, tmp_path):
+    file = tmp_path / "fits.jsonl"
+    command = [sys.executable, "-c", SCRIPT, str(file)]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not file.is_file() or not file.read_bytes():
+            assert first.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        before = file.read_bytes()
+        with pytest.raises(OSError, match=r"Another process is writing to .*fits\.jsonl now"):
+            make(file).fit(*data)
+        assert file.read_bytes().startswith(before)
+    finally:
+        first.kill()
+        first.communicate()
+    make(file).fit(*data)  # whose lock died with it
+
+
+def test_files_replaced_with_their_size_and_time_kept_are_noticed(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    paths = []
+    for i in range(40):
+        paths.append(str(tmp_path / f"{i}.bmp"))
+        pixels = rng.integers(0, 100, (16, 16, 3)) + 100 * (i % 2)
+        Image.fromarray(pixels.astype(np.uint8)).save(paths[-1])
+    X, y = np.array(paths), np.arange(40) % 2
+    file = tmp_path / "fits.jsonl"
+    make(file, ROWS[:1]).fit(X, y)
+    stat = os.stat(paths[0])
+    Image.fromarray(np.full((16, 16, 3), 7, np.uint8)).save(paths[0])
+    os.utime(paths[0], ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert os.stat(paths[0]).st_size == stat.st_size
+    capsys.readouterr()
+    make(file, ROWS[:1], verbose=True).fit(X, y)
+    assert "are done already" not in capsys.readouterr().out
+    assert len(file.read_text().splitlines()) == 4
+
+
+def test_a_full_disk_keeps_what_was_measured(data, tmp_path):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full on this system")
+    study = make("/dev/full")
+    with pytest.raises(OSError, match="No space left") as raised:
+        study.fit(*data)
+    assert raised.value.errno == 28
+    assert len(study.folds_) == 1, "the fit at hand is shown, though it could not be kept"
+    assert study.rows_[0].scores == (study.folds_[0].accuracy,)
+    assert not study.complete_
+
+
+def test_results_of_another_backend_are_not_taken(tmp_path):
+    pytest.importorskip("jax", reason="jax is not installed; it comes with skcell[tests]")
+    file = tmp_path / "fits.jsonl"
+    command = [sys.executable, "-c", SCRIPT.replace("200", "1"), str(file)]
+    for backend in ("tensorflow", "jax", "jax"):
+        environment = {**os.environ, "KERAS_BACKEND": backend}
+        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    backends = [record["environment"]["backend"] for record in records]
+    assert backends == ["tensorflow"] * 2 + ["jax"] * 2
+    assert all(record["environment"]["versions"]["keras"] for record in records)
+    assert all(record["finished"] for record in records)
+
+
+def test_a_journal_of_nothing_keeps_nothing():
+    journal = Journal(None)
+    assert len(journal) == 0
+    assert journal.get("x") is None
