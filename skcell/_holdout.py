@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils import check_random_state
 
 from skcell._digest import digest_each_file, digest_images
-from skcell._validation import check_labels
+from skcell._validation import as_paths, check_labels
 from skcell.errors import DuplicateImageWarning
 
 
@@ -72,9 +72,11 @@ def find_copies(
     rows = np.arange(len(X)) if rows is None else rows
     if X.ndim > 1:
         keys: Sequence[Any] = digest_images(X, rows)
-    else:
-        keys = [str(path) for path in X[rows]]
+    elif (paths := as_paths(X)) is not None:
+        keys = [paths[row] for row in rows]
         keys = digest_each_file(keys) if content else keys
+    else:
+        return None
     numbers: dict[Any, int] = {}
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.intp)
 
@@ -154,7 +156,11 @@ def warn_of_copies(
     list of str
         What was said.
     """
-    told = describe_copies(find_copies(X, content=True), y, splits, names)
+    try:
+        copies = find_copies(X, content=True)
+    except OSError:  # texts that are no paths, or files that reading will name
+        return []
+    told = describe_copies(copies, y, splits, names)
     for sentence in told:
         warnings.warn(sentence, DuplicateImageWarning, stacklevel=stacklevel)
     return told
@@ -213,7 +219,7 @@ def split_holdout(
     if counts.min() < 2:
         raise ValueError(
             f"early_stopping holds out images of every class, but class "
-            f"{classes[counts.argmin()]!r} has only one; add images of it, or set "
+            f"{classes.tolist()[counts.argmin()]!r} has only one; add images of it, or set "
             "early_stopping=False."
         )
     if n_held < len(classes) or len(y) - n_held < len(classes):
@@ -228,9 +234,9 @@ def split_holdout(
     missing = np.setdiff1d(codes, codes[held])
     if len(missing):
         warnings.warn(
-            f"No image of class {classes[missing[0]]!r} is held out for early stopping: no choice "
-            "of whole groups holds out some and leaves some to train on. Add groups with images of "
-            "it, or pass X_val and y_val.",
+            f"No image of class {classes[missing].tolist()[0]!r} is held out for early stopping: "
+            "no choice of whole groups holds out some and leaves some to train on. Add groups with "
+            "images of it, or pass X_val and y_val.",
             UserWarning,
             stacklevel=3,
         )

@@ -523,7 +523,8 @@ def check_labels(y: Any, n: int, what: str = "y", of: str = "label") -> NDArray[
         first = int(missing.argmax())
         raise ValueError(
             f"{what} lacks the {of} of {missing.sum()} image(s), the first at {first} "
-            f"({y[first]!r}; NaN, None and infinity are none). Remove these images, or name it."
+            f"({y.tolist()[first]!r}; NaN, None and infinity are none). Remove these images, or "
+            "name it."
         )
     if y.dtype == object:
         members = [item for item in y if isinstance(item, enum.Enum) and not isinstance(item, str)]

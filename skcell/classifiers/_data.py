@@ -140,8 +140,8 @@ def _find_classes(y: NDArray[Any], owner: str) -> NDArray[Any]:
     classes, counts = np.unique(y, return_counts=True)
     if len(classes) < 2:
         raise ValueError(
-            f"{owner} needs images of at least two classes, got 1 class: {classes[0]!r} for all "
-            f"of the {len(y)} images."
+            f"{owner} needs images of at least two classes, got 1 class: "
+            f"{classes.tolist()[0]!r} for all of the {len(y)} images."
         )
     if counts.max() == 1:
         raise ValueError(

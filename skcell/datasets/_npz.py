@@ -210,8 +210,8 @@ def _one_label_each(labels: NDArray[Any]) -> NDArray[Any]:
         if len(missing):
             raise ValueError(
                 f"{len(missing)} images without a label, the first at {missing[0]}: it reads "
-                f"{labels[missing[0]]!r}, as missing ones do that were turned to text. Remove "
-                "these images, or name their class."
+                f"{labels.tolist()[missing[0]]!r}, as missing ones do that were turned to text. "
+                "Remove these images, or name their class."
             )
     if labels.dtype.kind == "f" and np.isnan(labels).any():
         raise ValueError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
-from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
+from optuna.exceptions import StorageInternalError, TrialPruned, UpdateFinishedTrialError
 from optuna.trial import Trial, TrialState
 
 from skcell.model_selection._storage import counted, has_heartbeat, wait_for_others
@@ -109,6 +109,11 @@ class Runner:
             # Taken for dead, as after a sleep, and given to another: go on.
             if not self.study.get_trials(deepcopy=False)[self._mine].state.is_finished():
                 raise
+        except AssertionError as error:
+            # Optuna's own, where its storage cannot take even the failure: that is the cause.
+            if isinstance(error.__context__, StorageInternalError):
+                raise error.__context__  # noqa: B904 # with its own cause
+            raise
         if self.verbose:
             self._say()
 

@@ -228,6 +228,21 @@ class ImageFeatures(
         check_pixels_of(self.backbone, images, spec)
         return images, spec
 
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
+        """Name the features.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Not used: features are of whole images, whatever their column is called.
+
+        Returns
+        -------
+        ndarray of str
+            ``imagefeatures0``, ``imagefeatures1`` and so on.
+        """
+        return super().get_feature_names_out()
+
     @property
     def _n_features_out(self) -> int:
         return self._extractor.n_features

@@ -53,6 +53,8 @@ class Journal:
         self._known: dict[str, FoldResult] = {}
         self._ends_in_line = True
         if self.path is not None:
+            if self.path.exists() and not self.path.is_file():
+                raise ValueError(f"{self.path} is no file that results can be kept in. Name one.")
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path, "ab"):  # fails now rather than after the first fit
                 pass

@@ -51,7 +51,7 @@ def check_data(
     if len(classes) < 2:
         raise ValueError(
             f"A study needs images of at least two classes; all {len(y)} images are of class "
-            f"{classes[0]!r}."
+            f"{classes.tolist()[0]!r}."
         )
     return X, y, check_groups(groups, len(X))
 

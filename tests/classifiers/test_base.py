@@ -779,7 +779,11 @@ def test_the_last_update_may_not_explode_in_silence(cells):
         small(**boom).partial_fit(X, y)
     with pytest.raises(FloatingPointError, match="Lower learning_rate"):
         TransferClassifier(
-            "mobilenet_v2_0.35", weights=None, image_size=32, cache=False, **boom
+            "mobilenet_v2_0.35",
+            weights=None,
+            image_size=32,
+            cache=False,
+            **{**boom, "learning_rate": 3e38},
         ).fit(X, y)
     trained = small(warm_start=True, epochs=1).fit(X, y)
     before = trained.predict_proba(X)

@@ -116,7 +116,6 @@ def test_a_callback_with_a_lock_is_shared_by_clones(cells):
         lambda folder: keras.callbacks.ReduceLROnPlateau(monitor="loss"),
         lambda folder: keras.callbacks.EarlyStopping(monitor="loss"),
         lambda folder: keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None),
-        lambda folder: keras.callbacks.TensorBoard(str(folder / "board")),
         lambda folder: keras.callbacks.BackupAndRestore(str(folder / "backup")),
     ],
 )

@@ -136,16 +136,31 @@ def test_files_replaced_with_their_size_and_time_kept_are_noticed(tmp_path, caps
     assert len(file.read_text().splitlines()) == 4
 
 
-def test_a_full_disk_keeps_what_was_measured(data, tmp_path):
-    if not os.path.exists("/dev/full"):
-        pytest.skip("no /dev/full on this system")
-    study = make("/dev/full")
-    with pytest.raises(OSError, match="No space left") as raised:
-        study.fit(*data)
-    assert raised.value.errno == 28
-    assert len(study.folds_) == 1, "the fit at hand is shown, though it could not be kept"
-    assert study.rows_[0].scores == (study.folds_[0].accuracy,)
+def test_a_disk_that_takes_no_more_keeps_what_was_measured(data, tmp_path):
+    resource = pytest.importorskip("resource", reason="this system bounds no size of files")
+    file = tmp_path / "fits.jsonl"
+    make(file, ROWS[:1]).fit(*data)
+    full = file.stat().st_size + 100
+    study = make(file)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (full, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            study.fit(*data)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(study.folds_) == 3, "the fit at hand is there, though it could not be kept"
+    assert [len(row.scores) for row in study.rows_] == [2, 1]
     assert not study.complete_
+    again = make(file).fit(*data)  # there is room again
+    assert again.complete_
+    assert [fold.finished for fold in again.folds_[:2]] == [f.finished for f in study.folds_[:2]]
+
+
+@pytest.mark.parametrize("name", ["/dev/null", "/dev/zero", "."])
+def test_what_is_no_file_is_refused(data, name):
+    with pytest.raises(ValueError, match="no file"):
+        make(name).fit(*data)
 
 
 def test_results_of_another_backend_are_not_taken(tmp_path):
