@@ -1,5 +1,6 @@
-"""The core of the suite on a second Keras backend, in a process of its own."""
+"""The core of the suite on Keras' other backends, each in a process of its own."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -8,15 +9,17 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-CORE = "steps or bit or traces_nothing or reset or forward or partial_fit or early or files"
+
+pytestmark = pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="a backend is chosen already")
 
 
-def run(*arguments, **environment):
-    """Run pytest under jax, with more settings of the environment."""
-    pytest.importorskip("jax", reason="jax is not installed; it comes with skcell[tests]")
+def run(backend, *arguments, **environment):
+    """Run pytest on a backend, with more settings of the environment."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
-        env={**os.environ, "KERAS_BACKEND": "jax", **environment},
+        env={**os.environ, "KERAS_BACKEND": backend, **environment},
         cwd=TESTS.parent,
         capture_output=True,
         text=True,
@@ -27,14 +30,13 @@ def run(*arguments, **environment):
     return done.stdout
 
 
-@pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="a backend is chosen already")
-def test_core_of_the_suite_on_jax():
+@pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=pytest.mark.slow)])
+def test_core_of_the_suite(backend):
     parts = [str(TESTS / part) for part in ("networks", "classifiers", "test_common.py")]
-    run("-k", CORE, *parts)
+    run(backend, "-m", "backends and not slow", *parts)
 
 
-@pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="a backend is chosen already")
 def test_one_fit_on_two_devices():
     two = "--xla_force_host_platform_device_count=2"
-    out = run("-k", "devices and not other", str(TESTS / "networks"), XLA_FLAGS=two)
+    out = run("jax", "-k", "devices and not other", str(TESTS / "networks"), XLA_FLAGS=two)
     assert "skipped" not in out, out

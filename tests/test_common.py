@@ -142,6 +142,7 @@ def test_same_pixels_in_another_dtype_are_the_same_images(cls, kind, cells):
 
 
 @pytest.mark.parametrize("cls", CLASSIFIERS)
+@pytest.mark.backends
 def test_rows_and_images_are_the_same(cls, cells):
     X, y = cells.images[:80], cells.target[:80]
     rows = X.reshape(80, -1)
@@ -169,6 +170,7 @@ def test_classifier_returns_the_labels_it_was_given(cls, labels, cells):
 
 
 @pytest.mark.parametrize("cls", CLASSIFIERS)
+@pytest.mark.backends
 def test_one_random_state_is_one_model_to_the_bit(cls, cells):
     X, y = cells.images[:80], cells.target[:80]
     state = np.random.get_state()[1].copy()
@@ -186,6 +188,7 @@ def test_one_random_state_is_one_model_to_the_bit(cls, cells):
 
 
 @pytest.mark.parametrize("cls", CLASSIFIERS)
+@pytest.mark.backends
 def test_pickle_crosses_processes(cls, cells, predict_elsewhere):
     X, y = cells.images[:80], cells.target[:80]
     clf = small(cls).fit(X, y)

@@ -66,6 +66,7 @@ class Unreached(keras.callbacks.Callback):
 # It learns
 
 
+@pytest.mark.backends
 def test_learns_drawn_cells(cells):
     clf = small(epochs=15).fit(cells.images[:180], cells.target[:180])
     assert clf.score(cells.images[180:], cells.target[180:]) > 0.6  # chance is about 0.3
@@ -132,6 +133,7 @@ def test_schedule_lowers_the_rate(cells):
 # Weights
 
 
+@pytest.mark.backends
 def test_zero_weight_is_absence(cells):
     X, y = cells.images, cells.target
     weights = np.where(np.arange(len(y)) < 160, 1.0, 0.0)
@@ -162,6 +164,7 @@ def test_balanced_weights_find_more_of_a_rare_class(cells):
 # Early stopping
 
 
+@pytest.mark.backends
 def test_early_stopping_stops_and_keeps_the_best(cells):
     clf = small(early_stopping=True, patience=2, epochs=60, learning_rate=0.01)
     X, y = cells.images[:180], cells.target[:180]
@@ -222,6 +225,7 @@ def test_holdout_is_of_whole_groups(cells, monkeypatch):
 # Going on
 
 
+@pytest.mark.backends
 def test_partial_fit_epochs_are_those_of_fit(cells):
     X, y = cells.images, cells.target
     clf = small(epochs=1)
@@ -262,6 +266,7 @@ def test_partial_fit_wants_all_classes_first(cells):
         )
 
 
+@pytest.mark.backends
 def test_pickle_goes_on_where_it_was(cells):
     X, y = cells.images, cells.target
     clf = small(epochs=1).partial_fit(X, y)
@@ -274,6 +279,7 @@ def test_pickle_goes_on_where_it_was(cells):
 # Compiled programs
 
 
+@pytest.mark.backends
 def test_second_fit_of_a_graph_traces_nothing_and_is_a_new_model(cells):
     X, y = cells.images, cells.target
     skcell.networks.clear_programs()
@@ -323,6 +329,7 @@ def test_an_error_in_training_leaves_no_trace(cells):
     np.testing.assert_array_equal(small().fit(X, y).predict_proba(X), expected)
 
 
+@pytest.mark.backends
 def test_half_precision_is_used_again_to_the_bit(cells):
     X, y = cells.images, cells.target
     first, second = (
@@ -577,6 +584,7 @@ def test_files_of_sixteen_bits_keep_them(cells, tmp_path):
     np.testing.assert_array_equal(clf.predict_proba(paths), expected)
 
 
+@pytest.mark.backends
 def test_files_cross_validate_and_stop_early(files, cells):
     clf = small(image_shape=(24, 24, 3), early_stopping=True, epochs=2)
     assert cross_val_score(clf, files, cells.target[:120], cv=2).shape == (2,)
@@ -707,6 +715,7 @@ def test_prediction_wants_what_was_fitted(cells):
         clf.predict(cells.images[:, :12])
 
 
+@pytest.mark.backends
 def test_divergence_is_an_error_not_a_score(cells):
     with pytest.raises(FloatingPointError, match="Lower learning_rate"):
         small(optimizer="sgd", learning_rate=1e30).fit(cells.images, cells.target)
@@ -770,6 +779,7 @@ def test_showing_a_fitted_estimator_changes_nothing(cells):
     assert small(random_state=1).fit(X, y)._network.program is model, "used again"
 
 
+@pytest.mark.backends
 def test_the_last_update_may_not_explode_in_silence(cells):
     X, y = cells.images[:32], cells.target[:32]
     boom = {"optimizer": "sgd", "learning_rate": 1e30, "epochs": 1}
@@ -793,6 +803,7 @@ def test_the_last_update_may_not_explode_in_silence(cells):
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1 / 60, 50.0])
+@pytest.mark.backends
 def test_only_ratios_of_weights_count(cells, scale):
     X, y = cells.images[:60], cells.target[:60]
     weights = np.random.default_rng(0).uniform(0.5, 2.0, 60)

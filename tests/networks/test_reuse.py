@@ -10,6 +10,8 @@ import pytest
 from skcell.networks import FittedNetwork, Recipe, build, clear_programs, cnn
 from skcell.networks import _reuse as reuse
 
+pytestmark = pytest.mark.backends
+
 
 def recipe(**changes):
     params = {

@@ -12,6 +12,8 @@ from skcell.networks import Recipe, cnn
 from skcell.networks._program import Program
 from skcell.networks._statistics import find_normalisers
 
+pytestmark = pytest.mark.backends
+
 
 def program(momentum=0.9, **arguments):
     arguments = {"batch_norm": True, "dense_units": 8, "filters": (4,), **arguments}

@@ -14,6 +14,8 @@ only_jax = pytest.mark.skipif(
     keras.backend.backend() != "jax", reason="images stay on a device under jax only"
 )
 
+pytestmark = pytest.mark.backends
+
 
 def program(seed=3, **changes):
     params = {
