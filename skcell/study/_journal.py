@@ -72,7 +72,7 @@ class Journal:
         if self.path is None:
             yield
             return
-        lock = FileLock(f"{self.path}.lock", timeout=0)
+        lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=0)
         try:
             lock.acquire()
         except Timeout:

@@ -76,7 +76,8 @@ def search_row(
     settings = {**seeded(row.parameters, random_state), **common}
     model = clone(pipeline).set_params(**settings)
     space = default_space(model.set_params(smote="passthrough"))
-    if layout_of(X) == "images":
+    sizes = np.unique(np.asarray(y), return_counts=True)[1]
+    if layout_of(X) == "images" and np.ptp(sizes):  # there are classes to fill up
         space["smote"] = ["passthrough", ImageSMOTE(random_state=random_state)]
     folds = StratifiedKFold if groups is None else StratifiedGroupKFold
     search = OptunaPruningSearchCV(

@@ -793,7 +793,10 @@ def test_the_last_update_may_not_explode_in_silence(cells):
             weights=None,
             image_size=32,
             cache=False,
-            **{**boom, "learning_rate": 3e38},
+            unfreeze=True,
+            fine_tuning_learning_rate=1e30,
+            fine_tuning_epochs=1,
+            **{**boom, "learning_rate": 0.01},
         ).fit(X, y)
     trained = small(warm_start=True, epochs=1).fit(X, y)
     before = trained.predict_proba(X)
