@@ -57,6 +57,7 @@ class Runner:
     _left_over: set[int] = field(default_factory=set)  # trials of processes that died without sign
     _first_error: list[Exception] = field(default_factory=list)
     _mine: int = -1  # number of the last trial of this process
+    _waited_for: set[int] = field(default_factory=set)
     _room: int = 0  # trials that were missing when it began; looking costs time in a storage
 
     def run(self) -> None:
@@ -82,7 +83,7 @@ class Runner:
                     if getattr(study, "_stop_flag", False):  # the sampler has no more settings
                         break
                 elif self.shared and self._is_any(TrialState.RUNNING):
-                    wait_for_others(study, min(1.0, self.heartbeat))
+                    wait_for_others(study, min(1.0, self.heartbeat), self._waited_for)
                 else:
                     break
         finally:

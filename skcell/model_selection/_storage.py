@@ -225,9 +225,25 @@ def without_storage(study: Study) -> Study:
     return copied
 
 
-def wait_for_others(study: Study, seconds: float) -> None:
-    """Wait a moment for other workers' trials, and put those of dead ones in line again."""
+def wait_for_others(study: Study, seconds: float, seen: set[int]) -> None:
+    """Wait a moment for other workers' trials, and put those of dead ones in line again.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        The study.
+    seconds : float
+        How long.
+    seen : set of int
+        Trials waited for before, to which new ones are added: from then on their silence counts,
+        also of one whose worker died before its first sign of life.
+    """
     time.sleep(seconds)
+    beat = getattr(study._storage, "record_heartbeat", lambda _: None)
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if trial.number not in seen and has_heartbeat(study):
+            seen.add(trial.number)
+            beat(trial._trial_id)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)

@@ -85,29 +85,33 @@ class Extractor:
         """Compute features of a batch of images."""
         return np.asarray(self._forward(images), np.float32)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __getstate__(self) -> dict[str, Any]:
         shape, dtype, backbone, *others = self._made_of
         copied = find_backbone(self.model)  # as it was, whatever became of a user's own since
+        values = []
         if isinstance(backbone, OwnModel):
-            return _restore, ((shape, dtype, OwnModel(copied), *others), [], self.key)
-        return _restore, (self._made_of, [read(v) for v in copied.variables], self.key)
+            backbone = OwnModel(copied)
+        else:
+            values = [read(v) for v in copied.variables]
+        return {"made_of": (shape, dtype, backbone, *others), "values": values, "key": self.key}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        found = None if state["key"] is None else _known.get(state["key"])
+        if found is not None:  # the same one, in this process
+            self.__dict__.update(found.__dict__)
+            return
+        shape, dtype, backbone, image_size, pooling, dtype_policy = state["made_of"]
+        self.__init__(  # type: ignore[misc] # as it was made
+            shape, dtype, backbone, None, image_size, pooling, 0, dtype_policy
+        )
+        if state["values"]:
+            variables = find_backbone(self.model).variables
+            for variable, value in zip(variables, state["values"], strict=True):
+                variable.assign(value)
+            self._finish()
 
 
 _known: weakref.WeakValueDictionary[bytes, Extractor] = weakref.WeakValueDictionary()
-
-
-def _restore(made_of: tuple[Any, ...], values: list[NDArray[Any]], key: bytes | None) -> Extractor:
-    """Unpickle an extractor, or find the same one in this process."""
-    found = None if key is None else _known.get(key)
-    if found is not None:
-        return found
-    shape, dtype, backbone, image_size, pooling, dtype_policy = made_of
-    extractor = Extractor(shape, dtype, backbone, None, image_size, pooling, 0, dtype_policy)
-    if values:
-        for variable, value in zip(find_backbone(extractor.model).variables, values, strict=True):
-            variable.assign(value)
-        extractor._finish()
-    return extractor
 
 
 def get_extractor(stamp: Hashable = None, **arguments: Any) -> Extractor:
