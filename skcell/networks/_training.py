@@ -66,15 +66,18 @@ def train(
     optimizer = model.optimizer
     model.stop_training = False
     listeners.on_train_begin()
+    _check_not_compiled(model, optimizer)
     scores: dict[str, float] = {}
     for epoch in range(done, done + epochs):
         batches.shuffle(epoch)
         listeners.on_epoch_begin(epoch)
+        _check_not_compiled(model, optimizer)
         model.reset_metrics()
         steps, begin = program.steps.train(batches), 0
         while begin < len(batches) and not model.stop_training:
             if hears_batches:
                 listeners.on_train_batch_begin(begin)
+                _check_not_compiled(model, optimizer)
             last, logs = next(steps)
             if hears_batches:
                 listeners.on_train_batch_end(last, logs)
@@ -91,16 +94,20 @@ def train(
         for name, value in scores.items():
             history.setdefault(name, []).append(value)
         listeners.on_epoch_end(epoch, scores)
-        if model.optimizer is not optimizer:
-            raise RuntimeError(
-                "A callback compiled the model while it was being trained, so that neither its "
-                "loss nor its steps are the ones asked for. Set loss, optimizer and learning_rate "
-                "of the classifier instead of calling model.compile."
-            )
+        _check_not_compiled(model, optimizer)
         if model.stop_training:
             break
     listeners.on_train_end(scores)
     return history
+
+
+def _check_not_compiled(model: keras.Model, optimizer: keras.Optimizer) -> None:
+    if model.optimizer is not optimizer:
+        raise RuntimeError(
+            "A callback compiled the model while it was being trained, so that neither its loss "
+            "nor its steps are the ones asked for. Set loss, optimizer and learning_rate of the "
+            "classifier instead of calling model.compile."
+        )
 
 
 def _scores(model: keras.Model) -> dict[str, float]:

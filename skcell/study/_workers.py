@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
 from sklearn.utils import gen_batches
 
@@ -59,7 +59,9 @@ def run_fits(
 
 
 def _run(fit: Fit, pipeline: Pipeline, X: Any, y: Any, groups: Any) -> tuple[Fit, FoldResult]:
-    return fit.run(pipeline, X.get() if isinstance(X, _InRay) else X, y, groups)
+    # A fit stays in its process: a cluster's backend would spread what is inside over others.
+    with parallel_config(backend="threading", n_jobs=1):
+        return fit.run(pipeline, X.get() if isinstance(X, _InRay) else X, y, groups)
 
 
 class _InRay:

@@ -1,5 +1,6 @@
 """Callbacks of Keras and of scikit-learn: heard, copied, pickled, and without after-effects."""
 
+import contextlib
 import csv
 import gc
 import pickle
@@ -63,7 +64,9 @@ class Compiles(keras.callbacks.Callback):
 def test_what_a_callback_changed_is_not_seen_by_later_fits(cells, what):
     X, y = cells.images, cells.target
     before = cross_val_score(small(), X, y, cv=3, scoring="neg_log_loss")
-    small(callbacks=[Meddles(what)]).fit(X, y)
+    refused = ValueError if (what, keras.backend.backend()) == ("trainable", "jax") else ()
+    with contextlib.suppress(refused):  # by Keras: jax counts the variables that are trained
+        small(callbacks=[Meddles(what)]).fit(X, y)
     gc.collect()  # the model goes wherever it goes
     assert cross_val_score(small(), X, y, cv=3, scoring="neg_log_loss").tolist() == before.tolist()
 
