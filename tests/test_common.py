@@ -142,7 +142,6 @@ def test_same_pixels_in_another_dtype_are_the_same_images(cls, kind, cells):
 
 
 @pytest.mark.parametrize("cls", CLASSIFIERS)
-@pytest.mark.backends
 def test_rows_and_images_are_the_same(cls, cells):
     X, y = cells.images[:80], cells.target[:80]
     rows = X.reshape(80, -1)
@@ -188,7 +187,6 @@ def test_one_random_state_is_one_model_to_the_bit(cls, cells):
 
 
 @pytest.mark.parametrize("cls", CLASSIFIERS)
-@pytest.mark.backends
 def test_pickle_crosses_processes(cls, cells, predict_elsewhere):
     X, y = cells.images[:80], cells.target[:80]
     clf = small(cls).fit(X, y)

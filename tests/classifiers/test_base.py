@@ -780,7 +780,6 @@ def test_showing_a_fitted_estimator_changes_nothing(cells):
     assert small(random_state=1).fit(X, y)._network.program is model, "used again"
 
 
-@pytest.mark.backends
 def test_the_last_update_may_not_explode_in_silence(cells):
     X, y = cells.images[:32], cells.target[:32]
     boom = {"optimizer": "sgd", "learning_rate": 1e30, "epochs": 1}

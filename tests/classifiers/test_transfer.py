@@ -492,7 +492,6 @@ def test_true_unfreezes_everything(data):
     assert set(clf.history_["phase"]) == {"head"}
 
 
-@pytest.mark.backends
 def test_the_best_of_both_phases_is_kept(cells):
     X, y = cells.images, cells.target
     clf = small(
