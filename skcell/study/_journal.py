@@ -44,7 +44,7 @@ class Journal:
     ValueError
         If the file is something else.
     OSError
-        If it cannot be written.
+        If it cannot be written, or another process is writing to it.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None):
@@ -56,9 +56,10 @@ class Journal:
             if self.path.exists() and not self.path.is_file():
                 raise ValueError(f"{self.path} is no file that results can be kept in. Name one.")
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "ab"):  # fails now rather than after the first fit
-                pass
-            self._read(self.path)
+            with self.alone():  # a line that another process is writing is not cut short
+                with open(self.path, "ab"):  # fails now rather than after the first fit
+                    pass
+                self._read(self.path)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
