@@ -79,7 +79,7 @@ class LogReporter(Reporter):
         super().fold(result)
         tally = self.tally
         what = (
-            f"failed: {result.error}"
+            f"failed: {result.error.rstrip('.')}"
             if result.error
             else f"accuracy {result.accuracy:.3f} ({result.n_correct}/{result.n_test}), "
             f"fit {result.fit_seconds:.1f} s"

@@ -37,7 +37,7 @@ p, li { max-width: 48rem; } .quiet { color: #555; } .headline { font-size: 1.15r
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { padding: .3rem .5rem; text-align: right; border-bottom: 1px solid #ddd;
          white-space: nowrap; }
-th { white-space: normal; vertical-align: bottom; overflow-wrap: anywhere; min-width: 3rem; }
+th { white-space: normal; vertical-align: bottom; overflow-wrap: break-word; min-width: 3rem; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff;
          white-space: normal; min-width: 6rem; }
 tr.best td { font-weight: 600; } td.none { color: #b00020; font-weight: 600; }
@@ -165,7 +165,7 @@ def _main_scores(study: "Study") -> str:
         main, second = summary_of(row, score), summary_of(row, beside)
         cells = [
             row.name,
-            f"failed: {row.error}"[:60] if row.error else figure(main.mean, score),
+            "failed" if row.error else figure(main.mean, score),
             interval(main, score),
             difference(main, score),
             difference_interval(main, score),
