@@ -81,7 +81,18 @@ class FoldResult:
         return math.nan if self.error else self.n_correct / self.n_test
 
     def score(self, name: str) -> float:
-        """Return a score by its name; NaN if there is none."""
+        """Return a score by its name.
+
+        Parameters
+        ----------
+        name : str
+            "accuracy", or a key of `scores`.
+
+        Returns
+        -------
+        float
+            The score; NaN if there is none.
+        """
         return self.accuracy if name == ACCURACY else self.scores.get(name, math.nan)
 
 
