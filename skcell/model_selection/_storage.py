@@ -239,11 +239,12 @@ def wait_for_others(study: Study, seconds: float, seen: set[int]) -> None:
         also of one whose worker died before its first sign of life.
     """
     time.sleep(seconds)
-    beat = getattr(study._storage, "record_heartbeat", lambda _: None)
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if trial.number not in seen and has_heartbeat(study):
-            seen.add(trial.number)
-            beat(trial._trial_id)
+    if has_heartbeat(study):
+        storage: Any = study._storage
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if trial.number not in seen:
+                seen.add(trial.number)
+                storage.record_heartbeat(trial._trial_id)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)
