@@ -20,6 +20,22 @@ DATA = Path(os.environ.get("SKCELL_DATA", Path(__file__).parents[1] / ".." / "sh
 WEIGHTS = Path(os.environ.get("SKCELL_WEIGHTS", DATA / ".." / "weights"))
 
 
+@pytest.fixture(autouse=True)
+def same_environment():
+    """Let no test change what later ones, and the processes they start, are given.
+
+    A Dask cluster sets OMP_NUM_THREADS=1 for good in the process that starts it. Processes
+    started later then compute on one thread, with other last bits.
+    """
+    before = dict(os.environ)
+    yield
+    for name in set(os.environ) | set(before):
+        if name not in before:
+            del os.environ[name]
+        elif os.environ.get(name) != before[name] and name != "PYTEST_CURRENT_TEST":
+            os.environ[name] = before[name]
+
+
 @pytest.fixture(scope="session")
 def mobilenet_weights():
     """ImageNet weights of `mobilenet_v2_0.35`, without its top."""

@@ -243,14 +243,19 @@ def test_real_cells():
 
 
 def test_a_folder_that_cannot_be_read_is_an_error(cells):
-    """Root reads everything, so that the tests of one who is root become somebody else."""
+    """Root reads everything, so the child becomes another user once all modules are loaded.
+
+    Its Python may lie in a folder that only root can open.
+    """
     write(cells, "a/slide/z.png")
     slide = cells / "a" / "slide"
     slide.chmod(0)
     code = (
         "import os, sys; from skcell.datasets import load_image_folder\n"
         "from skcell.errors import ImageReadError\n"
-        "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
+        "if os.getuid() == 0:\n"
+        "    load_image_folder(sys.argv[1])\n"
+        "    os.setgid(65534); os.setuid(65534)\n"
         "for on_error in ('raise', 'warn'):\n"
         "    try: print(len(load_image_folder(sys.argv[1], on_error=on_error).target))\n"
         "    except ImageReadError as error: print(str(error).splitlines()[1])\n"
