@@ -53,7 +53,7 @@ def make_images(n: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def run_skcell(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float, int]:
     """Resample; return the images and the time and memory of `fit_resample`."""
-    from skcell.over_sampling import ImageSMOTE
+    from skcell.resampling import ImageSMOTE
 
     before, start = _compare.peak_rss(), time.perf_counter()
     resampled, _ = ImageSMOTE(random_state=0).fit_resample(X, y)

@@ -325,3 +325,11 @@ def has_own_code(thing: Any) -> bool:
 def file_digest(path: str | os.PathLike[str]) -> str | None:
     """Digest the content of one file; None if there is none of that name."""
     return digest_files([path]) if Path(path).is_file() else None
+
+
+def weights_by_content(estimator: Any) -> dict[str, Any]:
+    """Return the parameters that results depend on; a file of weights counts by its content."""
+    params = estimator.get_params(deep=False)
+    weights = params["weights"]
+    content = None if weights is None else file_digest(os.path.expanduser(weights))
+    return {**params, "weights": content or weights, "cache": None}

@@ -11,7 +11,7 @@ from typing import Any
 
 import joblib
 
-from skcell import __version__
+from skcell._version import __version__
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "imbalanced-learn", "keras", "scikeras")
 

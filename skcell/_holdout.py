@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils import check_random_state
 
 from skcell._digest import digest_each_file, digest_images
-from skcell._validation import as_paths, check_labels
+from skcell._images import as_paths, check_labels
 from skcell.errors import DuplicateImageWarning
 
 

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from skcell import __version__
+from skcell._version import __version__
 
 if TYPE_CHECKING:
     from skcell.study import Study

@@ -13,15 +13,20 @@ from typing import Any, Self
 
 import numpy as np
 from imblearn import pipeline as imblearn_pipeline
-from sklearn.base import BaseEstimator, _fit_context, is_classifier
-from sklearn.pipeline import _name_estimators
-from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils._metadata_requests import _routing_enabled
-from sklearn.utils._user_interface import _print_elapsed_time
-from sklearn.utils.validation import _check_sample_weight, column_or_1d
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import column_or_1d
 
 from skcell._holdout import check_groups, find_copies, split_holdout
-from skcell._tasks import begin_fit
+from skcell._sklearn import (
+    _check_sample_weight,
+    _fit_context,
+    _name_estimators,
+    _print_elapsed_time,
+    _routing_enabled,
+    _safe_indexing,
+    begin_fit,
+)
 
 __all__ = ["Pipeline", "make_pipeline"]
 

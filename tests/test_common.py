@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skcell
-from skcell.networks import clear_programs
+from skcell.engine import clear_programs
 
 STOCHASTIC = (
     "batches and their order depend on the number of rows, so that a weight of two is not "
@@ -246,7 +246,7 @@ def test_unknown_parameter_is_answered_with_the_nearest(cls):
 
 def test_importing_skcell_is_light():
     code = (
-        "import sys, skcell, skcell.pipeline, skcell.datasets, skcell.over_sampling;"
+        "import sys, skcell, skcell.pipeline, skcell.datasets, skcell.resampling;"
         "heavy = {'keras', 'tensorflow', 'torch', 'jax'} & set(sys.modules); assert not heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

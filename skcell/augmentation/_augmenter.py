@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 
-from skcell._sampling import BaseImageSampler, warn_if_nothing
-from skcell._validation import resolve_shape
+from skcell._images import resolve_shape
+from skcell._sklearn import Interval, StrOptions
+from skcell.resampling import BaseImageSampler
 
 _LAYER_PARAMETERS = (
     "horizontal_flip",
@@ -165,6 +165,27 @@ class ImageAugmenter(BaseImageSampler):
         self._validate_params()
         return tuple((name, getattr(self, name)) for name in _LAYER_PARAMETERS)
 
+    def make_view(self, images: NDArray[Any], digests: list[bytes], view: int) -> NDArray[Any]:
+        """Change each image at random, but the same way whenever this view is asked for.
+
+        Parameters
+        ----------
+        images : ndarray of shape (n, H, W, C)
+            Images of uint8, uint16 or float.
+        digests : list of bytes
+            Of the images' content; they seed the changes.
+        view : int
+            Number of the view.
+
+        Returns
+        -------
+        ndarray of shape (n, H, W, C)
+            Changed copies.
+        """
+        from skcell.augmentation._apply import make_view
+
+        return make_view(images, digests, view, dict(self.layer_arguments()))
+
     @classmethod
     def _get_test_params(cls) -> dict[str, Any]:
         """Parameters of an instance that takes a table of numbers."""
@@ -182,7 +203,7 @@ class ImageAugmenter(BaseImageSampler):
                 ]
                 or [np.empty(0, np.intp)]
             )
-        warn_if_nothing(self, len(copied), y)
+        self._warn_if_nothing(len(copied), y)
         self.sample_indices_ = np.concatenate([np.arange(len(X)), copied])
         out = X[self.sample_indices_]
         self._change(out[len(X) :], rng.randint(np.iinfo(np.int32).max))
@@ -190,7 +211,8 @@ class ImageAugmenter(BaseImageSampler):
 
     def _change(self, out: NDArray[Any], seed: int) -> None:
         """Change the images of `out` in place, a batch at a time."""
-        from skcell.networks._augment import RandomTransform, change_images
+        from skcell.augmentation._apply import transform_in_place
+        from skcell.networks import RandomTransform
 
         shape = out.shape[1:] if out.ndim > 2 else self._row_shape(out.shape[1])
         images = out.reshape(len(out), *shape, *(1,) * (3 - len(shape)))
@@ -200,7 +222,7 @@ class ImageAugmenter(BaseImageSampler):
             seed=seed,
             dtype="float32",
         )
-        change_images(images, layer)
+        transform_in_place(images, layer)
 
     def _row_shape(self, n_features: int) -> tuple[int, int, int]:
         if self.image_shape is None:

@@ -1,8 +1,4 @@
-"""What every classifier of cell images shares: all but its network.
-
-scikeras is touched in this module alone. It is unmaintained; should it fail, `BaseEstimator` can
-stand in for its `BaseWrapper`, of which only the name and the notion of epochs are used.
-"""
+"""What every classifier of cell images shares: all but its network."""
 
 import numbers
 from abc import abstractmethod
@@ -14,58 +10,43 @@ from typing import Any, Self
 import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scikeras.wrappers import BaseWrapper
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    _clone_parametrized,
-    _fit_context,
-    clone,
-)
+from sklearn.base import ClassifierMixin, clone
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skcell._holdout import check_groups, find_copies, split_holdout
+from skcell._images import ImageSpec, TakesImages, check_like, take
 from skcell._parameters import SuggestsParameters
-from skcell._takes_images import TakesImages, take
-from skcell._tasks import CallbackSupportMixin, begin_fit
-from skcell._validation import ImageSpec, check_like
-from skcell.augmentation import ImageAugmenter
-from skcell.classifiers._callbacks import EpochTasks, copy_callback, portable_callback
-from skcell.classifiers._data import Labelled
-from skcell.classifiers._fitting import (
-    FEWEST_BATCHES,
-    PREDICT_BATCH,
-    check_same_recipe,
-    digest_code,
-    is_foreign,
-    run,
-    sort_arguments,
+from skcell._sklearn import (
+    CallbackSupportMixin,
+    Interval,
+    Options,
+    StrOptions,
+    _clone_parametrized,
+    _fit_context,
+    begin_fit,
 )
-from skcell.networks import OPTIMIZERS, FittedNetwork, Recipe, build
-from skcell.networks._devices import count_devices
-from skcell.networks._optimizers import make_optimizer
-from skcell.networks._transfer import copy_shared_weights
-
-# scikit-learn refuses estimators with this method of its past anywhere among their bases. It is
-# dead code in scikeras: it calls a method that scikit-learn no longer has.
-if hasattr(BaseWrapper, "_more_tags"):
-    del BaseWrapper._more_tags
-
-
-class _Absent:
-    """What scikeras' base brings and skcell has no use for: it is as if it were not there."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, instance: Any, owner: type) -> Any:
-        raise AttributeError(f"{owner.__name__!r} object has no attribute {self._name!r}")
+from skcell.augmentation import ImageAugmenter
+from skcell.classifiers._callbacks import EpochTasks
+from skcell.classifiers._scikeras import ScikerasWrapper
+from skcell.classifiers._training import FEWEST_BATCHES, PREDICT_BATCH, train_classifier
+from skcell.engine import (
+    OPTIMIZERS,
+    FittedNetwork,
+    Labelled,
+    Recipe,
+    build,
+    copy_callback,
+    count_devices,
+    is_foreign,
+    make_optimizer,
+    portable_callback,
+)
+from skcell.networks import copy_shared_weights
 
 
 class BaseCellClassifier(
-    SuggestsParameters, TakesImages, ClassifierMixin, CallbackSupportMixin, BaseWrapper
+    SuggestsParameters, TakesImages, ClassifierMixin, CallbackSupportMixin, ScikerasWrapper
 ):
     """Base of all classifiers: everything but the network.
 
@@ -105,12 +86,6 @@ class BaseCellClassifier(
         "verbose": ["verbose"],
     }
 
-    # scikeras lists every public attribute as a parameter, and has its own repr.
-    _get_param_names = BaseEstimator.__dict__["_get_param_names"]
-    __repr__ = BaseEstimator.__repr__
-
-    initialize = current_epoch = feature_encoder = target_encoder = scorer = _Absent()
-
     # What fitting learned that is not for users.
     _network: FittedNetwork
     _seed: int
@@ -120,27 +95,27 @@ class BaseCellClassifier(
     def __init__(
         self,
         *,
-        augmentation: ImageAugmenter | None = None,
-        optimizer: str = "adam",
-        learning_rate: float = 1e-3,
-        schedule: str | Callable[[float], float] | None = None,
-        weight_decay: float = 0.0,
-        label_smoothing: float = 0.0,
-        loss: str | Callable[..., Any] = "categorical_crossentropy",
-        class_weight: str | dict[Any, float] | None = None,
-        epochs: int = 20,
-        batch_size: int = 32,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        patience: int = 5,
-        dtype_policy: str | None = None,
-        jit_compile: bool | None = None,
-        n_devices: int = 1,
-        image_shape: tuple[int, ...] | None = None,
-        random_state: int | np.random.RandomState | None = None,
-        warm_start: bool = False,
-        callbacks: Sequence[keras.callbacks.Callback] | None = None,
-        verbose: int = 0,
+        augmentation: ImageAugmenter | None,
+        optimizer: str,
+        learning_rate: float,
+        schedule: str | Callable[[float], float] | None,
+        weight_decay: float,
+        label_smoothing: float,
+        loss: str | Callable[..., Any],
+        class_weight: str | dict[Any, float] | None,
+        epochs: int,
+        batch_size: int,
+        early_stopping: bool,
+        validation_fraction: float,
+        patience: int,
+        dtype_policy: str | None,
+        jit_compile: bool | None,
+        n_devices: int,
+        image_shape: tuple[int, ...] | None,
+        random_state: int | np.random.RandomState | None,
+        warm_start: bool,
+        callbacks: Sequence[keras.callbacks.Callback] | None,
+        verbose: int,
     ):
         self.augmentation = augmentation
         self.optimizer = optimizer
@@ -349,8 +324,8 @@ class BaseCellClassifier(
             network, history = self._lend(recipe, seed), {}
         else:
             network, history = self._network, self.history_
-            check_same_recipe(network.recipe, recipe)
-        history = run(
+            network.recipe.require_same(recipe)
+        history = train_classifier(
             copy(self)._become(network, data, seed),
             data,
             held,
@@ -382,10 +357,8 @@ class BaseCellClassifier(
         return self
 
     def _make_recipe(self, spec: ImageSpec, n_classes: int) -> Recipe:
-        network, arguments = self._build_network()
-        return Recipe(
-            network=network,
-            arguments=sort_arguments(arguments),
+        return Recipe.of(
+            *self._build_network(),
             input_shape=spec.shape,
             dtype=spec.dtype,
             n_classes=n_classes,
@@ -396,7 +369,6 @@ class BaseCellClassifier(
             dtype_policy=self.dtype_policy or keras.config.dtype_policy().name,
             jit_compile=self.jit_compile,
             n_devices=self._count_devices(),
-            code=digest_code(network, self.loss, *arguments.values()),
         )
 
     def _count_devices(self) -> int:
@@ -516,23 +488,12 @@ class BaseCellClassifier(
         cloned.callbacks = [copy_callback(callback) for callback in self.callbacks]
         return cloned
 
-    def __copy__(self) -> Self:
-        """Copy as `copy.copy` does of plain objects: what is inside is shared, callbacks too."""
-        twin = type(self).__new__(type(self))
-        twin.__dict__.update(self.__dict__)
-        return twin
-
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled; of callbacks that were used, what can be."""
         state = super().__getstate__().copy()
         if state.get("callbacks"):
             state["callbacks"] = [portable_callback(callback) for callback in state["callbacks"]]
         return state
-
-    @property
-    def initialized_(self) -> bool:
-        """Whether there is a trained network."""
-        return self.__sklearn_is_fitted__()
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_network")

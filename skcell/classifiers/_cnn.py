@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from sklearn.utils._param_validation import Interval
 
+from skcell._sklearn import Interval
 from skcell.augmentation import ImageAugmenter
 from skcell.classifiers._base import BaseCellClassifier
 from skcell.networks import cnn

@@ -1,21 +1,19 @@
 """Features of a frozen backbone in place of the images that a classifier is trained on."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skcell._digest import digest_images
-from skcell._takes_images import take
-from skcell._validation import ImageSpec
+from skcell._images import ImageSpec
 from skcell.augmentation import ImageAugmenter
-from skcell.classifiers._data import Labelled
-from skcell.networks._augment import draw_view
+from skcell.engine import Labelled
 from skcell.preprocessing import ImageFeatures
-from skcell.preprocessing._image_features import CHUNK
 
 
-def look(
+def replace_images_by_features(
     features: ImageFeatures,
     data: Labelled,
     held: Labelled | None,
@@ -44,16 +42,14 @@ def look(
     """
 
     def compute(seen: Labelled, view: int | None = None) -> NDArray[np.float32]:
-        out = np.empty((len(seen.images), 1, 1, features._n_features_out), np.float32)
-        for start in range(0, len(out), CHUNK):
-            rows = slice(start, start + CHUNK)
-            images = take(seen.images, rows, seen.spec, n_jobs=-1)
-            if view is not None:
-                assert augmentation is not None
-                arguments = dict(augmentation.layer_arguments())
-                images = draw_view(images, digest_images(images), view, arguments)
-            out[rows, 0, 0] = features.compute(images)
-        return out
+        change = None
+        if view is not None:
+            assert augmentation is not None
+
+            def change(images: NDArray[Any]) -> NDArray[Any]:
+                return augmentation.make_view(images, digest_images(images), view)
+
+        return features.compute_checked(seen.images, seen.spec, change)[:, None, None]
 
     plain = None
     if n_views is None:

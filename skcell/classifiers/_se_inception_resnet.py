@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
 
+from skcell._sklearn import Interval, StrOptions
 from skcell.augmentation import ImageAugmenter
 from skcell.classifiers._base import BaseCellClassifier
 from skcell.networks import se_inception_resnet

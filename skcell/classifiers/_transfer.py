@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Hashable, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -11,28 +11,27 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
-from sklearn.utils._param_validation import Interval, RealNotInt
 from sklearn.utils.validation import check_is_fitted
 
-from skcell._validation import ImageSpec
+from skcell._digest import weights_by_content
+from skcell._images import ImageSpec
+from skcell._sklearn import Interval, RealNotInt
 from skcell.augmentation import ImageAugmenter
 from skcell.classifiers._base import BaseCellClassifier
-from skcell.classifiers._callbacks import LayerRates
-from skcell.classifiers._data import Labelled
-from skcell.classifiers._feature_data import look
-from skcell.classifiers._fitting import (
-    FEWEST_BATCHES,
-    check_same_recipe,
-    digest_code,
-    run,
-    sort_arguments,
+from skcell.classifiers._feature_data import replace_images_by_features
+from skcell.classifiers._training import FEWEST_BATCHES, train_classifier
+from skcell.engine import Labelled, LayerRates, Program, Recipe
+from skcell.networks import (
+    as_backbone,
+    check_pixel_range,
+    choose_layers,
+    copy_shared_weights,
+    find_backbone,
+    find_groups,
+    transfer,
+    transfer_head,
 )
-from skcell.networks import Recipe, transfer, transfer_head
-from skcell.networks._embedding import choose_layers, find_backbone, find_groups
-from skcell.networks._program import Program
-from skcell.networks._transfer import copy_shared_weights
 from skcell.preprocessing import ImageFeatures
-from skcell.preprocessing._image_features import as_backbone, check_pixels_of, digested_backbone
 
 
 @dataclass(frozen=True)
@@ -352,7 +351,7 @@ class TransferClassifier(BaseCellClassifier):
         given = self._network.program.model if features is None else features._extractor.model
         whole, phases = self._plan(data.spec, len(data.classes), given)
         if not fresh:
-            check_same_recipe(self._whole, whole)
+            self._whole.require_same(whole)
             if self._loaded != self.weights:
                 raise ValueError(
                     f"weights was changed from {self._loaded!r} to {self.weights!r} since the "
@@ -366,17 +365,19 @@ class TransferClassifier(BaseCellClassifier):
                 if earlier is not None:
                     copy_shared_weights(network.program.model, earlier.program.model)
             assert network is not None
-            check_same_recipe(network.recipe, phase.recipe)
+            network.recipe.require_same(phase.recipe)
             fitted = copy(self)._become(network, data, seed)
             fitted._whole, fitted._features, seen = whole, None, (data, held)
             if phase.sees_features:
                 assert features is not None
                 fitted._features = features
-                seen = look(features, data, held, self.augmentation, self.n_views)
+                seen = replace_images_by_features(
+                    features, data, held, self.augmentation, self.n_views
+                )
             n_epochs, done = epochs or phase.epochs, len(history.get("loss", ()))
             tries = fresh and bool(done) and held is not None and self.early_stopping
             begun = network.program.get_state() if tries else None
-            history = run(
+            history = train_classifier(
                 fitted,
                 *seen,
                 epochs=n_epochs,
@@ -395,7 +396,7 @@ class TransferClassifier(BaseCellClassifier):
 
     def _check_X(self, X: Any, *, reset: bool) -> tuple[NDArray[Any], ImageSpec]:
         images, spec = super()._check_X(X, reset=reset)
-        check_pixels_of(self.backbone, images, spec)
+        check_pixel_range(self.backbone, images.dtype, spec.range)
         return images, spec
 
     def _max_epochs(self, fresh: bool) -> int:
@@ -428,22 +429,19 @@ class TransferClassifier(BaseCellClassifier):
         drawn_anew = self.augmentation is not None and self.n_views is None
         sees_features = not drawn_anew and not self._projects(spec)
         if sees_features:
-            head = replace(
-                whole,
-                network=transfer_head,
-                arguments=sort_arguments(self._head()),
+            head = whole.with_network(
+                transfer_head,
+                self._head(),
                 input_shape=(1, 1, find_backbone(given).outputs[0].shape[-1]),
                 dtype="float32",
                 augmentation=None,
-                code=digest_code(self.loss),
             )
         phases = [_Phase("head", head, self.epochs, self.learning_rate, sees_features)]
         unfreeze = "all" if self.unfreeze is True else self.unfreeze
         if unfreeze not in (None, False) and self.fine_tuning_epochs:
             trainable = choose_layers(as_backbone(self.backbone), given, unfreeze)
-            tuned = replace(
-                whole,
-                arguments=sort_arguments(self._build_network(trainable)[1]),
+            tuned = whole.with_network(
+                *self._build_network(trainable),
                 shares=self.gradual or self.layer_decay < 1,
             )
             rate = self.fine_tuning_learning_rate
@@ -516,7 +514,7 @@ class TransferClassifier(BaseCellClassifier):
         return super().count_params() + backbone
 
     def _digested_params(self) -> dict[str, Any]:
-        return digested_backbone(self)
+        return weights_by_content(self)
 
     @classmethod
     def _get_test_params(cls) -> dict[str, Any]:

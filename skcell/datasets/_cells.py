@@ -6,8 +6,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
+from skcell._sklearn import Interval, StrOptions, validate_params
 from skcell.datasets._cell_drawing import (
     TILE,
     Floats,

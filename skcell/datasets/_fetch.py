@@ -1,10 +1,7 @@
 """Published data sets, fetched once and kept."""
 
 import os
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal
@@ -12,17 +9,18 @@ from typing import Any, Literal
 import numpy as np
 import pooch
 import requests
+from filelock import FileLock
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import Interval, Options, validate_params
 
+from skcell._console import progress_bar
+from skcell._data_home import find_home
+from skcell._sklearn import Interval, Options, validate_params
 from skcell.datasets._npz import load_npz
-from skcell.datasets._progress import progress_bar
 from skcell.errors import DownloadError
 
 #: Where BloodMNIST is published; the environment may name a mirror.
 _URL = "https://zenodo.org/records/10519652/files"
 _URL_VARIABLE = "SKCELL_BLOODMNIST_URL"
-_HOME_VARIABLE = "SKCELL_DATA_HOME"
 
 #: File and MD5 for each size, as the medmnist package 3.0.2 states them.
 _FILES = {
@@ -168,12 +166,6 @@ def fetch_bloodmnist(
     return data
 
 
-def find_home(data_home: str | os.PathLike[str] | None = None) -> Path:
-    """Find the folder for what is kept: the one given, that of the environment, or the user's."""
-    home = Path(data_home or os.environ.get(_HOME_VARIABLE) or pooch.os_cache("skcell"))
-    return home.expanduser()
-
-
 def _is_complete(file: Path, md5: str) -> bool:
     return file.exists() and pooch.file_hash(str(file), alg="md5") == md5
 
@@ -183,7 +175,7 @@ def _download(
 ) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     downloader = _ResumingDownloader(target.with_name(f"{target.name}.part"), verbose)
-    with _lock(target.with_name(f".{target.name}.lock")):
+    with FileLock(target.with_name(f".{target.name}.lock")):
         for tries_left in range(n_retries, -1, -1):
             try:
                 pooch.retrieve(
@@ -242,23 +234,3 @@ class _ResumingDownloader:
                 advance(len(block))
         if total is not None and self.part.stat().st_size != total:
             raise requests.ConnectionError("the connection was closed early")
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Let one process at a time in; the system lets go of the lock when a process dies."""
-    with open(path, "a+b") as file:
-        if sys.platform == "win32":
-            import msvcrt
-
-            while True:
-                try:
-                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-                    break
-                except OSError:
-                    time.sleep(0.1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -6,10 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from skcell.datasets._decode import decode_files, report_failures
-from skcell.datasets._read import PixelDtype, probe_image
+from skcell._images import FileDtype, decode_files, probe_image, report_failures
+from skcell._sklearn import Interval, StrOptions, validate_params
 from skcell.datasets._scan import check_classes, scan_folder
 from skcell.errors import ImageReadError
 
@@ -176,7 +175,7 @@ def _height_and_width(image_size: Any) -> tuple[int, int]:
     return int(size[0]), int(size[1])
 
 
-def _deepest(files: list[str]) -> PixelDtype:
+def _deepest(files: list[str]) -> FileDtype:
     for file in files:
         if file.lower().endswith((".png", ".tif", ".tiff")):  # others have no 16 bits
             try:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import validate_params
 
-from skcell._validation import check_pixels
+from skcell._images import check_pixels
+from skcell._sklearn import validate_params
 from skcell.datasets._scan import SPLITS
 
 _IMAGES = ("images", "X")

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from skcell.datasets._read import EXTENSIONS, FORMATS
+from skcell._images import EXTENSIONS, FORMATS
 
 #: What each split may be called, in lower case.
 SPLITS = {

@@ -1,16 +1,5 @@
-"""Figures with the uncertainty that belongs to them."""
+"""Scores of predictions."""
 
 import lazy_loader as _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach(
-    __name__,
-    submod_attrs={
-        "_comparisons": ["corrected_t_test", "holm", "mean_auc"],
-        "_intervals": [
-            "accuracy_interval",
-            "balanced_accuracy_interval",
-            "cross_validated_interval",
-            "grouped_accuracy_interval",
-        ],
-    },
-)
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={"_scores": ["mean_auc"]})

@@ -12,7 +12,7 @@ from skcell.classifiers import (
     SEInceptionResNetClassifier,
     TransferClassifier,
 )
-from skcell.over_sampling import ImageSMOTE
+from skcell.resampling import ImageSMOTE
 
 
 def default_space(estimator: BaseEstimator) -> dict[str, Any]:

@@ -16,21 +16,25 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
-from sklearn.base import BaseEstimator, _fit_context, clone, is_classifier
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold, check_cv
-from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state, indexable
-from sklearn.utils._metadata_requests import _routing_enabled
-from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import _check_method_params, _num_samples
 
 from skcell._digest import digest, digest_files
 from skcell._environment import software
 from skcell._holdout import check_groups, check_groups_kept, warn_of_copies
+from skcell._images import as_paths
 from skcell._parameters import SuggestsParameters
-from skcell._tasks import begin_fit
-from skcell._validation import as_paths
+from skcell._sklearn import (
+    BaseSearchCV,
+    Interval,
+    _check_method_params,
+    _fit_context,
+    _num_samples,
+    _routing_enabled,
+    begin_fit,
+)
 from skcell.model_selection._default_space import default_space
 from skcell.model_selection._results import read_trials
 from skcell.model_selection._running import FINISHED, Runner

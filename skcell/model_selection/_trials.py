@@ -13,11 +13,14 @@ from optuna.exceptions import TrialPruned
 from optuna.pruners import WilcoxonPruner
 from optuna.trial import Trial
 from sklearn.base import BaseEstimator, clone
-from sklearn.metrics._scorer import _MultimetricScorer
-from sklearn.model_selection._validation import _score
-from sklearn.utils.metaestimators import _safe_split
-from sklearn.utils.validation import _check_method_params, _num_samples
 
+from skcell._sklearn import (
+    _check_method_params,
+    _MultimetricScorer,
+    _num_samples,
+    _safe_split,
+    _score,
+)
 from skcell.classifiers import BaseCellClassifier, WatchesClassifier
 from skcell.model_selection._space import Space
 

@@ -1,31 +1,42 @@
-"""Networks and layers on Keras 3; nothing here knows scikit-learn.
+"""Networks and layers on Keras 3: graphs only; nothing here trains, and nothing knows scikit-learn.
 
 A network is a function from a tensor of images to a tensor of features, and a few numbers.
-`skcell.networks.FittedNetwork` puts pixels before it and class probabilities behind it, compiles
-the whole once, and lends the compiled program to one fit after another.
+`skcell.engine` puts pixels before it and class probabilities behind it, and compiles the whole.
 """
 
 import lazy_loader as _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach(
+_PUBLIC = {
+    "_backbones": ["BACKBONES", "Backbone", "list_backbones"],
+    "_blocks": ["centre", "convolution", "dense", "inception", "residual", "squeeze_excitation"],
+    "_cnn": ["cnn"],
+    "_random_transform": ["RandomTransform"],
+    "_se_inception_resnet": ["se_inception_resnet"],
+    "_transfer": ["transfer", "transfer_head"],
+}
+
+#: For other parts of skcell; not part of the public interface.
+_INTERNAL = {
+    "_backbone_graph": [
+        "BackboneLike",
+        "OwnModel",
+        "as_backbone",
+        "check_pixel_range",
+        "choose_layers",
+        "describe",
+        "embed",
+        "find_backbone",
+        "find_groups",
+    ],
+    "_blocks": ["rescale_to_unit"],
+    "_transfer": ["copy_shared_weights"],
+}
+
+__getattr__, __dir__, _ = _lazy.attach(
     __name__,
     submod_attrs={
-        "_augment": ["RandomTransform"],
-        "_backbones": ["BACKBONES", "Backbone", "list_backbones"],
-        "_blocks": [
-            "centre",
-            "convolution",
-            "dense",
-            "inception",
-            "residual",
-            "squeeze_excitation",
-        ],
-        "_cnn": ["cnn"],
-        "_optimizers": ["OPTIMIZERS"],
-        "_program": ["Recipe", "build"],
-        "_reuse": ["FittedNetwork", "clear_programs"],
-        "_se_inception_resnet": ["se_inception_resnet"],
-        "_training": ["train"],
-        "_transfer": ["transfer", "transfer_head"],
+        module: _PUBLIC.get(module, []) + _INTERNAL.get(module, [])
+        for module in {**_PUBLIC, **_INTERNAL}
     },
 )
+__all__ = sorted(name for names in _PUBLIC.values() for name in names)

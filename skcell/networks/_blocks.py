@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import keras
+import numpy as np
 from keras import layers, regularizers
 
 from skcell.networks._seeds import draw_seed
@@ -296,3 +298,11 @@ def residual(
             l2=l2,
         )
     return layers.ReLU()(layers.Add()([x, branch]))
+
+
+def rescale_to_unit(inputs: Any) -> Any:
+    """Scale whole numbers to 0..1 by their dtype's maximum; floats are taken as they are."""
+    if inputs.dtype == "float32":
+        return inputs
+    scale = 1.0 / np.iinfo(inputs.dtype).max
+    return keras.layers.Rescaling(scale, dtype="float32", name="pixels")(inputs)

@@ -5,9 +5,9 @@ from typing import Any
 import keras
 from keras import layers
 
+from skcell._keras import to_numpy
+from skcell.networks._backbone_graph import BACKBONE, BackboneLike, embed
 from skcell.networks._blocks import LAST, dense
-from skcell.networks._embedding import BACKBONE, BackboneLike, embed
-from skcell.networks._initial import read
 from skcell.networks._seeds import draw_seed
 
 
@@ -113,4 +113,4 @@ def _others(model: keras.Model) -> list[keras.Layer]:
 
 def _copy(target: keras.Layer, source: keras.Layer) -> None:
     for variable, other in zip(target.weights, source.weights, strict=True):
-        variable.assign(read(other))  # a copy: jax gives buffers away
+        variable.assign(to_numpy(other))  # a copy: jax gives buffers away

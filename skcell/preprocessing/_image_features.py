@@ -4,31 +4,25 @@ import difflib
 import numbers
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
 import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skcell._digest import digest_images, file_digest
+from skcell._data_home import find_home
+from skcell._digest import digest_images, file_digest, weights_by_content
+from skcell._images import ImageSpec, TakesImages, take
 from skcell._parameters import SuggestsParameters
-from skcell._takes_images import TakesImages, take
-from skcell._validation import ImageSpec, check_unit_range
-from skcell.datasets._fetch import find_home
-from skcell.networks import BACKBONES, list_backbones
-from skcell.networks._embedding import OwnModel
-from skcell.networks._feature_store import FeatureStore
-from skcell.networks._features import Extractor, get_extractor
+from skcell._sklearn import Interval, StrOptions, _fit_context
+from skcell.networks import BACKBONES, as_backbone, check_pixel_range, list_backbones
+from skcell.preprocessing._extractor import Extractor, get_extractor
+from skcell.preprocessing._feature_store import FeatureStore
 
 #: Images looked up, computed and stored together.
 CHUNK = 1024
@@ -213,19 +207,42 @@ class ImageFeatures(
             Features.
         """
         check_is_fitted(self)
-        images, spec = self._check_X(X, reset=False)
+        return self.compute_checked(*self._check_X(X, reset=False))
+
+    def compute_checked(
+        self,
+        images: NDArray[Any],
+        spec: ImageSpec,
+        change: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+    ) -> NDArray[np.float32]:
+        """Compute the features of images that were checked already, or find them.
+
+        Parameters
+        ----------
+        images : ndarray
+            Images or paths, as checking returns them.
+        spec : ImageSpec
+            What they are.
+        change : callable or None
+            Changes the images, some at a time, before they are put through the network.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features_out)
+            Features.
+        """
         store = get_store(self.cache)
         out = np.empty((len(images), self._n_features_out), np.float32)
         for start in range(0, len(images), CHUNK):
             rows = slice(start, start + CHUNK)
-            out[rows] = compute_features(
-                self._extractor, take(images, rows, spec, n_jobs=-1), store, self.batch_size
-            )
+            taken = take(images, rows, spec, n_jobs=-1)
+            taken = taken if change is None else change(taken)
+            out[rows] = compute_features(self._extractor, taken, store, self.batch_size)
         return out
 
     def _check_X(self, X: Any, *, reset: bool) -> tuple[NDArray[Any], ImageSpec]:
         images, spec = super()._check_X(X, reset=reset)
-        check_pixels_of(self.backbone, images, spec)
+        check_pixel_range(self.backbone, images.dtype, spec.range)
         return images, spec
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
@@ -264,7 +281,7 @@ class ImageFeatures(
         )
 
     def _digested_params(self) -> dict[str, Any]:
-        return digested_backbone(self)
+        return weights_by_content(self)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_spec")
@@ -289,17 +306,6 @@ def _pixels(x: Any) -> Any:
     return keras.layers.Flatten()(x)
 
 
-def check_pixels_of(backbone: Any, images: NDArray[Any], spec: ImageSpec) -> None:
-    """Refuse float pixels that are not in 0..1 for a named backbone, which scales such itself."""
-    if isinstance(backbone, str) and spec.layout != "paths":
-        check_unit_range(images, f"The backbone {backbone!r}")
-
-
-def as_backbone(backbone: Any) -> Any:
-    """Wrap a Keras model, so that its copies count as the same."""
-    return OwnModel(backbone) if isinstance(backbone, keras.Model) else backbone
-
-
 def check_backbone(backbone: Any) -> None:
     """Refuse names that are no backbone's."""
     names = list_backbones()
@@ -318,14 +324,6 @@ def check_backbone(backbone: Any) -> None:
             f"images. Give its name{f', {known[0]!r}' if known else ''}, or a network: "
             f"{builder}(include_top=False)."
         )
-
-
-def digested_backbone(estimator: BaseEstimator) -> dict[str, Any]:
-    """Return the parameters that results depend on; a file of weights counts by its content."""
-    params = estimator.get_params(deep=False)
-    weights = params["weights"]
-    content = None if weights is None else file_digest(os.path.expanduser(weights))
-    return {**params, "weights": content or weights, "cache": None}
 
 
 def get_store(cache: bool | str | os.PathLike[str]) -> FeatureStore | None:

@@ -19,7 +19,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skcell._digest import digest
 from skcell._environment import environment, software
-from skcell._validation import layout_of
+from skcell._images import layout_of
 from skcell.classifiers import BaseCellClassifier, CellCNNClassifier
 from skcell.metrics import mean_auc
 from skcell.pipeline import Pipeline

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skcell._validation import check_labels
+from skcell._images import check_labels
 from skcell.study._records import FoldResult, Validated
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skcell.metrics import (
+from skcell.stats import (
     accuracy_interval,
     balanced_accuracy_interval,
     corrected_t_test,

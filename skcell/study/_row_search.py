@@ -13,9 +13,9 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from skcell._environment import environment
-from skcell._validation import layout_of
+from skcell._images import layout_of
 from skcell.model_selection import OptunaPruningSearchCV, default_space
-from skcell.over_sampling import ImageSMOTE
+from skcell.resampling import ImageSMOTE
 from skcell.study._files import plain, replace_file, to_csv
 from skcell.study._fits import study_pipeline
 from skcell.study._rows import Row, seeded

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, clone
 
 from skcell.augmentation import ImageAugmenter
 from skcell.classifiers import SEInceptionResNetClassifier, TransferClassifier
-from skcell.over_sampling import ImageSMOTE
+from skcell.resampling import ImageSMOTE
 
 
 @dataclass(frozen=True)

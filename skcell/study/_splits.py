@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check
 from sklearn.utils.multiclass import check_classification_targets
 
 from skcell._holdout import check_groups, check_groups_kept
-from skcell._validation import check_images, check_labels, layout_of
+from skcell._images import check_images, check_labels, layout_of
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 

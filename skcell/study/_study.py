@@ -18,13 +18,13 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import get_scorer
-from sklearn.utils._param_validation import HasMethods, Interval
 
 from skcell._digest import digest, digest_files
 from skcell._environment import environment
 from skcell._holdout import warn_of_copies
 from skcell._optional import import_optional
 from skcell._parameters import SuggestsParameters, did_you_mean
+from skcell._sklearn import HasMethods, Interval
 from skcell.study._files import reserved_columns, table_records, write_report, write_study
 from skcell.study._fits import FoldScorer, _fit_params, check_row, plan_fits, study_pipeline
 from skcell.study._journal import Journal

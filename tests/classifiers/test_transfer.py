@@ -12,8 +12,8 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skcell import ImageAugmenter, TransferClassifier
 from skcell.classifiers import WatchesClassifier
-from skcell.networks import _reuse
-from skcell.networks._embedding import describe, find_backbone
+from skcell.engine import _pool
+from skcell.networks._backbone_graph import describe, find_backbone
 
 
 def small(**params):
@@ -275,7 +275,7 @@ def test_what_cannot_be_unfrozen_is_said_before_training(data, unfreeze, message
 @pytest.mark.backends
 def test_a_reused_program_is_a_new_one_to_the_bit(data):
     params = {"unfreeze": 2, "augmentation": ImageAugmenter(), "layer_decay": 0.5, "dropout": 0.3}
-    _reuse.clear_programs()
+    _pool.clear_programs()
     first = small(**params).fit(*data).predict_proba(data[0])
     small(**{**params, "random_state": 1}).fit(*data)
     again = small(**params).fit(*data).predict_proba(data[0])
@@ -284,13 +284,13 @@ def test_a_reused_program_is_a_new_one_to_the_bit(data):
 
 def test_clones_of_a_model_share_one_program(data, monkeypatch):
     made = []
-    original = _reuse.Program
+    original = _pool.Program
 
     def program(*arguments):
         made.append(1)
         return original(*arguments)
 
-    monkeypatch.setattr(_reuse, "Program", program)
+    monkeypatch.setattr(_pool, "Program", program)
     clf = small(backbone=own_backbone(), image_size=None, unfreeze=1)
     for _ in range(3):
         clone(clf).fit(*data)

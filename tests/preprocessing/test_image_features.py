@@ -15,8 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skcell import ImageFeatures, ImageSMOTE
-from skcell.networks._feature_store import FeatureStore
-from skcell.networks._features import _build
+from skcell.preprocessing._extractor import _build
+from skcell.preprocessing._feature_store import FeatureStore
 
 
 def random_backbone(**params):
@@ -245,7 +245,7 @@ def test_store_is_bounded_and_forgets_the_oldest(cache):
 
 def test_processes_share_a_store_and_a_killed_one_leaves_it_whole(cache):
     code = (
-        "import sys, numpy as np; from skcell.networks._feature_store import FeatureStore;"
+        "import sys, numpy as np; from skcell.preprocessing._feature_store import FeatureStore;"
         "store = FeatureStore(sys.argv[1]); who = int(sys.argv[2]); print('on', flush=True)\n"
         "for i in range(10**9 if who == 9 else 40):\n"
         "    store.put(b'k', {(1000 * who + i).to_bytes(16, 'big'): np.full(50, who, np.float32)})"

@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skcell import CellCNNClassifier, ImageAugmenter, SEInceptionResNetClassifier
 from skcell.datasets import make_cells
-from skcell.metrics import corrected_t_test, cross_validated_interval, holm
+from skcell.stats import corrected_t_test, cross_validated_interval, holm
 from skcell.study import Row, Study, find_rows, load_rows
 from skcell.study._journal import Journal
 

@@ -23,12 +23,8 @@ from sklearn.utils.validation import check_is_fitted
 from skcell import CellCNNClassifier, ImageSMOTE
 from skcell.datasets import make_cells
 from skcell.errors import DuplicateImageWarning
-from skcell.metrics import (
-    accuracy_interval,
-    cross_validated_interval,
-    grouped_accuracy_interval,
-)
 from skcell.pipeline import Pipeline
+from skcell.stats import accuracy_interval, cross_validated_interval, grouped_accuracy_interval
 from skcell.study import ROWS, FoldResult, Row, Study, find_rows
 from skcell.study._records import Validated, compare, summarise
 from skcell.study._table import caption

@@ -1,0 +1,45 @@
+"""The data contract, and how pixels are read from files; nothing here knows a network.
+
+What `X` may be is checked in one place, so that every estimator says the same of the same data.
+"""
+
+from skcell._images._contract import (
+    ImageSpec,
+    as_paths,
+    check_images,
+    check_like,
+    check_pixels,
+    layout_of,
+    resolve_shape,
+)
+from skcell._images._decode import decode_files, decode_image
+from skcell._images._failures import UnusableError, report_failures
+from skcell._images._input import TakesImages, take
+from skcell._images._labels import check_labels, some
+from skcell._images._pixels import FileDtype, PixelDtype, PixelRange, check_unit_range
+from skcell._images._read import EXTENSIONS, FORMATS, probe_image
+
+__all__ = [
+    "EXTENSIONS",
+    "FORMATS",
+    "FileDtype",
+    "ImageSpec",
+    "PixelDtype",
+    "PixelRange",
+    "TakesImages",
+    "UnusableError",
+    "as_paths",
+    "check_images",
+    "check_labels",
+    "check_like",
+    "check_pixels",
+    "check_unit_range",
+    "decode_files",
+    "decode_image",
+    "layout_of",
+    "probe_image",
+    "report_failures",
+    "resolve_shape",
+    "some",
+    "take",
+]

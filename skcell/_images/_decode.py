@@ -1,0 +1,175 @@
+"""Image files as arrays of one shape and dtype, for training and for memory."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from joblib import effective_n_jobs
+from numpy.typing import NDArray
+from PIL import Image
+
+from skcell._console import progress_bar
+from skcell._images._failures import UnusableError, read_error
+from skcell._images._pixels import FileDtype
+from skcell._images._read import read_pixels
+from skcell.errors import ImageReadError
+
+Shape = tuple[int, int, int]
+
+_LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as Pillow's "L"
+_MAX_CHUNK = 32  # images a thread takes at a time, where there are many
+
+
+def decode_image(
+    path: str | os.PathLike[str], shape: Shape, dtype: FileDtype = "uint8"
+) -> NDArray[Any]:
+    """Read one image file as an array of the given shape and dtype.
+
+    JPEG, PNG, BMP, WebP and TIFF are read, of 8 or 16 bits; a file is one image. The file's
+    rotation flag (EXIF) is applied, palettes are resolved, and the image is stretched to the asked
+    size by bicubic interpolation with antialiasing. Alpha is blended over white, the background
+    of a bright-field image, unless `shape` asks for as many channels as the file has. Grey is
+    repeated to three channels and colour becomes luminance where `shape` asks for it; 8 bits
+    become 16 by multiplication with 257, and 16 become 8 by rounded division.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    shape : tuple of int
+        Height, width and channels of the result.
+    dtype : {"uint8", "uint16"}, default="uint8"
+        Dtype of the result.
+
+    Returns
+    -------
+    ndarray of shape (height, width, channels)
+        The image.
+
+    Raises
+    ------
+    ImageReadError
+        If the file cannot be read, is not such an image, or has other channels.
+    """
+    height, width, channels = shape
+    try:
+        # JPEG decodes to 1/2, 1/4 or 1/8 at a fraction of the cost; from three times the
+        # wanted size on, interpolation does not show the difference.
+        image, alpha = read_pixels(path, smallest=3 * max(height, width))
+        if alpha and image.shape[2] != channels:
+            image = _over_white(image)
+        image = _fit_channels(_resize(image, height, width), channels)
+    except Exception as error:  # decoders raise nearly anything on damaged files
+        raise read_error(path, error) from error
+    if image.dtype == dtype:
+        return image
+    if dtype == "uint16":
+        return image.astype(np.uint16) * np.uint16(257)
+    return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def decode_files(
+    paths: Sequence[str] | NDArray[Any],
+    shape: Shape,
+    dtype: FileDtype,
+    *,
+    n_jobs: int | None = None,
+    progress: bool = False,
+) -> tuple[NDArray[Any], NDArray[np.intp], dict[str, str]]:
+    """Read many image files into one array.
+
+    Beyond that array, each thread holds one image at a time.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        The files.
+    shape : tuple of int
+        Height, width and channels of one image.
+    dtype : {"uint8", "uint16"}
+        Dtype of the result.
+    n_jobs : int, default=None
+        Number of threads; None or -1 for one per core.
+    progress : bool, default=False
+        Whether to show a bar in a terminal.
+
+    Returns
+    -------
+    images : ndarray of shape (n_read, height, width, channels)
+        The images that could be read.
+    kept : ndarray of shape (n_read,)
+        Their indices into `paths`, in order.
+    failures : dict of str to str
+        The reason for each file that could not be read, keyed by path; see `report_failures`.
+    """
+    images = np.empty((len(paths), *shape), dtype=dtype)
+    n_threads = effective_n_jobs(-1 if n_jobs is None else n_jobs)
+    chunk = max(1, min(_MAX_CHUNK, len(paths) // (4 * n_threads)))
+
+    def decode_chunk(start: int) -> dict[int, str]:
+        reasons = {}
+        for index in range(start, min(start + chunk, len(paths))):
+            try:
+                images[index] = decode_image(paths[index], shape, dtype)
+            except ImageReadError as error:
+                (reasons[index],) = error.failures.values()
+        return reasons
+
+    failed: dict[int, str] = {}
+    pool = ThreadPoolExecutor(n_threads)
+    try:
+        with progress_bar("Reading images", len(paths), enabled=progress) as advance:
+            starts = range(0, len(paths), chunk)
+            for start, reasons in zip(starts, pool.map(decode_chunk, starts), strict=True):
+                failed.update(reasons)
+                advance(min(chunk, len(paths) - start))
+    finally:
+        pool.shutdown(cancel_futures=True)  # so that Ctrl-C does not wait for the rest
+
+    kept = np.array([index for index in range(len(paths)) if index not in failed], dtype=np.intp)
+    if failed:
+        for new, old in enumerate(kept):  # in place: a second copy might not fit
+            images[new] = images[old]
+    failures = {os.fspath(paths[index]): reason for index, reason in failed.items()}
+    return images[: len(kept)], kept, failures
+
+
+def _over_white(image: NDArray[Any]) -> NDArray[Any]:
+    if not image[..., -1].any():
+        raise UnusableError(
+            "its alpha channel is 0 everywhere, so that all of it is transparent; save it without "
+            "alpha"
+        )
+    full = np.float32(np.iinfo(image.dtype).max)
+    opacity = image[..., -1:] / full
+    return np.rint(full - opacity * (full - image[..., :-1])).astype(image.dtype)
+
+
+def _resize(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    if image.shape[:2] == (height, width):
+        return image
+
+    def resized(plane: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC))
+
+    if image.dtype == np.uint8 and image.shape[2] == 3:
+        return resized(image)
+    # Each channel on its own: as "RGBA" the fourth would be taken for alpha.
+    planes = np.moveaxis(image, 2, 0)
+    if image.dtype == np.uint8:
+        return np.stack([resized(np.ascontiguousarray(plane)) for plane in planes], axis=2)
+    deep = np.stack([resized(plane.astype(np.float32)) for plane in planes], axis=2)
+    return np.rint(deep).clip(0, np.iinfo(image.dtype).max).astype(image.dtype)
+
+
+def _fit_channels(image: NDArray[Any], channels: int) -> NDArray[Any]:
+    found = image.shape[2]
+    if found == channels:
+        return image
+    if (found, channels) == (1, 3):
+        return image.repeat(3, axis=2)
+    if (found, channels) == (3, 1):
+        return np.rint(image @ _LUMINANCE).astype(image.dtype)[..., None]
+    raise UnusableError(f"it has {found} channel(s) where {channels} are asked for")

@@ -1,0 +1,92 @@
+"""Labels and groups: one for each image, none missing, of one kind."""
+
+import enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import column_or_1d
+
+
+def check_labels(y: Any, n: int, what: str = "y", of: str = "label") -> NDArray[Any]:
+    """Check that there is one label, or group, for each image.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Labels.
+    n : int
+        Number of images.
+    what, of : str
+        Name of the argument, and of an entry, for the errors.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        The labels.
+
+    Raises
+    ------
+    ValueError
+        If entries are missing, of several kinds, or not one for each image.
+    """
+    shape = y.shape if hasattr(y, "shape") else np.asarray(y).shape
+    if len(shape) == 2 and shape[1] != 1:
+        raise ValueError(
+            f"{what} has shape {shape}; expected one {of} for each image, of shape (n,). "
+            + (
+                "Turn one-hot labels into classes: y.argmax(axis=1)."
+                if of == "label"
+                else "Join columns into one name, or choose one."
+            )
+        )
+    given = column_or_1d(y, warn=True)
+    # As they were given: NumPy makes text of NaN, None and numbers beside text.
+    y = np.array([*y, None], dtype=object)[:-1] if isinstance(y, (list, tuple)) else given
+    if len(y) != n:
+        raise ValueError(
+            f"{what} has {len(y)} entries for {n} images: found input variables with inconsistent "
+            f"numbers of samples: [{n}, {len(y)}]. Give the {of} of each image."
+        )
+    if y.dtype.kind in "fc":
+        missing = ~np.isfinite(y)
+    else:
+        missing = np.array([_is_missing(item) for item in y], dtype=bool)
+    if missing.any():
+        first = int(missing.argmax())
+        raise ValueError(
+            f"{what} lacks the {of} of {missing.sum()} image(s), the first at {first} "
+            f"({y.tolist()[first]!r}; NaN, None and infinity are none). Remove these images, or "
+            "name it."
+        )
+    if y.dtype == object:
+        members = [item for item in y if isinstance(item, enum.Enum) and not isinstance(item, str)]
+        if members:
+            raise ValueError(
+                f"{what} holds {type(members[0]).__name__} members; pass their names: "
+                "[item.name for item in y]."
+            )
+        kinds = {_kind(item): i for i, item in reversed(list(enumerate(y)))}
+        if len(kinds) > 1:
+            told = " and ".join(f"{kind} (first at {i})" for kind, i in kinds.items())
+            raise ValueError(f"{what} mixes {told}; make them all text: np.asarray({what}, str).")
+    return given
+
+
+def _is_missing(item: Any) -> bool:
+    if item is None:
+        return True
+    try:
+        return bool(item != item)  # NaN is not itself
+    except TypeError:  # pandas.NA
+        return True
+
+
+def _kind(item: Any) -> str:
+    return "numbers" if isinstance(item, (int, float, np.number, np.bool_)) else type(item).__name__
+
+
+def some(items: list, n: int = 3) -> str:
+    """Name the first few of `items`."""
+    shown = ", ".join(str(item) for item in items[:n])
+    return shown + (f" and {len(items) - n} more" if len(items) > n else "")

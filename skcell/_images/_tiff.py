@@ -1,0 +1,133 @@
+"""TIFF files with more than Pillow reads: 16 bits of colour, more than four channels, OME-XML."""
+
+import re
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skcell._images._failures import UnusableError, check_size
+from skcell._optional import import_optional
+
+# Samples, channels, pages of one array that was saved without axes, and pages that OME-XML says are
+# channels.
+_CHANNEL_AXES = "SCQI"
+
+
+_REDUCED, _MASK = 1, 4  # bits of a page's kind: a thumbnail, a mask
+
+
+_ASSOCIATED_ALPHA = 1
+
+
+def read_tiff(file: BinaryIO, header_only: bool = False) -> Any:
+    """Read by tifffile what Pillow does not: depth and channels beyond 8-bit RGBA."""
+    import tifffile
+
+    file.seek(0)
+    # Of this file alone: its OME-XML may name others, whose pixels are theirs.
+    with tifffile.TiffFile(file, _multifile=False) as tiff:
+        series = _only_image(tiff)
+        page: Any = series.keyframe
+        others = [axis for axis in series.axes if axis not in "YX"]
+        if len(others) > 1 or not set(others) <= set(_CHANNEL_AXES):
+            raise UnusableError(
+                f"a stack of shape {series.shape} (axes {series.axes}), not one image; save one "
+                "file per image, with no axis beside channels"
+            )
+        if series.dtype not in (np.uint8, np.uint16, np.bool_):
+            raise UnusableError(
+                f"{series.dtype} pixels have no known range; save them as unsigned integers of 8 "
+                "or 16 bits (uint8, uint16)"
+            )
+        check_size(int(np.prod([int(side) for side in series.shape], dtype=object)))
+        if header_only:
+            n_channels = series.shape[series.axes.index(others[0])] if others else 1
+            return n_channels, "uint16" if series.dtype == np.uint16 else "uint8"
+        try:
+            pixels = series.asarray(maxworkers=1)
+        except ValueError as error:
+            compression = getattr(page.compression, "name", None)
+            if compression and "requires the 'imagecodecs'" in str(error):
+                import_optional("imagecodecs", extra="tiff", purpose=f"{compression} TIFF")
+            raise
+        if others:
+            pixels = np.moveaxis(pixels, series.axes.index(others[0]), -1)
+        else:
+            pixels = pixels[..., None]
+        if pixels.dtype == bool:
+            pixels = pixels.astype(np.uint8) * np.uint8(255)
+        if getattr(page.photometric, "name", "") == "MINISWHITE":
+            pixels = ~pixels
+        alpha = others == ["S"] and bool(page.extrasamples) and page.extrasamples[-1] in (1, 2)
+        if alpha and page.extrasamples[-1] == _ASSOCIATED_ALPHA:
+            full = np.iinfo(pixels.dtype).max
+            colour = pixels[..., :-1] * (full / np.maximum(pixels[..., -1:], 1))
+            pixels = np.concatenate([colour.clip(0, full).round(), pixels[..., -1:]], axis=-1)
+            pixels = pixels.astype(series.dtype)
+        orientation = page.tags.get("Orientation")
+        return _turn(pixels, int(orientation.value) if orientation else 1), alpha
+
+
+def _only_image(tiff: Any) -> Any:
+    """Find the one image of a TIFF file; thumbnails and masks beside it do not count."""
+    channels = _own_channels(tiff.ome_metadata)
+    found = [
+        series
+        for series in tiff.series
+        if not (int(series.keyframe.subfiletype or 0) & (_REDUCED | _MASK))
+    ]
+    if not found:
+        raise UnusableError("truncated: the end of the file is missing")
+    if len(found) > 1:
+        shapes = ", ".join(str(series.shape) for series in found[:4])
+        raise UnusableError(f"{len(found)} images in one file ({shapes}); save one file per image")
+    (series,) = found
+    if any(page is None for page in series.pages):
+        raise UnusableError(
+            f"only a part of an image of shape {series.shape} (axes {series.axes}): planes of it "
+            "are missing from this file; save all of it in one file"
+        )
+    if "I" in series.axes and channels != len(series.pages):
+        raise UnusableError(
+            f"{len(series.pages)} pages, and nothing that says whether they are channels or "
+            "several images; save one file per image, or channels with their axes named: "
+            "tifffile.imwrite(..., metadata={'axes': 'CYX'})"
+        )
+    return series
+
+
+def _own_channels(ome: str | None) -> int | None:
+    """Read from OME-XML how many channels the one image of this file has, if it has no more axes.
+
+    The XML may be of many files; an image of which this file holds a part only is refused.
+    """
+    own = re.search(r"<(?:\w+:)?OME\b[^>]*\bUUID=\"([^\"]+)\"", ome or "")
+    if own is None:
+        return None
+    found = []
+    for pixels in re.findall(r"<(?:\w+:)?Pixels\b.*?</(?:\w+:)?Pixels>", str(ome), re.DOTALL):
+        uuids = re.findall(r"<(?:\w+:)?UUID\b([^>]*)>\s*([^<]*?)\s*<", pixels)
+        names = {uuid: "".join(re.findall(r"FileName=\"([^\"]*)\"", text)) for text, uuid in uuids}
+        if own.group(1) not in names:
+            continue
+        elsewhere = sorted(name for uuid, name in names.items() if uuid != own.group(1))
+        if elsewhere:
+            raise UnusableError(
+                f"a part of an image whose other planes lie in {', '.join(elsewhere[:3])}; save "
+                "channels together, in one file per image"
+            )
+        sizes = [re.search(rf"\bSize{axis}=\"(\d+)\"", pixels) for axis in "CZT"]
+        found.append([int(size.group(1)) if size else 1 for size in sizes])
+    return found[0][0] if len(found) == 1 and found[0][1:] == [1, 1] else None
+
+
+def _turn(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Undo what the EXIF orientation, 1 to 8, says."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels

@@ -1,0 +1,83 @@
+"""Random changes of arrays of images, outside a network."""
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from skcell.networks import RandomTransform
+
+_AT_A_TIME = 256
+
+
+class PerImageTransform(RandomTransform):
+    """The same change of an image wherever it comes up: drawn by the image's own generator.
+
+    Parameters
+    ----------
+    **kwargs
+        As for `RandomTransform`.
+
+    Attributes
+    ----------
+    generators : list of numpy.random.Generator
+        One for each image of the next batch.
+    """
+
+    generators: list[np.random.Generator]
+
+    def _uniform(self, images: Any, low: float, high: float, tail: tuple = ()) -> Any:
+        drawn = [generator.uniform(low, high, tail) for generator in self.generators]
+        return ops.cast(np.stack(drawn), images.dtype)
+
+
+def transform_in_place(images: NDArray[Any], layer: RandomTransform) -> None:
+    """Put images through a layer, in place.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, H, W, C)
+        Images of any dtype.
+    layer : RandomTransform
+        What changes them.
+    """
+    scale = np.iinfo(images.dtype).max if images.dtype.kind == "u" else 1.0
+    for start in range(0, len(images), _AT_A_TIME):
+        rows = slice(start, start + _AT_A_TIME)
+        changed = ops.convert_to_numpy(
+            layer(images[rows].astype(np.float32) / np.float32(scale), training=True)
+        )
+        images[rows] = np.rint(changed * scale) if images.dtype.kind in "ui" else changed
+
+
+def make_view(
+    images: NDArray[Any], digests: list[bytes], view: int, arguments: dict[str, Any]
+) -> NDArray[Any]:
+    """Change each image at random, but the same way whenever it is asked for.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, H, W, C)
+        Images.
+    digests : list of bytes
+        Of their content.
+    view : int
+        Number of the view.
+    arguments : dict
+        Of `RandomTransform`.
+
+    Returns
+    -------
+    ndarray of shape (n, H, W, C)
+        Changed copies.
+    """
+    layer = PerImageTransform(**arguments, clip=images.dtype.kind == "u", dtype="float32")
+    out = images.copy()
+    for start in range(0, len(out), _AT_A_TIME):
+        rows = slice(start, start + _AT_A_TIME)
+        layer.generators = [
+            np.random.default_rng([view, int.from_bytes(digest)]) for digest in digests[rows]
+        ]
+        transform_in_place(out[rows], layer)
+    return out

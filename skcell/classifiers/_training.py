@@ -1,0 +1,90 @@
+"""One stretch of training of a classifier, with all that its parameters ask for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from skcell.classifiers._callbacks import WatchesClassifier
+from skcell.engine import EpochProgress, Labelled, LearningRate, is_foreign, train
+
+#: Images that are predicted at a time.
+PREDICT_BATCH = 128
+
+#: Batches of images from which statistics are estimated anew in a call of `partial_fit`.
+FEWEST_BATCHES = 4
+
+
+def train_classifier(
+    fitted: Any,
+    data: Labelled,
+    held: Labelled | None,
+    *,
+    epochs: int,
+    learning_rate: float,
+    history: dict[str, list[Any]],
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    estimate: bool = True,
+) -> dict[str, list[Any]]:
+    """Train a classifier's network.
+
+    Parameters
+    ----------
+    fitted : BaseCellClassifier
+        The classifier as it is to become; its parameters say how it is trained.
+    data : Labelled
+        What to train on.
+    held : Labelled or None
+        What to watch.
+    epochs : int
+        Passes over the data.
+    learning_rate : float
+        Learning rate, of the first epoch where there is a schedule.
+    history : dict of str to list
+        Scores of the epochs before; if there are any and training fails, the network is left as
+        it was.
+    callbacks : sequence of keras.callbacks.Callback
+        Called beside those that the classifier asks for.
+    estimate : bool
+        Whether to estimate the statistics of batch normalisation anew.
+
+    Returns
+    -------
+    dict of str to list
+        Scores of all epochs.
+    """
+    called = list(callbacks)
+    if fitted.schedule is not None:
+        done = len(history.get("loss", ()))
+        called.append(LearningRate(learning_rate, fitted.schedule, epochs, done))
+    if fitted.early_stopping and held is not None:
+        called.append(
+            keras.callbacks.EarlyStopping(
+                "val_loss", patience=fitted.patience, restore_best_weights=True
+            )
+        )
+    if fitted.verbose:
+        called.append(EpochProgress(type(fitted).__name__))
+    if any(map(is_foreign, fitted.callbacks or ())):
+        fitted._network.keep_to_itself()
+    called += fitted.callbacks or ()
+    watching = [callback for callback in called if isinstance(callback, WatchesClassifier)]
+    for callback in watching:
+        callback.classifier = fitted
+    try:
+        return train(
+            fitted._network.program,
+            data.batches(
+                batch_size=fitted.batch_size, smoothing=fitted.label_smoothing, seed=fitted._seed
+            ),
+            None if held is None else held.batches(batch_size=PREDICT_BATCH),
+            called,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            weight_decay=fitted.weight_decay,
+            history=history,
+            estimate=estimate,
+        )
+    finally:
+        for callback in watching:
+            callback.classifier = None

@@ -1,0 +1,43 @@
+"""The compiled loop: from a recipe to a compiled model, lent from a pool, and trained.
+
+It knows Keras and arrays, and no estimator. Its way of training is explained in CONTRIBUTING.md.
+"""
+
+from skcell.engine._batches import ImageBatches
+from skcell.engine._callbacks import (
+    EpochProgress,
+    LayerRates,
+    LearningRate,
+    copy_callback,
+    is_foreign,
+    portable_callback,
+)
+from skcell.engine._compiled_model import Program, build
+from skcell.engine._data import Labelled
+from skcell.engine._devices import count_devices
+from skcell.engine._loop import train
+from skcell.engine._optimizers import OPTIMIZERS, make_optimizer
+from skcell.engine._pool import FittedNetwork, clear_programs
+from skcell.engine._recipe import Recipe
+from skcell.engine._steps import make_forward
+
+__all__ = [
+    "OPTIMIZERS",
+    "EpochProgress",
+    "FittedNetwork",
+    "ImageBatches",
+    "Labelled",
+    "LayerRates",
+    "LearningRate",
+    "Program",
+    "Recipe",
+    "build",
+    "clear_programs",
+    "copy_callback",
+    "count_devices",
+    "is_foreign",
+    "make_forward",
+    "make_optimizer",
+    "portable_callback",
+    "train",
+]

@@ -1,0 +1,126 @@
+"""Batches of images: drawn by index, so that nothing is copied but the batch."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skcell._images import ImageSpec, take
+
+Batch = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+
+_SAMPLE = (2**31, 1)  # sets the sample's order apart from that of any epoch
+
+#: Threads that decode files ahead of the device, a batch each.
+DECODERS = 4
+
+
+class ImageBatches:
+    """Batches of one size, in an order that depends on seed and epoch alone.
+
+    A last batch with too few images is filled with images of weight zero, so that every batch
+    has the same shape and no compiled program is made twice.
+
+    Parameters
+    ----------
+    X : ndarray
+        Images `(n, H, W, C)` or paths `(n,)`; or several views of each, one after the other, of
+        which each epoch draws one.
+    spec : ImageSpec
+        What `X` holds.
+    targets : ndarray of shape (len(X), n_classes)
+        Probability of each class.
+    weights : ndarray of shape (n,)
+        Weight of each image; those of weight zero are left out.
+    batch_size : int
+        Number of images in each batch, where there are as many.
+    seed : int or None
+        Seed of the order in training; None keeps the order, and weighs images so that the mean
+        over batches is the mean over images.
+
+    Attributes
+    ----------
+    images : ndarray or None
+        `X`, if it can be drawn from as it is.
+    rows, row_weights : ndarray of shape (n_batches, size)
+        Which images make each batch of this epoch, and their weights.
+    placed : object
+        What a device holds of the images; None if nothing.
+    """
+
+    def __init__(
+        self,
+        X: NDArray[Any],
+        spec: ImageSpec,
+        targets: NDArray[np.float32],
+        weights: NDArray[np.float32],
+        *,
+        batch_size: int,
+        seed: int | None = None,
+    ):
+        self.X, self.spec, self.targets, self.weights = X, spec, targets, weights
+        self.images = X if spec.layout != "paths" and X.dtype == spec.dtype else None
+        self.placed: Any = None
+        self.seed = seed
+        self._present = np.flatnonzero(weights)
+        self._size = min(batch_size, len(self._present))
+        self._arrange(self._present)
+
+    def __len__(self) -> int:
+        """Return the number of batches of one epoch."""
+        return -(-len(self._present) // self._size)
+
+    def shuffle(self, epoch: int) -> None:
+        """Draw the order of an epoch, before it begins."""
+        if self.seed is not None:
+            rng = np.random.default_rng([self.seed, epoch])
+            self._arrange(rng.permutation(self._present))
+            n, views = len(self.weights), len(self.X) // len(self.weights)
+            if views > 1:
+                self.rows += n * rng.integers(views, size=self.rows.shape)
+
+    def sample(self, n_images: int) -> Iterator[NDArray[Any]]:
+        """Yield batches of images, up to so many, the same whenever it is asked for."""
+        order = np.random.default_rng([self.seed or 0, *_SAMPLE]).permutation(self._present)
+        for start in range(0, min(n_images, len(order)) - self._size + 1, self._size):
+            yield take(self.X, order[start : start + self._size], self.spec, n_jobs=-1)
+
+    def _arrange(self, order: NDArray[np.intp]) -> None:
+        """Lay an order out in batches."""
+        n, size = len(order), self._size
+        missing = len(self) * size - n
+        weights = self.weights[order]
+        if self.seed is None:
+            weights = weights * (len(self) * size / n)
+        elif missing:
+            weights[missing - size :] *= size / (size - missing)
+        self.rows: NDArray[np.intp] = np.resize(
+            order, (len(self), size)
+        )  # filled up from the start
+        self.row_weights = np.pad(weights, (0, missing)).reshape(self.rows.shape)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield images, targets and weights of each batch."""
+        if self.spec.layout != "paths":
+            for index in range(len(self)):
+                yield self._make(index)
+            return
+        with ThreadPoolExecutor(DECODERS) as pool:
+            ahead: deque[Future[Batch]] = deque()
+            try:
+                for index in range(len(self)):
+                    ahead.append(pool.submit(self._make, index))
+                    if len(ahead) > DECODERS:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            finally:
+                for future in ahead:
+                    future.cancel()
+
+    def _make(self, index: int) -> Batch:
+        rows = self.rows[index]
+        return take(self.X, rows, self.spec), self.targets[rows], self.row_weights[index]

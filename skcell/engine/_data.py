@@ -1,0 +1,151 @@
+"""Checked training data, and the batches that are made of it."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+
+from skcell._images import ImageSpec, check_labels
+from skcell._sklearn import _check_sample_weight
+from skcell.engine._batches import ImageBatches
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images with class codes and weights.
+
+    Parameters
+    ----------
+    images : ndarray
+        Images `(n, H, W, C)` or paths `(n,)`.
+    spec : ImageSpec
+        What they are.
+    classes : ndarray of shape (n_classes,)
+        Labels, sorted.
+    codes : ndarray of shape (n,)
+        Position of each image's label in `classes`.
+    weights : ndarray of shape (n,)
+        Weight of each image, its class's included; zero is absence.
+    class_weights : ndarray of shape (n_classes,)
+        Weight of each class.
+    views : int
+        Changed copies of each image, instead of it: all of the first, then all of the second ...
+    """
+
+    images: NDArray[Any]
+    spec: ImageSpec
+    classes: NDArray[Any]
+    codes: NDArray[np.intp]
+    weights: NDArray[np.float32]
+    class_weights: NDArray[np.float32]
+    views: int = 1
+
+    @classmethod
+    def check(
+        cls,
+        images: NDArray[Any],
+        spec: ImageSpec,
+        y: Any,
+        *,
+        classes: NDArray[Any] | None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        owner: str = "The classifier",
+    ) -> Self:
+        """Check labels and weights; `classes` are None where `y` tells them."""
+        if y is None:
+            raise ValueError(
+                f"This {owner} estimator requires y to be passed, but the target y is None."
+            )
+        y = check_labels(y, len(images))
+        check_classification_targets(y)
+        if classes is None:
+            classes = _find_classes(y, owner)
+        unknown = np.setdiff1d(y, classes)
+        if len(unknown):
+            raise ValueError(
+                f"y contains labels that are not among the classes {classes.tolist()}: "
+                f"{unknown.tolist()}. For partial_fit, name all classes in the first call."
+            )
+        codes = np.searchsorted(classes, y)
+        weights = _check_sample_weight(
+            sample_weight, images, dtype=np.float32, ensure_non_negative=True, copy=True
+        )
+        class_weights = _weigh_classes(class_weight, classes, codes[weights > 0])
+        weights *= class_weights[codes]
+        if weights.min() < 0 or not weights.any():
+            raise ValueError(
+                "sample_weight times class_weight must be positive for some images and negative "
+                "for none; there is nothing to learn otherwise."
+            )
+        return cls(images, spec, classes, codes, weights, class_weights)
+
+    def check_validation(
+        self, images: NDArray[Any], spec: ImageSpec, y: Any, sample_weight: Any = None
+    ) -> Self:
+        """Check images to watch, whose classes and class weights are those of these data."""
+        found = type(self).check(images, spec, y, classes=self.classes, sample_weight=sample_weight)
+        weights = found.weights * self.class_weights[found.codes]
+        return replace(found, weights=weights, class_weights=self.class_weights)
+
+    @property
+    def n_present(self) -> int:
+        """Number of images that are not of weight zero."""
+        return int(np.count_nonzero(self.weights))
+
+    def normalized(self) -> Self:
+        """Divide weights by their mean, so that only their ratios count, not their size."""
+        mean = self.weights[self.weights > 0].mean(dtype=np.float64)
+        return replace(self, weights=(self.weights / mean).astype(np.float32))
+
+    def only(self, rows: NDArray[np.intp]) -> Self:
+        """Weigh all but `rows` zero, which leaves them out and copies no image."""
+        weights = np.zeros_like(self.weights)
+        weights[rows] = self.weights[rows]
+        return replace(self, weights=weights)
+
+    def batches(
+        self, *, batch_size: int, smoothing: float = 0.0, seed: int | None = None
+    ) -> ImageBatches:
+        """Make batches with one-hot targets, of which `smoothing` is spread over all classes."""
+        hot = np.eye(len(self.classes), dtype=np.float32)
+        targets = (hot * (1 - smoothing) + smoothing / len(self.classes))[self.codes]
+        return ImageBatches(
+            self.images,
+            self.spec,
+            np.tile(targets, (self.views, 1)),
+            self.weights,
+            batch_size=batch_size,
+            seed=seed,
+        )
+
+
+def _weigh_classes(
+    class_weight: Any, classes: NDArray[Any], codes: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Weight of each class, by the images that count; those of weight zero are absent."""
+    weights = np.ones(len(classes), np.float32)
+    if class_weight is None:
+        return weights
+    # A dict may name classes that these images lack; "balanced" knows those that are there.
+    known = np.arange(len(classes)) if class_weight != "balanced" else np.unique(codes)
+    weights[known] = compute_class_weight(class_weight, classes=classes[known], y=classes[codes])
+    return weights
+
+
+def _find_classes(y: NDArray[Any], owner: str) -> NDArray[Any]:
+    classes, counts = np.unique(y, return_counts=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"{owner} needs images of at least two classes, got 1 class: "
+            f"{classes.tolist()[0]!r} for all of the {len(y)} images."
+        )
+    if counts.max() == 1:
+        raise ValueError(
+            f"Every class has a single image ({len(y)} images, {len(y)} classes), from which "
+            "nothing can be learned. Are y the classes, not names of the images?"
+        )
+    return classes

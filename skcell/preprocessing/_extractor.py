@@ -1,0 +1,139 @@
+"""Frozen backbones: images in, features out, each image once."""
+
+import functools
+import os
+import weakref
+from collections.abc import Hashable
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from skcell._keras import fresh_layer_names, reproducible_build, to_numpy
+from skcell.engine import make_forward
+from skcell.networks import BackboneLike, OwnModel, describe, embed, find_backbone, rescale_to_unit
+
+#: Extractors kept in memory though nobody uses them; the least recently used goes first.
+MAX_EXTRACTORS = 4
+
+
+class Extractor:
+    """A frozen backbone, ready to be used by any number of threads.
+
+    A pickle holds the weights, so that it needs no file elsewhere.
+
+    Parameters
+    ----------
+    input_shape, dtype
+        Of images, as for `Recipe`.
+    backbone, weights, image_size, pooling
+        As for `embed`.
+    seed : int
+        Seed of random weights.
+    dtype_policy : str
+        Keras dtype policy.
+
+    Attributes
+    ----------
+    model : keras.Model
+        From pixels to features.
+    key : bytes or None
+        Tells graph, weights and precision apart: equal keys, equal features. None if some layer
+        cannot be described; its features are not kept.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        dtype: str,
+        backbone: BackboneLike,
+        weights: str | os.PathLike[str] | None,
+        image_size: int | None,
+        pooling: str,
+        seed: int,
+        dtype_policy: str,
+    ):
+        self._made_of = (input_shape, dtype, backbone, image_size, pooling, dtype_policy)
+        with reproducible_build(seed, dtype_policy):
+            with fresh_layer_names():
+                inputs = keras.Input(input_shape, dtype=dtype, name="image")
+                outputs = embed(
+                    rescale_to_unit(inputs),
+                    backbone=backbone,
+                    weights=weights,
+                    image_size=image_size,
+                    pooling=pooling,
+                )
+            self.model = keras.Model(inputs, outputs)
+        self.model.trainable = False
+        self._finish()
+
+    def _finish(self) -> None:
+        self._forward = make_forward(self.model)
+        self.key = describe(self.model, self._made_of[-1])
+        if self.key is not None:
+            _known.setdefault(self.key, self)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features of one image."""
+        return int(self.model.outputs[0].shape[-1])
+
+    def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Compute features of a batch of images."""
+        return np.asarray(self._forward(images), np.float32)
+
+    def __getstate__(self) -> dict[str, Any]:
+        shape, dtype, backbone, *others = self._made_of
+        copied = find_backbone(self.model)  # as it was, whatever became of a user's own since
+        values = []
+        if isinstance(backbone, OwnModel):
+            backbone = OwnModel(copied)
+        else:
+            values = [to_numpy(v) for v in copied.variables]
+        return {"made_of": (shape, dtype, backbone, *others), "values": values, "key": self.key}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        found = None if state["key"] is None else _known.get(state["key"])
+        if found is not None:  # the same one, in this process
+            self.__dict__.update(found.__dict__)
+            return
+        shape, dtype, backbone, image_size, pooling, dtype_policy = state["made_of"]
+        self.__init__(  # type: ignore[misc] # as it was made
+            shape, dtype, backbone, None, image_size, pooling, 0, dtype_policy
+        )
+        if state["values"]:
+            variables = find_backbone(self.model).variables
+            for variable, value in zip(variables, state["values"], strict=True):
+                variable.assign(value)
+            self._finish()
+
+
+_known: weakref.WeakValueDictionary[bytes, Extractor] = weakref.WeakValueDictionary()
+
+
+def get_extractor(stamp: Hashable = None, **arguments: Any) -> Extractor:
+    """Build an extractor, or return one of the same network that was built before.
+
+    Parameters
+    ----------
+    stamp : hashable
+        Tells apart a weight file before and after it was replaced: the digest of its content.
+    **arguments
+        As for `Extractor`.
+
+    Returns
+    -------
+    Extractor
+        The extractor.
+    """
+    if isinstance(arguments["backbone"], (str, OwnModel)):
+        return _build(stamp, **arguments)
+    built = Extractor(**arguments)  # what a function makes may change from call to call
+    return built if built.key is None else _known.get(built.key, built)
+
+
+@functools.lru_cache(MAX_EXTRACTORS)
+def _build(stamp: Hashable, **arguments: Any) -> Extractor:
+    return Extractor(**arguments)

@@ -1,0 +1,12 @@
+"""Samplers of imbalanced-learn's kind, for images: over- and under-sampling."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_base": ["BaseImageSampler"],
+        "_sampler": ["ImageSampler"],
+        "_smote": ["ImageSMOTE"],
+    },
+)

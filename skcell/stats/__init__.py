@@ -1,0 +1,16 @@
+"""Intervals and tests: figures with the uncertainty that belongs to them."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_comparisons": ["corrected_t_test", "holm"],
+        "_intervals": [
+            "accuracy_interval",
+            "balanced_accuracy_interval",
+            "cross_validated_interval",
+            "grouped_accuracy_interval",
+        ],
+    },
+)
