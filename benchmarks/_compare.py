@@ -27,16 +27,16 @@ def write(path: str | Path, payload: dict[str, Any]) -> None:
 
 def write_study(path: str | Path, name: str, settings: dict[str, Any], study: Any) -> None:
     """Print a study's table, and write its rows."""
-    study.show()
+    study.result_.show()
     keep = ("name", "accuracy", "low", "high", "scores", "fit_seconds")
-    rows = [dataclasses.asdict(row) for row in study.rows_]
+    rows = [dataclasses.asdict(row) for row in study.result_.techniques]
     write(
         path,
         {
             "benchmark": name,
             "settings": {key: value for key, value in settings.items() if key != "out"},
             "environment": environment(),
-            "protocol": study.protocol_,
+            "protocol": study.result_.configuration["protocol"],
             "rows": [{key: row[key] for key in keep} for row in rows],
         },
     )

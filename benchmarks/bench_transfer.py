@@ -79,7 +79,7 @@ def main() -> None:
         cv=StratifiedKFold(options.folds, shuffle=True, random_state=options.seed),
         epochs=options.head_epochs,
         random_state=options.seed,
-    ).run(X, y, data_name="pbc_96 train")
+    ).fit(X, y, data_name="pbc_96 train")
     _compare.write_study(options.out, "transfer", vars(options), study)
 
 

@@ -17,7 +17,7 @@ from rich.text import Text
 from skcell._version import __version__
 
 if TYPE_CHECKING:
-    from skcell.study import Study
+    from skcell.study import Study, StudyResult
 
 app = typer.Typer(
     help="Cell-image classification as an ordinary scikit-learn affair.",
@@ -189,18 +189,20 @@ def study(
         console.print("Interrupted before the first fit was scored; nothing was written.")
         raise typer.Exit(_INTERRUPTED) from None
     except _EXPECTED as error:
-        if run is None or not getattr(run, "rows_", None):
+        result = getattr(run, "result_", None)
+        if result is None:
             _fail(_for_command(error))
-        _keep(run, out, console)
+        _keep(result, out, console)
         _fail(
             f"{_for_command(error)} What was measured is kept: the same command resumes.", _FAILED
         )
-    _keep(run, out, console)
+    result = run.result_
+    _keep(result, out, console)
     if quick:
         console.print("A quick look: few images and folds make wide intervals.", style="dim")
-    if any(row.error for row in run.rows_):
+    if any(row.error for row in result.techniques):
         raise typer.Exit(_FAILED)
-    if not run.complete_:
+    if not result.complete:
         console.print("Interrupted; what was done is kept.", style="yellow")
         raise typer.Exit(_INTERRUPTED)
 
@@ -291,13 +293,11 @@ def search(
     _say_files(files, files[0], console)
 
 
-def _keep(run: "Study", out: Path, console: Console) -> None:
+def _keep(result: "StudyResult", out: Path, console: Console) -> None:
     """Print and write what was measured: first to the screen, which is never full."""
-    if not run.rows_:
-        return
-    run.show(console)
+    result.show(console)
     try:
-        files = run.save(out)
+        files = result.save(out)
     except OSError as error:
         _fail(
             f"The table above could not be written to {out}: {error.strerror or error}. The fits "

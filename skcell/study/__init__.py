@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_records": ["FoldResult", "RowResult"],
         "_row_search": ["save_search", "search_row"],
         "_rows": ["ROWS", "TRANSFER_ROWS", "Row", "choose_backbone", "find_rows", "load_rows"],
+        "_result": ["StudyResult"],
         "_study": ["Study"],
     },
 )

@@ -6,36 +6,33 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from skcell.study._fits import study_pipeline
 from skcell.study._plot import draw
-from skcell.study._records import RowResult, Summary
+from skcell.study._predictions import list_predictions, read_predictions
+from skcell.study._records import FoldResult, RowResult, StudyRecord, Summary
 from skcell.study._report import make_page
-from skcell.study._rows import find_rows
 from skcell.study._text import encode, printable
 
-if TYPE_CHECKING:
-    from skcell.study._study import Study
-
-_FORMAT = 2  # of study.json
+_FORMAT = 3  # of study.json
 _WITH_INTERVALS = ("balanced_accuracy", "f1_macro")
 _COLUMNS = ("low", "high", "difference", "difference_low", "difference_high", "p_value")
 
 
-def write_study(folder: Path, study: "Study") -> list[Path]:
+def write_study(folder: Path, result: StudyRecord) -> list[Path]:
     """Write the files of a study.
 
     Parameters
     ----------
     folder : Path
         Where to; made if it does not exist.
-    study : Study
-        A study that was run.
+    result : StudyRecord
+        What a study found.
 
     Returns
     -------
@@ -45,20 +42,20 @@ def write_study(folder: Path, study: "Study") -> list[Path]:
     folder = folder.expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     contents: dict[str, Callable[[], bytes]] = {
-        "results.csv": lambda: to_csv(table_records(study)),
-        "folds.csv": lambda: to_csv(_fold_records(study)),
-        "predictions.csv": lambda: _predictions_csv(study),
-        "study.json": lambda: (json.dumps(describe(study), indent=2) + "\n").encode(),
-        "study.png": lambda: draw(study),
-        "study.html": lambda: encode(make_page(study, describe(study))),
+        "results.csv": lambda: to_csv(table_records(result)),
+        "folds.csv": lambda: to_csv(_fold_records(result)),
+        "predictions.csv": lambda: _predictions_csv(result),
+        "study.json": lambda: (json.dumps(describe(result), indent=2) + "\n").encode(),
+        "study.png": lambda: draw(result),
+        "study.html": lambda: encode(make_page(result, describe(result))),
     }
     for name, make in contents.items():  # numbers before pictures, each as soon as it is made
         replace_file(folder / name, make())
     return [folder / name for name in contents]
 
 
-def _predictions_csv(study: "Study") -> bytes:
-    columns = study.predictions_
+def _predictions_csv(result: StudyRecord) -> bytes:
+    columns = list_predictions(result)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([printable(name) for name in columns])
@@ -70,15 +67,15 @@ def _predictions_csv(study: "Study") -> bytes:
     return encode(text.getvalue())
 
 
-def write_report(path: Path, study: "Study") -> Path:
+def write_report(path: Path, result: StudyRecord) -> Path:
     """Write the page of a study.
 
     Parameters
     ----------
     path : Path
         The file; its folder is made if it does not exist.
-    study : Study
-        A study that was run.
+    result : StudyRecord
+        What a study found.
 
     Returns
     -------
@@ -87,17 +84,17 @@ def write_report(path: Path, study: "Study") -> Path:
     """
     path = path.expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, encode(make_page(study, describe(study))))
+    replace_file(path, encode(make_page(result, describe(result))))
     return path
 
 
-def describe(study: "Study") -> dict[str, Any]:
+def describe(result: StudyRecord) -> dict[str, Any]:
     """Sum up a study: configuration, data, hardware, versions and results.
 
     Parameters
     ----------
-    study : Study
-        A study that was run.
+    result : StudyRecord
+        What a study found.
 
     Returns
     -------
@@ -106,32 +103,21 @@ def describe(study: "Study") -> dict[str, Any]:
     """
     return {
         "format": _FORMAT,
-        "complete": study.complete_,
-        "started": study.started_,
-        "finished": study.finished_,
-        "configuration": {
-            "score": study.score_,
-            "protocol": study.protocol_,
-            "cv": plain(study.cv),
-            "repeats": study.repeats,
-            "epochs": study.epochs,
-            "batch_size": study.batch_size,
-            "confidence": study.confidence,
-            "random_state": study.random_state,
-            "pipeline": plain(study_pipeline()),
-            "rows": [
-                {
-                    "name": row.name,
-                    "description": row.description,
-                    "parameters": plain(row.parameters),
-                }
-                for row in find_rows(study.rows)
-            ],
-        },
-        "data": study.data_,
-        "environment": study.environment_,
-        "results": table_records(study),
-        "folds": _fold_records(study),
+        "complete": result.complete,
+        "started": result.started,
+        "finished": result.finished,
+        "configuration": result.configuration,
+        "data": result.data,
+        "environment": result.environment,
+        "results": [
+            {
+                **record,
+                "description": technique.description,
+                "summaries": {name: _plain_summary(s) for name, s in technique.summaries.items()},
+            }
+            for record, technique in zip(table_records(result), result.techniques, strict=True)
+        ],
+        "folds": _fold_records(result),
     }
 
 
@@ -159,20 +145,20 @@ def plain(value: Any) -> Any:
     return " ".join(repr(value).split())
 
 
-def table_records(study: "Study") -> list[dict[str, Any]]:
+def table_records(result: StudyRecord) -> list[dict[str, Any]]:
     """Sum up the rows of a study.
 
     Parameters
     ----------
-    study : Study
-        A study that was run.
+    result : StudyRecord
+        What a study found.
 
     Returns
     -------
     list of dict
         One for each row; None where there is no figure.
     """
-    return [_row_record(row) for row in study.rows_]
+    return [_row_record(row) for row in result.techniques]
 
 
 def _row_record(row: RowResult) -> dict[str, Any]:
@@ -194,6 +180,11 @@ def _row_record(row: RowResult) -> dict[str, Any]:
         "error": row.error,
         "parameters": plain(row.parameters),
     }
+
+
+def _plain_summary(summary: Summary) -> dict[str, float | None]:
+    """Return all figures of a summary, unrounded; JSON has no NaN."""
+    return {k: None if math.isnan(v) else v for k, v in asdict(summary).items()}
 
 
 def _rounded(summary: Summary) -> dict[str, float | None]:
@@ -227,8 +218,8 @@ def _round(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 6)
 
 
-def _fold_records(study: "Study") -> list[dict[str, Any]]:
-    names = dict.fromkeys(name for fold in study.folds_ for name in fold.scores)
+def _fold_records(result: StudyRecord) -> list[dict[str, Any]]:
+    names = dict.fromkeys(name for fold in result.folds for name in fold.scores)
     return [
         {
             "row": fold.row,
@@ -244,7 +235,7 @@ def _fold_records(study: "Study") -> list[dict[str, Any]]:
             "finished": fold.finished,
             **{name: _round(fold.scores.get(name, math.nan)) for name in names},
         }
-        for fold in study.folds_
+        for fold in result.folds
     ]
 
 
@@ -292,3 +283,94 @@ def replace_file(path: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def read_study(path: Path) -> StudyRecord:
+    """Read what `write_study` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        A study.json, or the folder that it lies in. Predictions are read from the predictions.csv
+        beside it, where there is one.
+
+    Returns
+    -------
+    StudyRecord
+        What the study found.
+
+    Raises
+    ------
+    ValueError
+        If it is something else, or of another version.
+    OSError
+        If it cannot be read.
+    """
+    path = path.expanduser()
+    path = path / "study.json" if path.is_dir() else path
+    try:
+        found = json.loads(path.read_bytes())
+        version = found["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a study.json that skcell wrote: {error!r}.") from error
+    if version != _FORMAT:
+        raise ValueError(
+            f"{path} has format {version}, and this version of skcell reads format {_FORMAT}. Run "
+            "the study again: fits in its results_file are not repeated."
+        )
+    configuration = found["configuration"]
+    folds = [_read_fold(record) for record in found["folds"]]
+    images = None
+    table = path.with_name("predictions.csv")
+    if table.is_file():
+        with open(table, newline="", encoding="utf-8") as file:
+            lines = csv.DictReader(file)
+            rows = list(lines)
+        if rows:
+            columns = {
+                name: np.array([row[name] for row in rows]) for name in lines.fieldnames or ()
+            }
+            images, folds = read_predictions(columns, folds)
+    return StudyRecord(
+        techniques=[_read_technique(record, folds) for record in found["results"]],
+        folds=folds,
+        images=images,
+        score=configuration["score"],
+        confidence=configuration["confidence"],
+        complete=found["complete"],
+        configuration=configuration,
+        data=found["data"],
+        environment=found["environment"],
+        started=found["started"],
+        finished=found["finished"],
+    )
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _read_fold(record: dict[str, Any]) -> FoldResult:
+    own = {f.name for f in fields(FoldResult)}
+    known = {name: value for name, value in record.items() if name in own}
+    scores = {k: _number(v) for k, v in record.items() if k not in own and k != "accuracy"}
+    for name in ("fit_seconds", "loss_drop"):
+        known[name] = _number(known[name])
+    return FoldResult(**{**known, "n_correct": known["n_correct"] or 0, "scores": scores})
+
+
+def _read_technique(record: dict[str, Any], folds: Sequence[FoldResult]) -> RowResult:
+    return RowResult(
+        name=record["row"],
+        description=record["description"],
+        parameters=record["parameters"],
+        scores=tuple(f.accuracy for f in folds if f.row == record["row"] and not f.error),
+        n_folds=record["folds_planned"],
+        fit_seconds=_number(record["fit_seconds"]),
+        summaries={
+            name: Summary(**{k: _number(v) for k, v in summary.items()})
+            for name, summary in record["summaries"].items()
+        },
+        error=record["error"],
+        loss_drop=_number(record["loss_drop"]),
+    )

@@ -1,27 +1,25 @@
 """The study's plot."""
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from skcell.study._records import StudyRecord
 from skcell.study._table import figure, in_percent, readable, summary_of
 from skcell.study._text import printable
-
-if TYPE_CHECKING:
-    from skcell.study._study import Study
 
 # Okabe and Ito's palette: told apart by colour-blind readers, and in grey.
 _BASE, _OTHER, _FOLD = "#555555", "#0072B2", "#E69F00"
 
 
-def plot_rows(study: "Study", ax: Any = None) -> Any:
+def plot_rows(result: StudyRecord, ax: Any = None) -> Any:
     """Plot the score that decides, with intervals and folds, one line for each row.
 
     Parameters
     ----------
-    study : Study
-        A study that was run.
+    result : StudyRecord
+        What a study found.
     ax : matplotlib.axes.Axes, default=None
         Where to; None makes a new figure.
 
@@ -30,7 +28,7 @@ def plot_rows(study: "Study", ax: Any = None) -> Any:
     matplotlib.axes.Axes
         The plot.
     """
-    rows, score = study.rows_, study.score_
+    rows, score = result.techniques, result.score
     scale = 100 if in_percent(score) else 1
     if ax is None:
         from matplotlib import pyplot as plt
@@ -62,7 +60,7 @@ def plot_rows(study: "Study", ax: Any = None) -> Any:
             zorder=3,
             label=("mean and interval" if place == 0 else None),
         )
-        scores = [fold.score(score) for fold in study.folds_ if fold.row == row.name]
+        scores = [fold.score(score) for fold in result.folds if fold.row == row.name]
         if len(scores) > 1:
             ax.scatter(
                 scale * np.array(scores),
@@ -89,19 +87,19 @@ def plot_rows(study: "Study", ax: Any = None) -> Any:
     ax.set_ylim(len(rows) - 0.4, -0.6)
     unit = " (%)" if in_percent(score) else ""
     what = f"validation {readable(score)[0].lower()}{readable(score)[1:]}"
-    ax.set_xlabel(f"{what}{unit}, {100 * study.confidence:g} % interval")
+    ax.set_xlabel(f"{what}{unit}, {100 * result.confidence:g} % interval")
     ax.grid(axis="x", color="0.9")
     ax.set_axisbelow(True)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    data = study.data_
+    data = result.data
     name = f"{printable(data['name'])}: {data['n_images']:,} images, {data['n_classes']} classes"
-    unfinished = "" if study.complete_ else " (interrupted)"
+    unfinished = "" if result.complete else " (interrupted)"
     title = ax.set_title(f"{name}{unfinished}\n", loc="left", fontweight="bold", fontsize=11)
     ax.text(
         0,
         1.02,
-        f"{study.protocol_}; {study.epochs} epochs, seed {study.random_state}",
+        result.protocol,
         transform=ax.transAxes,
         fontsize=9,
     )
@@ -135,13 +133,13 @@ def figure_size(n_rows: int) -> tuple[float, float]:
     return 8.0, 2.0 + 0.5 * n_rows
 
 
-def draw(study: "Study") -> bytes:
+def draw(result: StudyRecord) -> bytes:
     """Draw the plot of a study.
 
     Parameters
     ----------
-    study : Study
-        A study that was run.
+    result : StudyRecord
+        What a study found.
 
     Returns
     -------
@@ -150,8 +148,8 @@ def draw(study: "Study") -> bytes:
     """
     from matplotlib.figure import Figure  # draws by Agg, and leaves pyplot alone
 
-    figure = Figure(figsize=figure_size(len(study.rows_)), layout="constrained")
-    study.plot(figure.subplots())
+    figure = Figure(figsize=figure_size(len(result.techniques)), layout="constrained")
+    plot_rows(result, figure.subplots())
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=150)
     return image.getvalue()

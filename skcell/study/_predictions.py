@@ -1,13 +1,14 @@
 """What a study's fits predicted, image by image, and the names of the images."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skcell._images import check_labels
-from skcell.study._records import FoldResult, Validated
+from skcell.study._records import FoldResult, StudyRecord, Validated
 
 
 def name_images(names: Any, X: NDArray[Any]) -> NDArray[Any]:
@@ -30,35 +31,27 @@ def name_images(names: Any, X: NDArray[Any]) -> NDArray[Any]:
     return X.astype(str) if X.ndim == 1 else np.arange(len(X)).astype(str)
 
 
-def list_predictions(
-    folds: Sequence[FoldResult],
-    names: NDArray[Any],
-    y: NDArray[Any],
-    classes: NDArray[Any],
-    validated: Validated,
-) -> dict[str, NDArray[Any]]:
+def list_predictions(result: StudyRecord) -> dict[str, NDArray[Any]]:
     """List each validated image of each fit, with what was predicted of it.
 
     Parameters
     ----------
-    folds : sequence of FoldResult
-        The fits; those that failed are left out.
-    names, y : ndarray of shape (n,)
-        Name and label of each image.
-    classes : ndarray of shape (n_classes,)
-        The labels.
-    validated : Validated
-        Which images each split validates on.
+    result : StudyRecord
+        What a study found; fits that failed are left out.
 
     Returns
     -------
     dict of str to ndarray
-        Columns of one length; probabilities are NaN where a row estimates none.
+        Columns of one length; probabilities are NaN where a technique estimates none.
     """
-    known = [fold for fold in folds if fold.predicted is not None]
-    rows = [validated.tests[fold.fold] for fold in known]
-    if not known:
+    images = result.images
+    known = [fold for fold in result.folds if fold.predicted is not None]
+    if not known or images is None:
         return {"row": np.empty(0, str), "fold": np.empty(0, int), "index": np.empty(0, int)}
+    names, classes = images.names, images.classes
+    assert names is not None
+    assert classes is not None
+    rows = [images.tests[fold.fold] for fold in known]
     indices = np.concatenate(rows)
     sizes = [len(part) for part in rows]
     nothing = np.full((1, len(classes)), np.nan, np.float32)
@@ -76,7 +69,54 @@ def list_predictions(
         "fold": np.repeat([fold.fold for fold in known], sizes),
         "index": indices,
         "image": names[indices],
-        "true": y[indices],
+        **({} if images.groups is None else {"group": images.groups[indices]}),
+        "true": classes[images.codes[indices]],
         "predicted": classes[predicted],
         **{f"p {label}": column for label, column in zip(classes, probabilities.T, strict=True)},
     }
+
+
+def read_predictions(
+    columns: dict[str, NDArray[Any]], folds: Sequence[FoldResult]
+) -> tuple[Validated, list[FoldResult]]:
+    """Do the reverse of `list_predictions`.
+
+    Parameters
+    ----------
+    columns : dict of str to ndarray
+        As from `list_predictions`, all of them text.
+    folds : sequence of FoldResult
+        The fits without their predictions.
+
+    Returns
+    -------
+    images : Validated
+        The images validated on. Others have an empty name and the class -1.
+    folds : list of FoldResult
+        The fits with their predictions.
+    """
+    classes = np.array([name[2:] for name in columns if name.startswith("p ")])
+    indices, numbers = columns["index"].astype(int), columns["fold"].astype(int)
+    n = int(indices.max()) + 1
+    names, codes = np.full(n, "", object), np.full(n, -1)
+    place = {label: code for code, label in enumerate(classes.tolist())}
+    names[indices] = columns["image"]
+    codes[indices] = [place[label] for label in columns["true"]]
+    groups = None
+    if "group" in columns:
+        groups = np.full(n, "", object)
+        groups[indices] = columns["group"]
+    tests = [np.empty(0, int)] * (int(numbers.max()) + 1)
+    probabilities = np.stack([columns[f"p {c}"].astype(np.float32) for c in classes], axis=1)
+    filled = []
+    for fold in folds:
+        rows = np.flatnonzero((columns["row"] == fold.row) & (numbers == fold.fold))
+        if len(rows):
+            tests[fold.fold] = indices[rows]
+            fold = replace(
+                fold,
+                predicted=np.array([place[label] for label in columns["predicted"][rows]]),
+                probabilities=None if np.isnan(probabilities[rows]).any() else probabilities[rows],
+            )
+        filled.append(fold)
+    return Validated(tests, codes, groups, names.astype(str), classes), filled

@@ -5,9 +5,10 @@ import html
 import json
 import math
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from skcell.study._plot import draw
+from skcell.study._records import StudyRecord
 from skcell.study._table import (
     best_row,
     caption,
@@ -21,9 +22,6 @@ from skcell.study._table import (
     summary_of,
 )
 from skcell.study._text import printable
-
-if TYPE_CHECKING:
-    from skcell.study._study import Study
 
 _RECALL = "recall "
 
@@ -52,13 +50,13 @@ pre { overflow-x: auto; background: #f6f6f6; padding: 1rem; }
 """
 
 
-def make_page(study: "Study", description: dict[str, Any]) -> str:
+def make_page(result: StudyRecord, description: dict[str, Any]) -> str:
     """Write a study as HTML, with nothing to load from elsewhere.
 
     Parameters
     ----------
-    study : Study
-        A study that was run.
+    result : StudyRecord
+        What a study found.
     description : dict
         Its configuration, hardware and versions.
 
@@ -67,18 +65,18 @@ def make_page(study: "Study", description: dict[str, Any]) -> str:
     str
         The page.
     """
-    title = f"Study of {study.data_['name']}"
-    picture = base64.b64encode(draw(study)).decode()
-    classes = ", ".join(f"{name} {n:,}" for name, n in study.data_["classes"].items())
+    title = f"Study of {result.data['name']}"
+    picture = base64.b64encode(draw(result)).decode()
+    classes = ", ".join(f"{name} {n:,}" for name, n in result.data["classes"].items())
     rows = "".join(
         f"<li><b>{_text(row.name)}</b>: {_text(row.description)}</li>"
-        for row in study.rows_
+        for row in result.techniques
         if row.description
     )
     details = {key: description[key] for key in ("configuration", "environment", "data")}
     kept_apart = (
-        f"Images of one group (of {study.data_['n_groups']}) were never on both sides of a split."
-        if study.data_["n_groups"]
+        f"Images of one group (of {result.data['n_groups']}) were never on both sides of a split."
+        if result.data["n_groups"]
         else "Images of one patient or slide are alike. No groups were given, so that accuracies "
         "are those on patients that were seen: expect less on others'."
     )
@@ -92,19 +90,19 @@ def make_page(study: "Study", description: dict[str, Any]) -> str:
 </head>
 <body>
 <h1>{_text(title)}</h1>
-<p class="quiet">{study.data_["n_images"]:,} images: {_text(classes)}.<br>
-{_when(study.started_)} to {_when(study.finished_)}</p>
-{_headline(study)}
-<h2>{_text(readable(study.score_))}</h2>
-<div class="wide">{_main_scores(study)}</div>
-<p>{_text(caption(study))}</p>
-<p class="plot"><img alt="{_text(readable(study.score_))} of each row, with its interval and folds"
+<p class="quiet">{result.data["n_images"]:,} images: {_text(classes)}.<br>
+{_when(result.started)} to {_when(result.finished)}</p>
+{_headline(result)}
+<h2>{_text(readable(result.score))}</h2>
+<div class="wide">{_main_scores(result)}</div>
+<p>{_text(caption(result))}</p>
+<p class="plot"><img alt="{_text(readable(result.score))} of each row, with its interval and folds"
 src="data:image/png;base64,{picture}"></p>
 <h2>Other scores</h2>
-<div class="wide">{_other_scores(study)}</div>
+<div class="wide">{_other_scores(result)}</div>
 <p>Means over the folds. AUC: mean over classes, each against the rest.</p>
 <h2>Recall: share of each class's images that was found</h2>
-<div class="wide">{_recalls(study)}</div>
+<div class="wide">{_recalls(result)}</div>
 <h2>Rows</h2>
 <ul>{rows}</ul>
 <h2>What to keep in mind</h2>
@@ -121,20 +119,22 @@ images.</li>
 """
 
 
-def _headline(study: "Study") -> str:
+def _headline(result: StudyRecord) -> str:
     """Say in a sentence what was best, how sure that is, and whether it beats the first row."""
-    best = best_row(study)
+    best = best_row(result)
     if best is None:
         return ""
-    summary = summary_of(best, study.score_)
-    text = f"<b>{_text(best.name)}</b> has the highest {_text(readable(study.score_).lower())}: "
-    text += f"<b>{figure(summary.mean, study.score_)}</b>"
+    summary = summary_of(best, result.score)
+    text = f"<b>{_text(best.name)}</b> has the highest {_text(readable(result.score).lower())}: "
+    text += f"<b>{figure(summary.mean, result.score)}</b>"
     if not math.isnan(summary.low):
-        level = f"{100 * study.confidence:g} % interval"
-        text += f" ({level} {interval(summary, study.score_)})"
-    if best is not study.rows_[0] and not math.isnan(summary.p_value):
-        sure = summary.p_value < 1 - study.confidence
-        text += f"; {difference(summary, study.score_)} against {_text(study.rows_[0].name)}, "
+        level = f"{100 * result.confidence:g} % interval"
+        text += f" ({level} {interval(summary, result.score)})"
+    if best is not result.techniques[0] and not math.isnan(summary.p_value):
+        sure = summary.p_value < 1 - result.confidence
+        text += (
+            f"; {difference(summary, result.score)} against {_text(result.techniques[0].name)}, "
+        )
         text += f"p {p_value(summary)}{'' if sure else ', which may be chance'}"
     return f'<p class="headline">{text}.</p>'
 
@@ -144,13 +144,13 @@ def _when(moment: str) -> str:
     return datetime.fromisoformat(moment).strftime("%-d %B %Y, %H:%M UTC")
 
 
-def _main_scores(study: "Study") -> str:
-    score, beside = study.score_, other_score(study)
+def _main_scores(result: StudyRecord) -> str:
+    score, beside = result.score, other_score(result)
     head = [
         "Row",
         readable(score),
-        f"{100 * study.confidence:g} % interval",
-        f"vs. {study.rows_[0].name}",
+        f"{100 * result.confidence:g} % interval",
+        f"vs. {result.techniques[0].name}",
         "Its interval",
         "p",
         readable(beside),
@@ -159,9 +159,9 @@ def _main_scores(study: "Study") -> str:
         "Folds",
         "Fit",
     ]
-    best = best_row(study)
+    best = best_row(result)
     lines = []
-    for row in study.rows_:
+    for row in result.techniques:
         main, second = summary_of(row, score), summary_of(row, beside)
         cells = [
             row.name,
@@ -180,20 +180,20 @@ def _main_scores(study: "Study") -> str:
     return _table(head, lines)
 
 
-def _other_scores(study: "Study") -> str:
-    shown = {study.score_, other_score(study)}
-    names = [n for n in study.rows_[0].means if not n.startswith(_RECALL) and n not in shown]
-    return _means(study, {name: readable(name) for name in names})
+def _other_scores(result: StudyRecord) -> str:
+    shown = {result.score, other_score(result)}
+    names = [n for n in result.techniques[0].means if not n.startswith(_RECALL) and n not in shown]
+    return _means(result, {name: readable(name) for name in names})
 
 
-def _recalls(study: "Study") -> str:
-    names = [name for name in study.rows_[0].means if name.startswith(_RECALL)]
-    return _means(study, {name: name.removeprefix(_RECALL) for name in names})
+def _recalls(result: StudyRecord) -> str:
+    names = [name for name in result.techniques[0].means if name.startswith(_RECALL)]
+    return _means(result, {name: name.removeprefix(_RECALL) for name in names})
 
 
-def _means(study: "Study", names: dict[str, str]) -> str:
+def _means(result: StudyRecord, names: dict[str, str]) -> str:
     lines = []
-    for row in study.rows_:
+    for row in result.techniques:
         means = [row.means.get(name, math.nan) for name in names]
         lines.append(([row.name, *("" if math.isnan(m) else f"{m:.3f}" for m in means)], False))
     return _table(["Row", *names.values()], lines)

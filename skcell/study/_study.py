@@ -7,34 +7,29 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rich.console import Console
-from rich.text import Text
 from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
-from sklearn.exceptions import NotFittedError
 from sklearn.metrics import get_scorer
 
 from skcell._digest import digest, digest_files
 from skcell._environment import environment
 from skcell._holdout import warn_of_copies
-from skcell._optional import import_optional
 from skcell._parameters import SuggestsParameters, did_you_mean
 from skcell._sklearn import HasMethods, Interval
-from skcell.study._files import reserved_columns, table_records, write_report, write_study
-from skcell.study._fits import FoldScorer, _fit_params, check_row, plan_fits, study_pipeline
+from skcell.study._comparison import compare, summarise
+from skcell.study._files import plain, reserved_columns
+from skcell.study._fits import Fit, FoldScorer, _fit_params, check_row, plan_fits, study_pipeline
 from skcell.study._journal import Journal
-from skcell.study._plot import plot_rows
-from skcell.study._predictions import list_predictions, name_images
+from skcell.study._predictions import name_images
 from skcell.study._progress import make_reporter
-from skcell.study._records import RowResult, Validated, compare, summarise
+from skcell.study._records import FoldResult, RowResult, Validated
+from skcell.study._result import StudyResult
 from skcell.study._rows import Row, find_rows, seeded
 from skcell.study._splits import check_data, describe_data, plan_splits
-from skcell.study._table import caption, rows_table
 from skcell.study._tally import Tally
 from skcell.study._workers import run_fits
 
@@ -89,32 +84,12 @@ class Study(SuggestsParameters, BaseEstimator):
 
     Attributes
     ----------
-    rows_ : list of RowResult
-        For each row its mean accuracy, interval, scores and time. After an interrupt, for the
-        rows begun.
-    folds_ : list of FoldResult
-        The same for each fit.
-    predictions_ : dict of str to ndarray
-        One entry for each validated image of each fit: "row", "fold", "index" (in `X`), "image"
-        (its name), "true", "predicted", and "p CLASS", the probability of each class.
-    table_ : pandas.DataFrame
-        One line for each row: means, intervals, differences from the first row with intervals and p
-        values, times and parameters. Needs pandas.
+    result_ : StudyResult
+        What was found: table, plot, page, files, predictions. After an interrupt, for the rows
+        begun.
     best_estimator_ : Pipeline
         The row with the highest mean, fitted on all images. Its mean was the highest of several,
         and so flatters it a little.
-    score_ : str
-        Name of the score that decides.
-    complete_ : bool
-        Whether all fits were done.
-    protocol_ : str
-        The splits, in words.
-    data_ : dict
-        Name, number, shape and dtype of the images, and the size of each class.
-    environment_ : dict
-        Hardware and versions.
-    started_, finished_ : str
-        When, in UTC.
 
     See Also
     --------
@@ -143,9 +118,9 @@ class Study(SuggestsParameters, BaseEstimator):
     >>> cells = make_cells(60, n_classes=2, image_size=16, random_state=0)
     >>> rows = ["base", Row("dropout", {"clf__dropout": 0.5})]
     >>> study = Study(rows, cv=2, epochs=1, verbose=False).fit(cells.images, cells.target)
-    >>> [row.name for row in study.rows_]
+    >>> [technique.name for technique in study.result_.techniques]
     ['base', 'dropout']
-    >>> len(study.folds_)
+    >>> len(study.result_.folds)
     4
     """
 
@@ -239,45 +214,42 @@ class Study(SuggestsParameters, BaseEstimator):
             If the study was interrupted before the first fit was scored.
         """
         self._validate_params()
-        for name in ("best_estimator_", "rows_"):  # of a run before
+        for name in ("best_estimator_", "result_"):  # of a fit before
             self.__dict__.pop(name, None)
-        rows = [self._complete(row, self.random_state) for row in find_rows(self.rows)]
+        given = find_rows(self.rows)
+        rows = [self._complete(row, self.random_state) for row in given]
         X, y, groups = check_data(X, y, groups)
         names = name_images(image_names, X)
         classes, codes = np.unique(y, return_inverse=True)
         scorer = FoldScorer(classes, _check_scoring(self.scoring, classes))
-        self.score_ = _check_score(self.score, scorer)
+        score = _check_score(self.score, scorer)
         splits, protocol = plan_splits(self.cv, y, groups, self.random_state, self.repeats)
         pipeline = study_pipeline()
         for row in rows:
             check_row(pipeline, row, X)
 
-        self.protocol_, self.data_ = protocol, describe_data(data_name, X, y, groups)
-        self.data_["duplicates"] = warn_of_copies(X, y, splits, names)
-        title = "{name}: {n_images:,} images, {n_classes} classes".format(**self.data_)
+        data = describe_data(data_name, X, y, groups)
+        data["duplicates"] = warn_of_copies(X, y, splits, names)
+        title = "{name}: {n_images:,} images, {n_classes} classes".format(**data)
         tally = Tally([row.name for row in rows], len(splits), title, protocol)
         reporter = make_reporter(tally, self.verbose)
         content = digest_files(X) if X.ndim == 1 else digest(X)
-        data = digest(content, y, groups)
         seeds = [_derive_seed(self.random_state, fold) for fold in range(len(splits))]
-        by_split = [[self._complete(row, seed) for seed in seeds] for row in find_rows(self.rows)]
-        fits = plan_fits(by_split, splits, seeds, scorer, pipeline, data, reporter)
+        by_split = [[self._complete(row, seed) for seed in seeds] for row in given]
+        fits = plan_fits(
+            by_split, splits, seeds, scorer, pipeline, digest(content, y, groups), reporter
+        )
         journal = Journal(self.results_file)
-        unkept = sorted({fit.row.name for fit in fits if fit.key is None})
-        if unkept and self.results_file is not None:
-            raise ValueError(
-                f"Results of {unkept} cannot be kept in {os.fspath(self.results_file)}: their "
-                "parameters, or a score, cannot be pickled, so that they could not be told from "
-                "others. Use functions and classes of a module, or leave out results_file."
-            )
+        _check_kept(fits, self.results_file)
         known = {
             i: replace(found, row=fit.row.name, fold=fit.fold)  # whatever they were called before
             for i, fit in enumerate(fits)
             if (found := journal.get(fit.key)) is not None
         }
         n_other = len(journal) - len({fits[i].key for i in known})
-        validated = Validated([test for _, test in splits], codes, groups)
-        self.started_, self.complete_ = _now(), False
+        validated = Validated([test for _, test in splits], codes, groups, names, classes)
+        configuration = self._configuration(score, protocol, pipeline, given)
+        started, complete = _now(), False
         with journal.alone():
             try:
                 with reporter:
@@ -286,32 +258,61 @@ class Study(SuggestsParameters, BaseEstimator):
                     for fit, result in run_fits(missing, pipeline, X, y, groups, self.n_jobs):
                         reporter.fold(result)  # shown even where it cannot be kept
                         journal.add(fit.key, result)
-                self.complete_ = True
+                complete = True
             except KeyboardInterrupt:
                 if not tally.n_done:
                     raise
             finally:  # also after an error: what was measured is kept
-                self.folds_ = [
-                    fold
-                    for row in rows
-                    for fold in sorted(tally.folds.get(row.name, []), key=lambda fold: fold.fold)
-                ]
-                self.rows_ = self._summarise(rows, validated)
-                self.finished_, self.environment_ = _now(), environment()
-                self._images = names, y, classes, validated
-        self._raise_if_all_failed()
-        if self.refit and self.complete_:
-            best = max(self.rows_, key=lambda row: _of(row, self.score_)).parameters
+                if tally.n_done:
+                    folds = [
+                        fold
+                        for row in rows
+                        for fold in sorted(tally.folds.get(row.name, []), key=lambda f: f.fold)
+                    ]
+                    self.result_ = StudyResult(
+                        techniques=self._summarise(rows, folds, validated),
+                        folds=folds,
+                        images=validated,
+                        score=score,
+                        confidence=self.confidence,
+                        complete=complete,
+                        configuration=configuration,
+                        data=data,
+                        environment=environment(),
+                        started=started,
+                        finished=_now(),
+                    )
+        _raise_if_all_failed(self.result_)
+        if self.refit and complete:
+            best = max(self.result_.techniques, key=lambda row: _of(row, score)).parameters
             self.best_estimator_ = clone(pipeline).set_params(**clone(dict(best), safe=False))
             with config_context(enable_metadata_routing=False):
                 self.best_estimator_.fit(X, y, **_fit_params(self.best_estimator_, groups))
         return self
 
-    run = fit
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether there are results."""
-        return bool(getattr(self, "rows_", None))
+    def _configuration(
+        self, score: str, protocol: str, pipeline: BaseEstimator, rows: Sequence[Row]
+    ) -> dict[str, Any]:
+        """Return the settings of a study, ready for JSON."""
+        return {
+            "score": score,
+            "protocol": protocol,
+            "cv": plain(self.cv),
+            "repeats": self.repeats,
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "confidence": self.confidence,
+            "random_state": self.random_state,
+            "pipeline": plain(pipeline),
+            "rows": [
+                {
+                    "name": row.name,
+                    "description": row.description,
+                    "parameters": plain(row.parameters),
+                }
+                for row in rows
+            ],
+        }
 
     def _complete(self, row: Row, random_state: int) -> Row:
         """Add what all rows share, unless they have their own: epochs, batch size and a seed."""
@@ -332,10 +333,12 @@ class Study(SuggestsParameters, BaseEstimator):
         shared = {f"clf__{name}": value for name, value in common.items()}
         return replace(row, parameters={**shared, **parameters})
 
-    def _summarise(self, rows: Iterable[Row], validated: Validated) -> list[RowResult]:
+    def _summarise(
+        self, rows: Iterable[Row], folds: Sequence[FoldResult], validated: Validated
+    ) -> list[RowResult]:
         found = []
         for row in rows:
-            mine = [fold for fold in self.folds_ if fold.row == row.name]
+            mine = [fold for fold in folds if fold.row == row.name]
             if mine:
                 found.append(
                     summarise(
@@ -346,98 +349,28 @@ class Study(SuggestsParameters, BaseEstimator):
                         confidence=self.confidence,
                     )
                 )
-        return compare(found, self.folds_, validated, self.confidence) if found else found
+        return compare(found, folds, validated, self.confidence)
 
-    def _raise_if_all_failed(self) -> None:
-        errors = [fold.exception or fold.error for fold in self.folds_ if fold.error]
-        if not errors or not all(row.error for row in self.rows_):
-            return
-        first = errors[0]
-        error = first if isinstance(first, Exception) else FloatingPointError(first)
-        error.add_note(f"Every row failed, {self.rows_[0].name!r} first.")
-        raise error
 
-    def _check_ran(self) -> None:
-        if not self.__sklearn_is_fitted__():
-            raise NotFittedError("This study has no results yet; call fit(X, y) first.")
+def _check_kept(fits: Sequence[Fit], results_file: str | os.PathLike[str] | None) -> None:
+    """Refuse to keep results that could not be told from others."""
+    unkept = sorted({fit.row.name for fit in fits if fit.key is None})
+    if unkept and results_file is not None:
+        raise ValueError(
+            f"Results of {unkept} cannot be kept in {os.fspath(results_file)}: their "
+            "parameters, or a score, cannot be pickled, so that they could not be told from "
+            "others. Use functions and classes of a module, or leave out results_file."
+        )
 
-    @property
-    def predictions_(self) -> dict[str, NDArray[Any]]:
-        """What each fit predicted of each image that it was validated on."""
-        self._check_ran()
-        return list_predictions(self.folds_, *self._images)
 
-    def show(self, console: Console | None = None) -> None:
-        """Print the table.
-
-        Parameters
-        ----------
-        console : rich.console.Console, default=None
-            Where to; None is standard output.
-        """
-        self._check_ran()
-        console = console or Console()
-        console.print(rows_table(self, console.width))
-        console.print(Text(caption(self)))
-
-    def plot(self, ax: Any = None) -> Any:
-        """Plot each row's accuracy, interval and folds.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to; None makes a new figure.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-            The plot.
-        """
-        self._check_ran()
-        return plot_rows(self, ax)
-
-    @property
-    def table_(self) -> Any:
-        """The results as a `pandas.DataFrame`."""
-        self._check_ran()
-        pandas = import_optional("pandas", extra="pandas", purpose="A table")
-        return pandas.DataFrame(table_records(self)).set_index("row")
-
-    def report(self, path: str | os.PathLike[str]) -> Path:
-        """Write a page for a browser: table, plot, protocol, settings and versions, in one file.
-
-        Parameters
-        ----------
-        path : str or path-like
-            Of the file, such as "study.html"; it is replaced.
-
-        Returns
-        -------
-        pathlib.Path
-            The file.
-        """
-        self._check_ran()
-        return write_report(Path(path), self)
-
-    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write the results as tables, a plot and a page.
-
-        `results.csv`, `folds.csv`, `predictions.csv`, `study.json`, `study.png` and `study.html`.
-
-        Each file is replaced as a whole, so that none is ever half written.
-
-        Parameters
-        ----------
-        folder : str or path-like
-            Made where it does not exist.
-
-        Returns
-        -------
-        list of pathlib.Path
-            The files.
-        """
-        self._check_ran()
-        return write_study(Path(folder), self)
+def _raise_if_all_failed(result: StudyResult) -> None:
+    errors = [fold.exception or fold.error for fold in result.folds if fold.error]
+    if not errors or not all(technique.error for technique in result.techniques):
+        return
+    first = errors[0]
+    error = first if isinstance(first, Exception) else FloatingPointError(first)
+    error.add_note(f"Every row failed, {result.techniques[0].name!r} first.")
+    raise error
 
 
 def _check_scoring(scoring: Any, classes: NDArray[Any]) -> dict[str, Any]:

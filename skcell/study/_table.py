@@ -1,28 +1,23 @@
 """The study's table in a terminal."""
 
 import math
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from skcell.study._records import Summary
+from skcell.study._records import RowResult, StudyRecord, Summary
 from skcell.study._text import printable
-
-if TYPE_CHECKING:
-    from skcell.study._records import RowResult
-    from skcell.study._study import Study
 
 _STILL_FALLING = 0.05  # share of the loss, in one epoch
 
 
-def rows_table(study: "Study", width: int = 80) -> Table:
+def rows_table(result: StudyRecord, width: int = 80) -> Table:
     """Lay out the results of a study.
 
     Parameters
     ----------
-    study : Study
-        A study that was run.
+    result : StudyRecord
+        What a study found.
     width : int
         Of the terminal, in letters; a second score stands where there is room.
 
@@ -31,32 +26,32 @@ def rows_table(study: "Study", width: int = 80) -> Table:
     rich.table.Table
         One line for each row, accuracies in per cent.
     """
-    data, rows = study.data_, study.rows_
+    data, rows = result.data, result.techniques
     title = f"{data['name']}: {data['n_images']:,} images, {data['n_classes']} classes"
     table = Table(title=Text(printable(title)), title_justify="left")
     table.add_column("Row", overflow="fold", min_width=10)  # gives way in a narrow terminal
-    table.add_column(_SHORT.get(study.score_, readable(study.score_)), justify="right")
-    table.add_column(f"{100 * study.confidence:g} % interval", justify="right", no_wrap=True)
+    table.add_column(_SHORT.get(result.score, readable(result.score)), justify="right")
+    table.add_column(f"{100 * result.confidence:g} % interval", justify="right", no_wrap=True)
     compared = any(not math.isnan(row.difference) for row in rows)
     if compared:
         table.add_column(Text(f"vs. {printable(rows[0].name)}"), justify="right", no_wrap=True)
         table.add_column("p", justify="right", no_wrap=True)
-    beside = other_score(study) if width >= _ROOMY else None
+    beside = other_score(result) if width >= _ROOMY else None
     if beside is not None:
         table.add_column(_SHORT[beside], justify="right", no_wrap=True)
     table.add_column("Folds", justify="right", no_wrap=True)
     table.add_column("Fit", justify="right", no_wrap=True)
-    best = best_row(study)
+    best = best_row(result)
     for row in rows:
         style = "bold green" if row is best else ""
         if row.error:
             style = "red"
-        main = summary_of(row, study.score_)
+        main = summary_of(row, result.score)
         table.add_row(
             Text(printable(row.name), style=style),
-            Text("failed" if row.error else figure(main.mean, study.score_), style=style),
-            interval(main, study.score_),
-            *((difference(main, study.score_), p_value(main)) if compared else ()),
+            Text("failed" if row.error else figure(main.mean, result.score), style=style),
+            interval(main, result.score),
+            *((difference(main, result.score), p_value(main)) if compared else ()),
             *((figure(summary_of(row, beside).mean, beside),) if beside else ()),
             Text(f"{len(row.scores)}/{row.n_folds}", style="" if row.complete else "yellow"),
             "" if math.isnan(row.fit_seconds) else f"{row.fit_seconds:.1f} s",
@@ -79,22 +74,22 @@ def readable(score: str) -> str:
     return _READABLE.get(score, printable(score))
 
 
-def other_score(study: "Study") -> str:
+def other_score(result: StudyRecord) -> str:
     """Name the score that stands beside the one that decides."""
-    return "balanced_accuracy" if study.score_ == "accuracy" else "accuracy"
+    return "balanced_accuracy" if result.score == "accuracy" else "accuracy"
 
 
-def best_row(study: "Study") -> "RowResult | None":
+def best_row(result: StudyRecord) -> RowResult | None:
     """Find the row that is best by the score that decides, of those with all folds."""
     known = [
         row
-        for row in study.rows_
-        if row.complete and not math.isnan(summary_of(row, study.score_).mean)
+        for row in result.techniques
+        if row.complete and not math.isnan(summary_of(row, result.score).mean)
     ]
-    return max(known, key=lambda row: summary_of(row, study.score_).mean, default=None)
+    return max(known, key=lambda row: summary_of(row, result.score).mean, default=None)
 
 
-def summary_of(row: "RowResult", score: str) -> "Summary":
+def summary_of(row: RowResult, score: str) -> Summary:
     """Return a row's summary of a score; of nothing but NaN where there is none."""
     return row.summaries.get(score) or Summary(math.nan)
 
@@ -111,7 +106,7 @@ def figure(value: float, score: str) -> str:
     return f"{100 * value:.1f} %" if in_percent(score) else f"{value:.3f}"
 
 
-def interval(summary: "Summary", score: str) -> str:
+def interval(summary: Summary, score: str) -> str:
     """Write an interval; "none" where images cannot tell any, nothing without a score."""
     if math.isnan(summary.mean):
         return ""
@@ -122,14 +117,14 @@ def interval(summary: "Summary", score: str) -> str:
     return f"{summary.low:.3f} to {summary.high:.3f}"
 
 
-def difference(summary: "Summary", score: str) -> str:
+def difference(summary: Summary, score: str) -> str:
     """Write the difference from the first row, in points of per cent where these are used."""
     if math.isnan(summary.difference):
         return ""
     return f"{100 * summary.difference:+.1f}" if in_percent(score) else f"{summary.difference:+.3f}"
 
 
-def difference_interval(summary: "Summary", score: str) -> str:
+def difference_interval(summary: Summary, score: str) -> str:
     """Write the interval of that difference."""
     if math.isnan(summary.difference_low):
         return ""
@@ -139,62 +134,59 @@ def difference_interval(summary: "Summary", score: str) -> str:
     return f"{low:+.3f} to {high:+.3f}"
 
 
-def p_value(summary: "Summary") -> str:
+def p_value(summary: Summary) -> str:
     """Write the p value of that difference."""
     if math.isnan(summary.p_value):
         return ""
     return "<0.001" if summary.p_value < 0.001 else f"{summary.p_value:.3f}"
 
 
-def caption(study: "Study") -> str:
+def caption(result: StudyRecord) -> str:
     """State protocol, kind of interval and what is missing.
 
     Parameters
     ----------
-    study : Study
-        A study that was run.
+    result : StudyRecord
+        What a study found.
 
     Returns
     -------
     str
         A few sentences.
     """
-    several = any(row.n_folds > 1 for row in study.rows_)
+    several = any(row.n_folds > 1 for row in result.techniques)
     kind = (
         "corrected resampled t (Nadeau & Bengio), at least Wilson's"
         if several
         else "Wilson's, of one split"
     )
-    if study.data_["n_groups"]:
-        kind += f" of an effective number of images, for {study.data_['n_groups']} groups"
-    text = (
-        f"Scores of validation images; {study.protocol_}; {study.epochs} epochs, seed "
-        f"{study.random_state}. Intervals: {kind}."
-    )
-    shown = [summary_of(row, study.score_) for row in study.rows_]
+    if result.data["n_groups"]:
+        kind += f" of an effective number of images, for {result.data['n_groups']} groups"
+    text = f"Scores of validation images; {result.protocol}. Intervals: {kind}."
+    shown = [summary_of(row, result.score) for row in result.techniques]
     if any(math.isnan(summary.low) and not math.isnan(summary.mean) for summary in shown):
         text += " None where the images of one split, or of one group, cannot tell any."
-    if any(not math.isnan(row.p_value) for row in study.rows_):
+    if any(not math.isnan(row.p_value) for row in result.techniques):
         text += (
-            f" Differences from {study.rows_[0].name!r}: paired; p and intervals corrected for "
-            f"overlapping folds and {len(study.rows_) - 1} comparison(s)."
+            f" Differences from {result.techniques[0].name!r}: paired; p and intervals corrected "
+            f"for overlapping folds and {len(result.techniques) - 1} comparison(s)."
         )
-    if len(set(study.data_["classes"].values())) == 1:
+    if len(set(result.data["classes"].values())) == 1:
         text += (
             " All classes are of one size, so that class weights and SMOTE have next to nothing to "
             "do: what differs with them is chance."
         )
-    falling = [row.name for row in study.rows_ if row.loss_drop > _STILL_FALLING]
+    falling = [row.name for row in result.techniques if row.loss_drop > _STILL_FALLING]
     if falling:
         text += (
             f" The loss still fell by more than {100 * _STILL_FALLING:g} % in the last epoch of "
             f"{', '.join(falling)}: more epochs may change the order."
         )
-    failed = [row for row in study.rows_ if row.error]
+    failed = [row for row in result.techniques if row.error]
     for row in failed:
         text += f" {row.name} failed: {row.error}"
-    for sentence in study.data_.get("duplicates", ()):
+    for sentence in result.data.get("duplicates", ()):
         text += f" {sentence}"
-    if not study.complete_:
+    if not result.complete:
         text += " Interrupted: rows and folds are missing."
     return printable(text)

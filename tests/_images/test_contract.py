@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from skcell import CellCNNClassifier, ImageAugmenter, ImageSMOTE
-from skcell._images import check_images, check_labels
+from skcell._images._contract import check_images
+from skcell._images._labels import check_labels
 from skcell._images._pixels import find_range, warn_unused_bits
 from skcell.errors import PixelRangeWarning
 

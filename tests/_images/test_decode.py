@@ -11,7 +11,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from skcell._images import decode_files, decode_image, probe_image, report_failures
+from skcell._images._decode import decode_files, decode_image
+from skcell._images._failures import report_failures
+from skcell._images._read import probe_image
 from skcell.datasets import load_image_folder
 from skcell.errors import ImageReadError, ImageReadWarning
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from skcell import CellCNNClassifier, ImageAugmenter, SEInceptionResNetClassifier
-from skcell._images import ImageSpec
+from skcell._images._contract import ImageSpec
 from skcell.classifiers import WatchesClassifier
 from skcell.engine import ImageBatches, Program, Recipe
 from skcell.engine._statistics import find_normalisers

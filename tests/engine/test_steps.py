@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from skcell._images import ImageSpec
+from skcell._images._contract import ImageSpec
 from skcell.engine import ImageBatches, Program, Recipe
 from skcell.engine import _steps as steps_module
 from skcell.engine import train as train_at

@@ -49,7 +49,9 @@ def test_an_odd_line_is_passed_over_and_kept(data, tmp_path, odd, capsys):
     file.write_bytes(lines[0] + odd + b"".join(lines[1:]))
     again = make(file, verbose=True).fit(*data)
     assert "4 of 4 fits are done already" in capsys.readouterr().out
-    assert [fold.finished for fold in again.folds_] == [fold.finished for fold in first.folds_]
+    assert [fold.finished for fold in again.result_.folds] == [
+        fold.finished for fold in first.result_.folds
+    ]
     assert odd in file.read_bytes()
 
 
@@ -59,7 +61,9 @@ def test_fields_of_a_later_version_are_no_damage(data, tmp_path):
     records = [json.loads(line) for line in file.read_text().splitlines()]
     file.write_text("".join(json.dumps({**r, "later": [1]}) + "\n" for r in records))
     again = make(file).fit(*data)
-    assert [fold.finished for fold in again.folds_] == [fold.finished for fold in first.folds_]
+    assert [fold.finished for fold in again.result_.folds] == [
+        fold.finished for fold in first.result_.folds
+    ]
 
 
 @pytest.mark.parametrize("content", [b'{"mine": 1}', b"a,b\n1,2\n", b"a,b", b"\x89PNG\0\0"])
@@ -149,12 +153,14 @@ def test_a_disk_that_takes_no_more_keeps_what_was_measured(data, tmp_path):
             study.fit(*data)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert len(study.folds_) == 3, "the fit at hand is there, though it could not be kept"
-    assert [len(row.scores) for row in study.rows_] == [2, 1]
-    assert not study.complete_
+    assert len(study.result_.folds) == 3, "the fit at hand is there, though it could not be kept"
+    assert [len(row.scores) for row in study.result_.techniques] == [2, 1]
+    assert not study.result_.complete
     again = make(file).fit(*data)  # there is room again
-    assert again.complete_
-    assert [fold.finished for fold in again.folds_[:2]] == [f.finished for f in study.folds_[:2]]
+    assert again.result_.complete
+    assert [fold.finished for fold in again.result_.folds[:2]] == [
+        f.finished for f in study.result_.folds[:2]
+    ]
 
 
 @pytest.mark.parametrize("name", ["/dev/null", "/dev/zero", "."])

@@ -43,7 +43,7 @@ def make(rows=ROWS, **params):
 
 @pytest.fixture(scope="module")
 def study(data):
-    return make().run(*data)
+    return make().fit(*data)
 
 
 def counted(monkeypatch):
@@ -65,14 +65,18 @@ def counted(monkeypatch):
 
 def test_what_is_done_is_not_done_again(data, study, tmp_path, monkeypatch, capsys):
     file = tmp_path / "deep" / "fits.jsonl"
-    make(ROWS[:2], results_file=file).run(*data)
+    make(ROWS[:2], results_file=file).fit(*data)
     made = counted(monkeypatch)
-    again = make(results_file=file, verbose=True).run(*data)
+    again = make(results_file=file, verbose=True).fit(*data)
     assert made == [("balanced", 0), ("balanced", 1), ("balanced", 2)]
-    assert [row.scores for row in again.rows_] == [row.scores for row in study.rows_]
-    assert [row.means for row in again.rows_] == [row.means for row in study.rows_]
+    assert [row.scores for row in again.result_.techniques] == [
+        row.scores for row in study.result_.techniques
+    ]
+    assert [row.means for row in again.result_.techniques] == [
+        row.means for row in study.result_.techniques
+    ]
     assert "Going on: 6 of 9 fits are done already." in capsys.readouterr().out
-    make(results_file=file).run(*data)
+    make(results_file=file).fit(*data)
     assert len(made) == 3
 
 
@@ -81,7 +85,7 @@ def test_other_data_and_settings_are_noticed_and_not_mixed_in(
     data, tmp_path, monkeypatch, capsys, change
 ):
     file = tmp_path / "fits.jsonl"
-    make(ROWS[:1], results_file=file).run(*data)
+    make(ROWS[:1], results_file=file).fit(*data)
     made = counted(monkeypatch)
     X, y = data[0].copy(), data[1].copy()
     rows, params = ROWS[:1], {}
@@ -97,12 +101,12 @@ def test_other_data_and_settings_are_noticed_and_not_mixed_in(
             "seed": {"random_state": 1},
             "scoring": {"scoring": ["neg_log_loss"]},
         }[change]
-    make(rows, results_file=file, verbose=True, **params).run(X, y)
+    make(rows, results_file=file, verbose=True, **params).fit(X, y)
     assert len(made) == 3
     assert "3 results of other data or settings in the file are left alone" in (
         capsys.readouterr().out
     )
-    make(ROWS[:1], results_file=file).run(*data)
+    make(ROWS[:1], results_file=file).fit(*data)
     assert len(made) == 3, "those of before are still there"
 
 
@@ -117,25 +121,25 @@ def test_changed_files_are_noticed(tmp_path, monkeypatch):
     y, file = np.arange(12) % 2, tmp_path / "fits.jsonl"
     params = {"cv": 2, "epochs": 1, "results_file": file}
     row = [Row("base", {**SMALL, "clf__image_shape": (12, 12, 3)})]
-    make(row, **params).run(paths, y)
+    make(row, **params).fit(paths, y)
     made = counted(monkeypatch)
-    make(row, **params).run(paths, y)
+    make(row, **params).fit(paths, y)
     assert made == []
     time.sleep(0.01)
     Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).save(paths[3])
-    make(row, **params).run(paths, y)
+    make(row, **params).fit(paths, y)
     assert len(made) == 2
 
 
 def test_a_line_cut_short_is_one_fit_to_do_again(data, study, tmp_path, monkeypatch):
     file = tmp_path / "fits.jsonl"
-    make(ROWS[:1], results_file=file).run(*data)
+    make(ROWS[:1], results_file=file).fit(*data)
     content = file.read_bytes()
     file.write_bytes(content[:-20])
     made = counted(monkeypatch)
-    again = make(ROWS[:1], results_file=file).run(*data)
+    again = make(ROWS[:1], results_file=file).fit(*data)
     assert made == [("base", 2)]
-    assert again.rows_[0].scores == study.rows_[0].scores
+    assert again.result_.techniques[0].scores == study.result_.techniques[0].scores
     assert len(file.read_bytes().splitlines()) == 3
 
 
@@ -143,7 +147,7 @@ def test_another_file_is_refused_and_left_alone(data, tmp_path):
     file = tmp_path / "notes.txt"
     file.write_text("my notes\n")
     with pytest.raises(ValueError, match=r"notes\.txt holds something else than results"):
-        make(results_file=file).run(*data)
+        make(results_file=file).fit(*data)
     assert file.read_text() == "my notes\n"
 
 
@@ -154,7 +158,7 @@ from skcell.study import Row, Study
 cells = make_cells(90, n_classes=3, image_size=16, random_state=0)
 SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
 rows = [Row(f"{i}", {**SMALL, "clf__dropout": i / 10}) for i in range(5)]
-Study(rows, cv=4, epochs=2, refit=False, results_file=sys.argv[1]).run(cells.images, cells.target)
+Study(rows, cv=4, epochs=2, refit=False, results_file=sys.argv[1]).fit(cells.images, cells.target)
 """
 
 
@@ -195,8 +199,10 @@ def test_killed_at_any_moment_only_the_running_fit_is_lost(tmp_path):
 
 def test_results_of_workers_are_kept_as_they_come(data, study, tmp_path):
     file = tmp_path / "fits.jsonl"
-    found = make(n_jobs=2, results_file=file).run(*data)
-    assert [row.scores for row in found.rows_] == [row.scores for row in study.rows_]
+    found = make(n_jobs=2, results_file=file).fit(*data)
+    assert [row.scores for row in found.result_.techniques] == [
+        row.scores for row in study.result_.techniques
+    ]
     assert len(file.read_text().splitlines()) == 9
 
 
@@ -223,10 +229,12 @@ def test_a_dask_cluster_gives_the_same(data, study, grid, monkeypatch):
         distributed.Client(cluster),
         parallel_config(backend="dask"),
     ):
-        found = make(n_jobs=2).run(*data)
+        found = make(n_jobs=2).fit(*data)
         assert sum(thing is data[0] for thing in sent) == 1, "images go out once, not in each fit"
         searched = clone(grid).set_params(n_jobs=2).fit(*data)
-    assert [row.scores for row in found.rows_] == [row.scores for row in study.rows_]
+    assert [row.scores for row in found.result_.techniques] == [
+        row.scores for row in study.result_.techniques
+    ]
     assert_same_search(searched, grid.fit(*data))
 
 
@@ -249,8 +257,10 @@ def ray_cluster(monkeypatch):
 
 def test_a_ray_cluster_gives_the_same(data, study, tmp_path, ray_cluster):
     file = tmp_path / "fits.jsonl"
-    found = make(n_jobs=2, results_file=file).run(*data)
-    assert [row.scores for row in found.rows_] == [row.scores for row in study.rows_]
+    found = make(n_jobs=2, results_file=file).fit(*data)
+    assert [row.scores for row in found.result_.techniques] == [
+        row.scores for row in study.result_.techniques
+    ]
     assert len(file.read_text().splitlines()) == 9
     assert [thing is data[0] for thing in ray_cluster] == [True], "images go out once"
 
@@ -272,7 +282,7 @@ def assert_same_search(one, other):
 
 
 def test_differences_are_paired_and_corrected(study):
-    base, *others = study.rows_
+    base, *others = study.result_.techniques
     assert np.isnan(base.difference)
     raw = []
     for row in others:
@@ -292,7 +302,7 @@ def test_scores_are_scikit_learns(data):
     from sklearn.model_selection import StratifiedKFold
 
     X, y = data
-    found = make(ROWS[:1], scoring={"loss": "neg_log_loss"}).run(X, y).folds_[1]
+    found = make(ROWS[:1], scoring={"loss": "neg_log_loss"}).fit(X, y).result_.folds[1]
     train, test = list(StratifiedKFold(3, shuffle=True, random_state=0).split(X, y))[1]
     seed = found.random_state
     clf = CellCNNClassifier(filters=(4, 4), dense_units=8, epochs=2, random_state=seed)
@@ -310,14 +320,18 @@ def test_scores_are_scikit_learns(data):
 
 def test_table_and_best_estimator(data):
     pytest.importorskip("pandas", reason="comes with skcell[tests]")
-    study = make(refit=True, repeats=2).run(*data)
-    table = study.table_
+    study = make(refit=True, repeats=2).fit(*data)
+    table = study.result_.table
     assert list(table.index) == ["base", "norm", "balanced"]
-    assert np.isclose(table.loc["norm", "accuracy"], study.rows_[1].accuracy, atol=1e-6)
+    assert np.isclose(
+        table.loc["norm", "accuracy"], study.result_.techniques[1].accuracy, atol=1e-6
+    )
     assert {"difference", "p_value", "auc", "recall basophil"} <= set(table.columns)
-    assert study.protocol_.startswith("3-fold cross-validation, 2 times, stratified")
-    assert len(study.folds_) == 18
-    best = max(study.rows_, key=lambda row: row.accuracy)
+    assert study.result_.configuration["protocol"].startswith(
+        "3-fold cross-validation, 2 times, stratified"
+    )
+    assert len(study.result_.folds) == 18
+    best = max(study.result_.techniques, key=lambda row: row.accuracy)
     fitted = study.best_estimator_
     assert fitted.get_params()["clf__batch_norm"] == best.parameters.get("clf__batch_norm", False)
     assert fitted.predict(data[0]).shape == (90,)
@@ -325,20 +339,20 @@ def test_table_and_best_estimator(data):
 
 def test_repeats_of_a_splitter_are_refused(data):
     with pytest.raises(ValueError, match="repeats=2 needs cv to be a number of folds"):
-        make(cv=[(np.arange(60), np.arange(60, 90))], repeats=2).run(*data)
+        make(cv=[(np.arange(60), np.arange(60, 90))], repeats=2).fit(*data)
 
 
 # The page
 
 
 def test_report_is_one_page_with_nothing_to_load(study, tmp_path):
-    file = study.report(tmp_path / "new" / "study.html")
+    file = study.result_.report(tmp_path / "new" / "study.html")
     page = file.read_text()
     assert "normalised &lt;b&gt;" in page
     assert 'src="data:image/png;base64,' in page
     assert "http://" not in page
     assert "https://" not in page
-    for row in study.rows_:
+    for row in study.result_.techniques:
         assert f"{100 * row.accuracy:.1f} %" in page
     assert ">nan" not in page
     assert "nan " not in page
@@ -361,7 +375,7 @@ def test_report_in_a_browser(study, tmp_path, width):
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no browser: apt-get install chromium")
-    page = study.report(tmp_path / "study.html")
+    page = study.result_.report(tmp_path / "study.html")
     page.write_text(page.read_text().replace("</body>", LOOK + "</body>"))
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
     options += ["--disable-background-networking", "--no-first-run", f"--window-size={width},900"]
@@ -424,16 +438,16 @@ def test_bad_rows_are_said_with_the_file(tmp_path, text, message):
 
 def test_rows_may_be_renamed_or_be_the_same(data, tmp_path, monkeypatch):
     file = tmp_path / "fits.jsonl"
-    make(ROWS[:2], results_file=file).run(*data)
+    make(ROWS[:2], results_file=file).fit(*data)
     made = counted(monkeypatch)
     renamed = [Row("reference", SMALL), *ROWS[1:2]]
-    found = make(renamed, results_file=file).run(*data)
+    found = make(renamed, results_file=file).fit(*data)
     assert made == []
-    assert [row.name for row in found.rows_] == ["reference", "norm"]
+    assert [row.name for row in found.result_.techniques] == ["reference", "norm"]
     twins = [Row("a", SMALL), Row("b", SMALL)]
-    found = make(twins, results_file=file).run(*data)
-    assert [len(row.scores) for row in found.rows_] == [3, 3]
-    assert found.rows_[1].difference == 0
+    found = make(twins, results_file=file).fit(*data)
+    assert [len(row.scores) for row in found.result_.techniques] == [3, 3]
+    assert found.result_.techniques[1].difference == 0
 
 
 def test_what_cannot_be_kept_or_written_is_said_before_training(data, tmp_path):
@@ -446,20 +460,20 @@ def test_what_cannot_be_kept_or_written_is_said_before_training(data, tmp_path):
 
     scoring = {"odd": make_scorer(Odd())}
     with pytest.raises(ValueError, match="cannot be kept"):
-        make(ROWS[:1], scoring=scoring, results_file=tmp_path / "fits.jsonl").run(*data)
+        make(ROWS[:1], scoring=scoring, results_file=tmp_path / "fits.jsonl").fit(*data)
     with pytest.raises(OSError, match="proc"):
-        make(ROWS[:1], results_file="/proc/no/fits.jsonl").run(*data)
+        make(ROWS[:1], results_file="/proc/no/fits.jsonl").fit(*data)
 
 
 def test_an_edited_score_is_another_score(data, tmp_path, monkeypatch):
     def run(score):
         file = tmp_path / "fits.jsonl"
-        return make(ROWS[:1], scoring={"mine": make_scorer(score)}, results_file=file).run(*data)
+        return make(ROWS[:1], scoring={"mine": make_scorer(score)}, results_file=file).fit(*data)
 
     made = counted(monkeypatch)
     for value in (0.1, 0.1, 0.9):
         found = run(lambda y_true, y_pred, value=value: value)
-        assert found.rows_[0].means["mine"] == pytest.approx(value)
+        assert found.result_.techniques[0].means["mine"] == pytest.approx(value)
     assert len(made) == 6
 
 
@@ -474,8 +488,8 @@ def test_a_whole_classifier_keeps_what_is_its_own(data):
             return self
 
     clf = CellCNNClassifier(filters=(4,), dense_units=8, epochs=5, callbacks=[Hears()])
-    found = make([Row("own", {"clf": clf})], cv=2).run(*data)
+    found = make([Row("own", {"clf": clf})], cv=2).fit(*data)
     assert Hears.epochs == 10
-    assert found.rows_[0].parameters["clf__batch_size"] == 32
-    assert found.rows_[0].parameters["clf"].random_state == 0
-    assert "clf__epochs" not in found.rows_[0].parameters
+    assert found.result_.techniques[0].parameters["clf__batch_size"] == 32
+    assert found.result_.techniques[0].parameters["clf"].random_state == 0
+    assert "clf__epochs" not in found.result_.techniques[0].parameters

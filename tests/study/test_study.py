@@ -25,8 +25,9 @@ from skcell.datasets import make_cells
 from skcell.errors import DuplicateImageWarning
 from skcell.pipeline import Pipeline
 from skcell.stats import accuracy_interval, cross_validated_interval, grouped_accuracy_interval
-from skcell.study import ROWS, FoldResult, Row, Study, find_rows
-from skcell.study._records import Validated, compare, summarise
+from skcell.study import ROWS, FoldResult, Row, Study, StudyResult, find_rows
+from skcell.study._comparison import compare, summarise
+from skcell.study._records import Validated
 from skcell.study._table import caption
 
 SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
@@ -46,30 +47,30 @@ def data():
 
 @pytest.fixture(scope="module")
 def study(data):
-    return Study([BASE, SMOTE], cv=3, epochs=2, batch_size=16, verbose=False).run(
+    return Study([BASE, SMOTE], cv=3, epochs=2, batch_size=16, verbose=False).fit(
         *data, data_name="small cells"
     )
 
 
 def test_rows_are_those_of_the_study(study):
-    assert [row.name for row in study.rows_] == ["base", "SMOTE"]
-    assert study.complete_
-    assert [(fold.row, fold.fold) for fold in study.folds_] == [
+    assert [row.name for row in study.result_.techniques] == ["base", "SMOTE"]
+    assert study.result_.complete
+    assert [(fold.row, fold.fold) for fold in study.result_.folds] == [
         (name, fold) for name in ("base", "SMOTE") for fold in range(3)
     ]
-    for row in study.rows_:
+    for row in study.result_.techniques:
         assert row.complete
         assert_allclose(row.accuracy, np.mean(row.scores))
         low, high = cross_validated_interval(row.scores, n_train=60, n_test=30)
         least = accuracy_interval(round(row.accuracy * 90), 90)
         assert_allclose((row.low, row.high), (min(low, least[0]), max(high, least[1])))
         assert 0 < row.fit_seconds < 60
-    assert study.data_["classes"] == {"basophil": 18, "eosinophil": 48, "erythroblast": 24}
+    assert study.result_.data["classes"] == {"basophil": 18, "eosinophil": 48, "erythroblast": 24}
 
 
 def test_scores_are_those_of_cross_val_score(study, data):
     folds = StratifiedKFold(3, shuffle=True, random_state=0).split(*data)
-    fits = [fold for fold in study.folds_ if fold.row == "SMOTE"]
+    fits = [fold for fold in study.result_.folds if fold.row == "SMOTE"]
     for fold, split in zip(fits, folds, strict=True):
         seed = fold.random_state
         clf = CellCNNClassifier(
@@ -80,24 +81,26 @@ def test_scores_are_those_of_cross_val_score(study, data):
 
 
 def test_again_gives_the_same(study, data):
-    again = Study([SMOTE], cv=3, epochs=2, batch_size=16, verbose=False).run(*data)
-    assert again.rows_[0].scores == study.rows_[1].scores
+    again = Study([SMOTE], cv=3, epochs=2, batch_size=16, verbose=False).fit(*data)
+    assert again.result_.techniques[0].scores == study.result_.techniques[1].scores
 
 
 def test_all_named_rows_run():
     cells = make_cells(80, n_classes=2, image_size=16, random_state=0)
-    study = Study(cv=2, epochs=1, verbose=False).run(cells.images, cells.target)
-    assert [row.name for row in study.rows_] == [row.name for row in ROWS]
-    assert all(row.description for row in study.rows_)
+    study = Study(cv=2, epochs=1, verbose=False).fit(cells.images, cells.target)
+    assert [row.name for row in study.result_.techniques] == [row.name for row in ROWS]
+    assert all(row.description for row in study.result_.techniques)
 
 
 def test_workers_give_the_same(study, data):
     parallel = Study([BASE, SMOTE], cv=3, epochs=2, batch_size=16, n_jobs=2, verbose=False)
-    assert [r.scores for r in parallel.run(*data).rows_] == [r.scores for r in study.rows_]
+    assert [r.scores for r in parallel.fit(*data).result_.techniques] == [
+        r.scores for r in study.result_.techniques
+    ]
 
 
 def test_files(study, tmp_path):
-    files = study.save(tmp_path / "new" / "folder")
+    files = study.result_.save(tmp_path / "new" / "folder")
     assert {f.name for f in files} == NAMES
     assert {f.name for f in files} == {f.name for f in files[0].parent.iterdir()}  # no leftovers
     folder = files[0].parent
@@ -105,7 +108,7 @@ def test_files(study, tmp_path):
     with open(folder / "results.csv", encoding="utf-8") as file:
         results = list(csv.DictReader(file))
     assert [r["row"] for r in results] == ["base", "SMOTE"]
-    assert_allclose(float(results[0]["accuracy"]), study.rows_[0].accuracy, atol=1e-6)
+    assert_allclose(float(results[0]["accuracy"]), study.result_.techniques[0].accuracy, atol=1e-6)
     assert "ImageSMOTE(random_state=0)" in json.loads(results[1]["parameters"])["smote"]
     with open(folder / "folds.csv", encoding="utf-8") as file:
         folds = list(csv.DictReader(file))
@@ -130,29 +133,29 @@ def test_files(study, tmp_path):
 
 
 def test_files_are_replaced(study, tmp_path):
-    study.save(tmp_path)
+    study.result_.save(tmp_path)
     (tmp_path / "results.csv").write_text("old")
-    study.save(tmp_path)
+    study.result_.save(tmp_path)
     assert (tmp_path / "results.csv").read_text().startswith("row,")
 
 
 def test_predefined_split_has_wilsons_interval(data):
     test_fold = np.where(np.arange(90) % 5, -1, 0)
-    study = Study([BASE], cv=PredefinedSplit(test_fold), epochs=1, verbose=False).run(*data)
-    (row,), (fold,) = study.rows_, study.folds_
+    study = Study([BASE], cv=PredefinedSplit(test_fold), epochs=1, verbose=False).fit(*data)
+    (row,), (fold,) = study.result_.techniques, study.result_.folds
     assert fold.n_test == 18
     assert fold.n_train == 72
     assert_allclose((row.low, row.high), accuracy_interval(fold.n_correct, 18))
-    assert study.protocol_ == "one holdout: 72 images train, 18 validate"
+    assert study.result_.configuration["protocol"] == "one holdout: 72 images train, 18 validate"
 
 
 def test_groups_stay_whole(data):
     X, y = data
     groups = np.arange(90) // 3
-    study = Study([BASE], cv=3, epochs=1, verbose=False).run(X, y, groups)
-    assert "whole groups" in study.protocol_
-    assert study.data_["n_groups"] == 30
-    assert all(fold.n_test % 3 == 0 for fold in study.folds_)
+    study = Study([BASE], cv=3, epochs=1, verbose=False).fit(X, y, groups)
+    assert "whole groups" in study.result_.configuration["protocol"]
+    assert study.result_.data["n_groups"] == 30
+    assert all(fold.n_test % 3 == 0 for fold in study.result_.folds)
 
 
 def test_groups_reach_early_stopping(data):
@@ -160,14 +163,14 @@ def test_groups_reach_early_stopping(data):
     row = Row("stop", {**SMALL, "clf__early_stopping": True, "clf__validation_fraction": 0.3})
     groups = np.repeat(["a", "b"], 45)
     with pytest.raises(ValueError, match=r"groups names 1 group"):
-        Study([row], cv=2, epochs=1, verbose=False).run(X, y, groups)
+        Study([row], cv=2, epochs=1, verbose=False).fit(X, y, groups)
 
 
 def test_repeated_splits(data):
     cv = RepeatedStratifiedKFold(n_splits=2, n_repeats=2, random_state=0)
-    study = Study([BASE], cv=cv, epochs=1, verbose=False).run(*data)
-    assert len(study.rows_[0].scores) == 4
-    assert "4 splits (RepeatedStratifiedKFold)" in study.protocol_
+    study = Study([BASE], cv=cv, epochs=1, verbose=False).fit(*data)
+    assert len(study.result_.techniques[0].scores) == 4
+    assert "4 splits (RepeatedStratifiedKFold)" in study.result_.configuration["protocol"]
 
 
 def test_paths(real_folder):
@@ -177,14 +180,14 @@ def test_paths(real_folder):
         for file in sorted((real_folder / "train" / name).iterdir())[:8]
     ]
     y = np.repeat(["platelet", "lymphocyte"], 8)
-    study = Study([BASE], cv=2, epochs=1, verbose=False).run(files, y)
-    assert study.data_["image_shape"] is None
+    study = Study([BASE], cv=2, epochs=1, verbose=False).fit(files, y)
+    assert study.result_.data["image_shape"] is None
     with pytest.raises(ValueError, match=r"'SMOTE' resamples pixels .* file paths"):
-        Study([SMOTE], cv=2, epochs=1, verbose=False).run(files, y)
+        Study([SMOTE], cv=2, epochs=1, verbose=False).fit(files, y)
 
 
 def test_log(data, capsys):
-    Study([BASE], cv=2, epochs=1).run(*data, data_name="mine")
+    Study([BASE], cv=2, epochs=1).fit(*data, data_name="mine")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Study of mine: 90 images, 3 classes; 2-fold cross-validation")
     assert "2 fits" in lines[1]
@@ -197,11 +200,11 @@ def test_log(data, capsys):
 def test_interrupt_keeps_finished_fits(data, tmp_path):
     stop = _StopAfter(epochs=5)  # of 2 epochs each: in the third fit
     row = Row("second", {**SMALL, "clf__callbacks": [stop]})
-    study = Study([BASE, row], cv=3, epochs=2, verbose=False).run(*data)
-    assert not study.complete_
-    assert [len(row.scores) for row in study.rows_] == [3, 2]
-    assert not study.rows_[1].complete
-    study.save(tmp_path)
+    study = Study([BASE, row], cv=3, epochs=2, verbose=False).fit(*data)
+    assert not study.result_.complete
+    assert [len(row.scores) for row in study.result_.techniques] == [3, 2]
+    assert not study.result_.techniques[1].complete
+    study.result_.save(tmp_path)
     report = json.loads((tmp_path / "study.json").read_text())
     assert report["complete"] is False
     assert report["results"][1]["folds"] == 2
@@ -212,9 +215,9 @@ def test_interrupt_before_anything_is_an_interrupt(data):
     row = Row("base", {**SMALL, "clf__callbacks": [_StopAfter(epochs=1)]})
     study = Study([row], cv=3, epochs=2, verbose=False)
     with pytest.raises(KeyboardInterrupt):
-        study.run(*data)
-    with pytest.raises(NotFittedError, match=r"call fit"):
-        study.show()
+        study.fit(*data)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(study)
 
 
 WILD = Row("wild", {**SMALL, "clf__learning_rate": 1e30})
@@ -224,23 +227,23 @@ def test_a_row_that_fails_is_marked_and_the_others_are_measured(data, tmp_path, 
     rows = [BASE, WILD, Row("second", {**SMALL, "clf__dropout": 0.5})]
     file = tmp_path / "fits.jsonl"
     study = Study(rows, cv=2, epochs=2, verbose=False, results_file=file).fit(*data)
-    assert study.complete_
-    base, wild, second = study.rows_
+    assert study.result_.complete
+    base, wild, second = study.result_.techniques
     assert "FloatingPointError: Training diverged" in wild.error
     assert np.isnan(wild.accuracy)
     assert not base.error
     assert not second.error
     assert not np.isnan(second.p_value)
     assert study.best_estimator_.get_params()["clf__learning_rate"] == 1e-3
-    assert "wild failed: FloatingPointError" in caption(study)
-    study.save(tmp_path)
+    assert "wild failed: FloatingPointError" in caption(study.result_)
+    study.result_.save(tmp_path)
     assert "diverged" in (tmp_path / "results.csv").read_text()
     assert "failed: Floating" in (tmp_path / "study.html").read_text()
     # A divergence would come again: the same study again fits nothing.
     lines = file.read_text().count("\n")
     again = Study(rows, cv=2, epochs=2, verbose=False, results_file=file).fit(*data)
     assert file.read_text().count("\n") == lines
-    assert again.rows_[1].error == wild.error
+    assert again.result_.techniques[1].error == wild.error
 
 
 def test_if_every_row_fails_its_error_is_raised(data):
@@ -253,8 +256,10 @@ def test_balanced_accuracy_may_decide_and_has_interval_and_p(data):
     study = Study(rows, cv=3, epochs=3, score="balanced_accuracy", refit=False, verbose=False).fit(
         *data
     )
-    found = study.rows_[1].summaries["balanced_accuracy"]
-    folds = [fold.scores["balanced_accuracy"] for fold in study.folds_ if fold.row == "weights"]
+    found = study.result_.techniques[1].summaries["balanced_accuracy"]
+    folds = [
+        fold.scores["balanced_accuracy"] for fold in study.result_.folds if fold.row == "weights"
+    ]
     assert found.mean == pytest.approx(np.mean(folds))
     assert found.low <= found.mean <= found.high
     assert 0 <= found.p_value <= 1
@@ -269,20 +274,20 @@ def test_predictions_are_those_that_were_scored(data, tmp_path):
     file = tmp_path / "fits.jsonl"
     params = {"cv": 3, "epochs": 2, "verbose": False, "refit": False, "results_file": file}
     study = Study([BASE], **params).fit(X, y, image_names=names)
-    kept = study.predictions_
+    kept = study.result_.predictions
     assert sorted(kept["index"]) == list(range(90))
     np.testing.assert_array_equal(kept["true"], y[kept["index"]])
     assert kept["image"][0] == names[kept["index"][0]]
     columns = np.stack([kept[f"p {label}"] for label in np.unique(y)], axis=1)
     np.testing.assert_allclose(columns.sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_array_equal(np.unique(y)[columns.argmax(axis=1)], kept["predicted"])
-    for fold in study.folds_:
+    for fold in study.result_.folds:
         of = kept["fold"] == fold.fold
         assert (kept["true"][of] == kept["predicted"][of]).sum() == fold.n_correct
     again = Study([BASE], **params).fit(X, y)  # from the file
     for name in set(kept) - {"image"}:
-        np.testing.assert_array_equal(again.predictions_[name], kept[name])
-    study.save(tmp_path)
+        np.testing.assert_array_equal(again.result_.predictions[name], kept[name])
+    study.result_.save(tmp_path)
     lines = (tmp_path / "predictions.csv").read_text().splitlines()
     assert len(lines) == 91
     assert lines[0].startswith("row,fold,index,image,true,predicted,p ")
@@ -298,11 +303,12 @@ def test_each_fold_has_a_seed_of_its_own_that_rows_share(data):
         verbose=False,
     ).fit(*data)
     seeds = {
-        row: [f.random_state for f in study.folds_ if f.row == row] for row in ("base", "same")
+        row: [f.random_state for f in study.result_.folds if f.row == row]
+        for row in ("base", "same")
     }
     assert len(set(seeds["base"])) == 6
     assert seeds["base"] == seeds["same"]
-    base, same = study.rows_
+    base, same = study.result_.techniques
     assert base.scores == same.scores, "the same network under the same seeds"
 
 
@@ -326,19 +332,19 @@ def test_groups_widen_the_interval_of_one_holdout(data):
     X, y = data
     test_fold = np.where(np.arange(90) < 30, 0, -1)
     params = {"cv": PredefinedSplit(test_fold), "epochs": 1, "verbose": False, "refit": False}
-    alone = Study([BASE], **params).fit(X, y).rows_[0]
+    alone = Study([BASE], **params).fit(X, y).result_.techniques[0]
     study = Study([BASE], **params).fit(X, y, groups=np.arange(90) // 10)
-    (row,) = study.rows_
+    (row,) = study.result_.techniques
     assert row.accuracy == alone.accuracy
-    kept = study.predictions_
+    kept = study.result_.predictions
     right = kept["true"] == kept["predicted"]
     expected = grouped_accuracy_interval(right, kept["index"] // 10)
     assert_allclose((row.low, row.high), expected)
     assert row.high - row.low > alone.high - alone.low
-    assert "effective number of images, for 9 groups" in caption(study)
+    assert "effective number of images, for 9 groups" in caption(study.result_)
     one = Study([BASE], **params).fit(X, y, groups=np.where(np.arange(90) < 30, 0, np.arange(90)))
-    assert np.isnan(one.rows_[0].low)
-    assert "of one group, cannot tell any" in caption(one)
+    assert np.isnan(one.result_.techniques[0].low)
+    assert "of one group, cannot tell any" in caption(one.result_)
 
 
 def test_copies_are_warned_of_with_names_and_stand_on_the_page(data, tmp_path):
@@ -347,7 +353,7 @@ def test_copies_are_warned_of_with_names_and_stand_on_the_page(data, tmp_path):
     X[second] = X[first]
     with pytest.warns(DuplicateImageWarning, match=f"under two labels: {first} = {second} is"):
         study = Study([BASE], cv=2, epochs=1, verbose=False, refit=False).fit(X, y)
-    assert "under two labels" in study.report(tmp_path / "study.html").read_text()
+    assert "under two labels" in study.result_.report(tmp_path / "study.html").read_text()
 
 
 def test_a_classifier_of_another_library_is_a_technique_like_others(data):
@@ -355,8 +361,49 @@ def test_a_classifier_of_another_library_is_a_technique_like_others(data):
     flat = make_pipeline(FunctionTransformer(_flatten), LogisticRegression(max_iter=50))
     rows = [BASE, Row("logistic", {"clf": flat})]
     study = Study(rows, cv=3, epochs=1, verbose=False).fit(X, y, groups=np.arange(90) // 3)
-    assert not study.rows_[1].error
-    assert len(study.rows_[1].scores) == 3
+    assert not study.result_.techniques[1].error
+    assert len(study.result_.techniques[1].scores) == 3
+
+
+def test_a_saved_result_is_shown_and_compared_without_the_data(tmp_path, data):
+    X, y = data
+    groups = np.array([f"patient {i // 3}" for i in range(len(y))])
+    study = Study([BASE, SMOTE], cv=3, epochs=1, verbose=False, refit=False)
+    result = study.fit(X, y, groups, image_names=[f"{i}.png" for i in range(len(y))]).result_
+    result.save(tmp_path / "first")
+    again = StudyResult.load(tmp_path / "first")
+    assert caption(again) == caption(result)
+    assert [t.summaries for t in again.techniques] == [t.summaries for t in result.techniques]
+    for name, column in result.predictions.items():
+        if name.startswith("p "):
+            np.testing.assert_allclose(again.predictions[name], column, rtol=1e-5)
+        else:
+            np.testing.assert_array_equal(again.predictions[name].astype(str), column.astype(str))
+    again.save(tmp_path / "second")
+    for name in NAMES - {"study.png", "study.html"}:
+        first, second = ((tmp_path / f / name).read_text() for f in ("first", "second"))
+        assert first == second, name
+    turned = again.compare_with("SMOTE")
+    assert [t.name for t in turned.techniques] == ["SMOTE", "base"]
+    assert turned.techniques[1].difference == pytest.approx(-result.techniques[1].difference)
+    assert turned.techniques[1].p_value == pytest.approx(result.techniques[1].p_value, rel=1e-3)
+    assert np.isnan(turned.techniques[0].difference)
+    with pytest.raises(ValueError, match="Did you mean 'SMOTE'"):
+        again.compare_with("SMOT")
+
+
+def test_what_is_no_result_is_refused_and_without_predictions_nothing_is_compared(tmp_path, data):
+    (tmp_path / "study.json").write_text('{"format": 2}')
+    with pytest.raises(ValueError, match="has format 2, and this version of skcell reads format 3"):
+        StudyResult.load(tmp_path)
+    (tmp_path / "study.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"is not a study.json that skcell wrote"):
+        StudyResult.load(tmp_path / "study.json")
+    study = Study([BASE], cv=2, epochs=1, verbose=False, refit=False).fit(*data)
+    study.result_.save(tmp_path)
+    (tmp_path / "predictions.csv").unlink()
+    with pytest.raises(ValueError, match=r"keep predictions.csv beside study.json"):
+        StudyResult.load(tmp_path).compare_with("base")
 
 
 def _flatten(X):
@@ -380,13 +427,13 @@ def test_any_name_passes_through_table_files_page_and_journal(data, tmp_path, na
     study = Study([row], cv=2, epochs=1, refit=False, results_file=file).fit(
         X, labels, data_name=name
     )
-    study.show()
-    study.save(tmp_path)
+    study.result_.show()
+    study.result_.save(tmp_path)
     shown = name.replace("\udce9", "\ufffd")
     assert shown in capsys.readouterr().out
     assert shown in (tmp_path / "results.csv").read_text()
     again = Study([row], cv=2, epochs=1, refit=False, results_file=file, verbose=False)
-    assert again.fit(X, labels).rows_[0].scores == study.rows_[0].scores
+    assert again.fit(X, labels).result_.techniques[0].scores == study.result_.techniques[0].scores
 
 
 @pytest.mark.parametrize(
@@ -443,15 +490,15 @@ NAN = np.full((12, 8, 8, 3), np.nan, np.float32)
 def test_bad_input_is_named_before_training(X, y, options, message):
     study = Study(**{"cv": 3, "verbose": False, **options})
     with pytest.raises(ValueError, match=message):
-        study.run(X, y)
+        study.fit(X, y)
     assert not hasattr(study, "started_")
 
 
 def test_groups_must_suffice():
     with pytest.raises(ValueError, match="at least 3 groups, got 2"):
-        Study(cv=3).run(X0, Y0, np.tile([0, 1], 6))
+        Study(cv=3).fit(X0, Y0, np.tile([0, 1], 6))
     with pytest.raises(ValueError, match="at least two groups of every class, but class a has 1"):
-        Study(cv=3).run(X0, Y0, np.repeat([0, 1, 2], [6, 3, 3]))
+        Study(cv=3).fit(X0, Y0, np.repeat([0, 1, 2], [6, 3, 3]))
 
 
 def test_unknown_parameter():
@@ -508,7 +555,7 @@ def test_a_splitter_that_breaks_groups_is_refused():
     y = np.array(["a", "b"] * 24)
     folds = StratifiedKFold(2, shuffle=True, random_state=0)
     with pytest.raises(ValueError, match=r"group\(s\), for example 0, on both sides"):
-        Study(["base"], cv=folds, epochs=1, verbose=False).run(X, y, groups=np.arange(48) // 4)
+        Study(["base"], cv=folds, epochs=1, verbose=False).fit(X, y, groups=np.arange(48) // 4)
 
 
 def test_folds_that_agree_by_chance_are_no_certainty():
@@ -550,10 +597,10 @@ def test_caption_says_what_equal_classes_mean_and_never_calls_a_fold_a_split():
     rng = np.random.default_rng(0)
     X = rng.integers(0, 256, (24, 8, 8, 3), np.uint8)
     row = Row("base", {**SMALL, "clf__callbacks": [_StopAfter(epochs=2)]})
-    study = Study([row], cv=3, epochs=1, verbose=False).run(X, np.array(["a", "b"] * 12))
-    assert not study.complete_
-    assert len(study.folds_) == 1
-    text = caption(study)
+    study = Study([row], cv=3, epochs=1, verbose=False).fit(X, np.array(["a", "b"] * 12))
+    assert not study.result_.complete
+    assert len(study.result_.folds) == 1
+    text = caption(study.result_)
     assert "at least Wilson's" in text
     assert "one split" not in text
     assert "All classes are of one size" in text

@@ -1,0 +1,244 @@
+"""From the scores of single fits to a summary of each technique, and how techniques differ."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skcell.stats import (
+    accuracy_interval,
+    balanced_accuracy_interval,
+    corrected_t_test,
+    cross_validated_interval,
+    grouped_accuracy_interval,
+    holm,
+)
+from skcell.study._records import ACCURACY, BALANCED, FoldResult, RowResult, Summary, Validated
+from skcell.study._rows import Row
+
+
+def summarise(
+    row: Row,
+    folds: Sequence[FoldResult],
+    *,
+    n_folds: int,
+    validated: Validated,
+    confidence: float,
+) -> RowResult:
+    """Sum up the folds of one row.
+
+    Parameters
+    ----------
+    row : Row
+        The row.
+    folds : sequence of FoldResult
+        Its folds, at least one.
+    n_folds : int
+        Number of folds planned.
+    validated : Validated
+        The images.
+    confidence : float
+        Of the intervals.
+
+    Returns
+    -------
+    RowResult
+        Means, intervals and scores.
+    """
+    fitted = [fold for fold in folds if not fold.error]
+    error = next((fold.error for fold in folds if fold.error), "")
+    names = [ACCURACY, *(fitted[0].scores if fitted else {})]
+    return RowResult(
+        name=row.name,
+        description=row.description,
+        parameters=row.parameters,
+        scores=tuple(fold.accuracy for fold in fitted),
+        n_folds=n_folds,
+        fit_seconds=_mean([fold.fit_seconds for fold in fitted]),
+        summaries={
+            # A mean over the folds that went well would flatter.
+            name: Summary(math.nan) if error else _sum_up(name, fitted, validated, confidence)
+            for name in names
+        },
+        error=error,
+        loss_drop=_mean([fold.loss_drop for fold in fitted]),
+    )
+
+
+def _sum_up(
+    name: str, folds: Sequence[FoldResult], validated: Validated, confidence: float
+) -> Summary:
+    scores = [fold.score(name) for fold in folds]
+    low, high = _sampling_interval(name, folds, validated, confidence)
+    known = [score for score in scores if not math.isnan(score)]
+    if len(folds) > 1 and len(known) == len(folds):
+        spread = cross_validated_interval(scores, confidence=confidence, **_sizes(folds))
+        low = spread[0] if math.isnan(low) else min(low, spread[0])
+        high = spread[1] if math.isnan(high) else max(high, spread[1])
+    if name in (ACCURACY, BALANCED):
+        low, high = max(low, 0.0), min(high, 1.0)
+    return Summary(_mean(scores), low, high)
+
+
+def _sampling_interval(
+    name: str, folds: Sequence[FoldResult], validated: Validated, confidence: float
+) -> tuple[float, float]:
+    """Interval that only knows that images are a sample, whatever folds do: they may agree."""
+    pooled = validated.pooled(folds)
+    if name == ACCURACY and (pooled is None or validated.groups is None):
+        share = sum(fold.n_correct for fold in folds) / sum(fold.n_test for fold in folds)
+        n = validated.n_images(folds)
+        return accuracy_interval(round(share * n), n, confidence)
+    if name not in (ACCURACY, BALANCED) or pooled is None:
+        return math.nan, math.nan
+    truth, predicted, groups = pooled
+    if name == ACCURACY:
+        return grouped_accuracy_interval(truth == predicted, groups, confidence)
+    return balanced_accuracy_interval(truth, predicted, groups, confidence)
+
+
+def _sizes(folds: Sequence[FoldResult]) -> dict[str, float]:
+    return {
+        "n_train": float(np.mean([fold.n_train for fold in folds])),
+        "n_test": float(np.mean([fold.n_test for fold in folds])),
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
+
+
+def _least_error(difference: float, n: int) -> float:
+    """Return a paired difference's standard error if all `n` images that changed did so one way.
+
+    McNemar's, with the fewest images that can make such a difference, and one where there is none:
+    the folds of one cross-validation may agree by chance, and would then claim certainty.
+    """
+    changed = max(abs(difference), 1 / n)
+    return math.sqrt(max(changed - difference**2, 0.0) / n)
+
+
+def _paired_error(
+    name: str,
+    mine: Sequence[FoldResult],
+    base: Sequence[FoldResult],
+    difference: float,
+    validated: Validated,
+) -> float:
+    """Return the least standard error of a paired difference that images as a sample allow."""
+    if name not in (ACCURACY, BALANCED):
+        return 0.0
+    n = validated.n_images(mine)
+    pooled, pooled_base = validated.pooled(mine), validated.pooled(base)
+    if pooled is None or pooled_base is None:
+        return _least_error(difference, n) if name == ACCURACY else 0.0
+    (truth, predicted, groups), (_, of_base, _) = pooled, pooled_base
+    gained = (predicted == truth).astype(float) - (of_base == truth)
+    sizes = np.bincount(truth)
+    classes = (
+        [truth == code for code in np.flatnonzero(sizes)] if name == BALANCED else [truth >= 0]
+    )
+    error = 0.0
+    for of in classes:
+        least = _least_error(float(gained[of].mean()), int(of.sum()))
+        if groups is not None:
+            least = max(least, _grouped_error(gained[of], groups[of]))
+        error += (least / len(classes)) ** 2
+    return math.sqrt(error)
+
+
+def _grouped_error(values: NDArray[np.float64], groups: NDArray[Any]) -> float:
+    """Return the standard error of a mean of values that are alike in groups."""
+    _, codes = np.unique(groups, return_inverse=True)
+    sizes = np.bincount(codes)
+    apart = np.bincount(codes, weights=values) - values.mean() * sizes
+    n_groups = len(sizes)
+    if n_groups < 2:
+        return math.inf
+    return math.sqrt(n_groups / (n_groups - 1) * float(apart @ apart)) / len(values)
+
+
+def compare(
+    rows: Sequence[RowResult],
+    folds: Sequence[FoldResult],
+    validated: Validated,
+    confidence: float,
+) -> list[RowResult]:
+    """Compare each row with the first, on the folds that both have.
+
+    p values are corrected by Holm's method for the number of rows, and intervals by Bonferroni's;
+    of a difference that Holm's finds and Bonferroni's does not, the interval ends at zero, as
+    Guilbaud (Biometrical Journal 50, 2008) has it, so that both say the same.
+
+    Parameters
+    ----------
+    rows : sequence of RowResult
+        The rows; the first is the base.
+    folds : sequence of FoldResult
+        Their folds.
+    validated : Validated
+        The images.
+    confidence : float
+        Of the intervals.
+
+    Returns
+    -------
+    list of RowResult
+        The rows, with differences.
+    """
+    by_row = {
+        row.name: {f.fold: f for f in folds if f.row == row.name and not f.error} for row in rows
+    }
+    first = rows[0]
+    if first.error:
+        return list(rows)
+    others = [row for row in rows[1:] if not row.error]
+    found: dict[str, dict[str, Summary]] = {row.name: dict(row.summaries) for row in rows}
+    level = 1 - (1 - confidence) / max(1, len(others))
+    for name in first.summaries:
+        for row in others:
+            shared = sorted(by_row[row.name].keys() & by_row[first.name].keys())
+            mine = [by_row[row.name][i] for i in shared]
+            base = [by_row[first.name][i] for i in shared]
+            found[row.name][name] = _compare(
+                name, found[row.name][name], mine, base, validated, level
+            )
+        p_values = holm([found[row.name][name].p_value for row in others]) if others else []
+        for row, p in zip(others, p_values, strict=True):
+            known = replace(found[row.name][name], p_value=float(p))
+            if p < 1 - confidence and known.difference > 0:
+                known = replace(known, difference_low=max(known.difference_low, 0.0))
+            elif p < 1 - confidence:
+                known = replace(known, difference_high=min(known.difference_high, 0.0))
+            found[row.name][name] = known
+    return [replace(row, summaries=found[row.name]) for row in rows]
+
+
+def _compare(
+    name: str,
+    summary: Summary,
+    mine: Sequence[FoldResult],
+    base: Sequence[FoldResult],
+    validated: Validated,
+    level: float,
+) -> Summary:
+    differences = [m.score(name) - b.score(name) for m, b in zip(mine, base, strict=True)]
+    mean = _mean(differences)
+    if len(differences) < 2 or any(map(math.isnan, differences)):
+        return replace(summary, difference=mean)
+    least = _paired_error(name, mine, base, mean, validated)
+    if math.isinf(least):
+        return replace(summary, difference=mean)
+    sizes = {**_sizes(base), "least_error": least}
+    low, high = cross_validated_interval(differences, confidence=level, **sizes)
+    return replace(
+        summary,
+        difference=mean,
+        difference_low=low,
+        difference_high=high,
+        p_value=corrected_t_test(differences, **sizes),
+    )
