@@ -19,30 +19,25 @@ from skcell._sklearn import Interval, RealNotInt
 from skcell.augmentation import ImageAugmenter
 from skcell.classifiers._base import BaseCellClassifier
 from skcell.classifiers._feature_data import replace_images_by_features
+from skcell.classifiers._phases import Phase, make_rates, plan_phases
 from skcell.classifiers._training import FEWEST_BATCHES, train_classifier
-from skcell.engine import Labelled, LayerRates, Program, Recipe
+from skcell.engine import Labelled, Recipe
 from skcell.networks import (
     as_backbone,
     check_pixel_range,
-    choose_layers,
     copy_shared_weights,
-    find_backbone,
-    find_groups,
     transfer,
-    transfer_head,
 )
 from skcell.preprocessing import ImageFeatures
 
 
 @dataclass(frozen=True)
-class _Phase:
-    """One stretch of training."""
+class _State:
+    """What fitting found beside the network."""
 
-    name: str
-    recipe: Recipe
-    epochs: int
-    learning_rate: float
-    sees_features: bool
+    whole: Recipe  # of backbone and head, frozen
+    weights: Any  # the parameter as it was
+    features: ImageFeatures | None  # while the network is a head alone
 
 
 class TransferClassifier(BaseCellClassifier):
@@ -222,9 +217,7 @@ class TransferClassifier(BaseCellClassifier):
         "train_batch_norm": ["boolean"],
     }
 
-    _features: ImageFeatures | None  # while the network is a head alone
-    _whole: Recipe  # of backbone and head, frozen
-    _loaded: Any  # the parameter `weights` as it was
+    _state: _State
 
     def __init__(
         self,
@@ -312,10 +305,10 @@ class TransferClassifier(BaseCellClassifier):
             "pooling": self.pooling,
             "trainable": trainable,
             "train_batch_norm": self.train_batch_norm,
-            **self._head(),
+            **self._head_kwargs(),
         }
 
-    def _head(self) -> dict[str, Hashable]:
+    def _head_kwargs(self) -> dict[str, Hashable]:
         return {"dense_units": self.dense_units, "dropout": self.dropout}
 
     def check_network(self, X: ArrayLike) -> None:
@@ -347,15 +340,15 @@ class TransferClassifier(BaseCellClassifier):
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> Self:
         """Train the head, then fine-tune; a fit that goes on does so with the last of them."""
-        features = self._load_features(data.spec, seed) if fresh else self._features
+        features = self._load_features(data.spec, seed) if fresh else self._state.features
         given = self._network.program.model if features is None else features._extractor.model
         whole, phases = self._plan(data.spec, len(data.classes), given)
         if not fresh:
-            self._whole.require_same(whole)
-            if self._loaded != self.weights:
+            self._state.whole.require_same(whole)
+            if self._state.weights != self.weights:
                 raise ValueError(
-                    f"weights was changed from {self._loaded!r} to {self.weights!r} since the "
-                    "network was trained; set it back, or fit anew with warm_start=False."
+                    f"weights was changed from {self._state.weights!r} to {self.weights!r} since "
+                    "the network was trained; set it back, or fit anew with warm_start=False."
                 )
         network, history = (None, {}) if fresh else (self._network, self.history_)
         for phase in phases if fresh else phases[-1:]:
@@ -366,14 +359,15 @@ class TransferClassifier(BaseCellClassifier):
                     copy_shared_weights(network.program.model, earlier.program.model)
             assert network is not None
             network.recipe.require_same(phase.recipe)
-            fitted = copy(self)._become(network, data, seed)
-            fitted._whole, fitted._features, seen = whole, None, (data, held)
+            seen = (data, held)
             if phase.sees_features:
                 assert features is not None
-                fitted._features = features
                 seen = replace_images_by_features(
                     features, data, held, self.augmentation, self.n_views
                 )
+            state = _State(whole, self.weights, features if phase.sees_features else None)
+            fitted = copy(self)._become(network, data, seed)
+            fitted._state = state
             n_epochs, done = epochs or phase.epochs, len(history.get("loss", ()))
             tries = fresh and bool(done) and held is not None and self.early_stopping
             begun = network.program.get_state() if tries else None
@@ -383,7 +377,7 @@ class TransferClassifier(BaseCellClassifier):
                 epochs=n_epochs,
                 learning_rate=phase.learning_rate,
                 history=history,
-                callbacks=[*self._rates(network.program, n_epochs, done), *callbacks],
+                callbacks=[*make_rates(self, network.program, n_epochs, done), *callbacks],
                 estimate=epochs is None or data.n_present >= FEWEST_BATCHES * self.batch_size,
             )
             losses = np.array(history.get("val_loss", ()))
@@ -391,7 +385,7 @@ class TransferClassifier(BaseCellClassifier):
                 network.program.set_state(begun)  # the phase before was better than all of this
             names = history.get("phase", [])[:done]
             history["phase"] = names + [phase.name] * (len(history["loss"]) - done)
-        self._whole, self._features, self._loaded = whole, fitted._features, self.weights
+        self._state = state
         return self._become(fitted._network, data, seed, history)
 
     def _check_X(self, X: Any, *, reset: bool) -> tuple[NDArray[Any], ImageSpec]:
@@ -423,48 +417,19 @@ class TransferClassifier(BaseCellClassifier):
 
     def _plan(
         self, spec: ImageSpec, n_classes: int, given: keras.Model
-    ) -> tuple[Recipe, list[_Phase]]:
+    ) -> tuple[Recipe, list[Phase]]:
         """Make the recipe of the whole network, frozen, and the phases of training."""
-        whole = head = self._make_recipe(spec, n_classes)
+        whole = self._make_recipe(spec, n_classes)
         drawn_anew = self.augmentation is not None and self.n_views is None
         sees_features = not drawn_anew and not self._projects(spec)
-        if sees_features:
-            head = whole.with_network(
-                transfer_head,
-                self._head(),
-                input_shape=(1, 1, find_backbone(given).outputs[0].shape[-1]),
-                dtype="float32",
-                augmentation=None,
-            )
-        phases = [_Phase("head", head, self.epochs, self.learning_rate, sees_features)]
-        unfreeze = "all" if self.unfreeze is True else self.unfreeze
-        if unfreeze not in (None, False) and self.fine_tuning_epochs:
-            trainable = choose_layers(as_backbone(self.backbone), given, unfreeze)
-            tuned = whole.with_network(
-                *self._build_network(trainable),
-                shares=self.gradual or self.layer_decay < 1,
-            )
-            rate = self.fine_tuning_learning_rate
-            phases.append(_Phase("fine-tuning", tuned, self.fine_tuning_epochs, rate, False))
-        return whole, phases
-
-    def _rates(self, program: Program, epochs: int, done: int) -> list[keras.callbacks.Callback]:
-        if program.shares is None:
-            return []
-        groups = find_groups(as_backbone(self.backbone), program.model)
-        return [
-            LayerRates(
-                program.shares,
-                groups,
-                decay=self.layer_decay,
-                gradual=self.gradual,
-                epochs=epochs,
-                done=done,
-            )
-        ]
+        return whole, plan_phases(self, whole, given, sees_features)
 
     def _see(self, images: NDArray[Any]) -> NDArray[Any]:
-        return images if self._features is None else self._features.compute(images)[:, None, None]
+        return (
+            images
+            if self._state.features is None
+            else self._state.features.compute(images)[:, None, None]
+        )
 
     def to_keras(self) -> keras.Model:
         """Copy the trained network, backbone and head, to a `keras.Model` of your own.
@@ -478,10 +443,10 @@ class TransferClassifier(BaseCellClassifier):
             The copy.
         """
         check_is_fitted(self)
-        if self._features is None:
+        if self._state.features is None:
             return super().to_keras()
-        parts = (self._features._extractor.model, self._network.program.model)
-        return self._copy_model(self._whole, *parts)
+        parts = (self._state.features._extractor.model, self._network.program.model)
+        return self._copy_model(self._state.whole, *parts)
 
     def best_epochs(self) -> dict[str, int]:
         """Return the epochs that early stopping found best, for a fit without a holdout.
@@ -510,7 +475,8 @@ class TransferClassifier(BaseCellClassifier):
         int
             Their number.
         """
-        backbone = self._features._extractor.model.count_params() if self._features else 0
+        features = self._state.features
+        backbone = features._extractor.model.count_params() if features else 0
         return super().count_params() + backbone
 
     def _digested_params(self) -> dict[str, Any]:

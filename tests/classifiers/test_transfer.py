@@ -424,7 +424,7 @@ def test_inception_v3_is_built_saved_loaded_and_trained(tmp_path):
         net(keras.applications.inception_v3.preprocess_input(X.astype(np.float32)))
     )
     np.testing.assert_allclose(
-        frozen._features.transform(X), expected.mean(axis=(1, 2)), rtol=1e-3, atol=1e-4
+        frozen._state.features.transform(X), expected.mean(axis=(1, 2)), rtol=1e-3, atol=1e-4
     )
 
 

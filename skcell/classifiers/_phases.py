@@ -1,0 +1,110 @@
+"""The phases in which a transfer classifier is trained: its head, then the whole, gently."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from skcell.engine import LayerRates, Program, Recipe
+from skcell.networks import as_backbone, choose_layers, find_backbone, find_groups, transfer_head
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of training.
+
+    Parameters
+    ----------
+    name : {"head", "fine-tuning"}
+        Its name in `history_`.
+    recipe : Recipe
+        Of the network that is trained.
+    epochs : int
+        Passes over the data.
+    learning_rate : float
+        Learning rate.
+    sees_features : bool
+        Whether the network is a head alone, which sees features in place of images.
+    """
+
+    name: str
+    recipe: Recipe
+    epochs: int
+    learning_rate: float
+    sees_features: bool
+
+
+def plan_phases(
+    classifier: Any, whole: Recipe, loaded: keras.Model, sees_features: bool
+) -> list[Phase]:
+    """Plan the phases that the parameters of a classifier ask for.
+
+    Parameters
+    ----------
+    classifier : TransferClassifier
+        The classifier.
+    whole : Recipe
+        Of backbone and head, the backbone frozen.
+    loaded : keras.Model
+        A model that has the backbone with its weights.
+    sees_features : bool
+        Whether features of the frozen backbone can stand in place of the images.
+
+    Returns
+    -------
+    list of Phase
+        The head's, and that of fine-tuning where there is one.
+    """
+    head = whole
+    if sees_features:
+        head = whole.with_network(
+            transfer_head,
+            classifier._head_kwargs(),
+            input_shape=(1, 1, find_backbone(loaded).outputs[0].shape[-1]),
+            dtype="float32",
+            augmentation=None,
+        )
+    phases = [Phase("head", head, classifier.epochs, classifier.learning_rate, sees_features)]
+    unfreeze = "all" if classifier.unfreeze is True else classifier.unfreeze
+    if unfreeze not in (None, False) and classifier.fine_tuning_epochs:
+        trainable = choose_layers(as_backbone(classifier.backbone), loaded, unfreeze)
+        tuned = whole.with_network(
+            *classifier._build_network(trainable),
+            shares=classifier.gradual or classifier.layer_decay < 1,
+        )
+        epochs, rate = classifier.fine_tuning_epochs, classifier.fine_tuning_learning_rate
+        phases.append(Phase("fine-tuning", tuned, epochs, rate, False))
+    return phases
+
+
+def make_rates(
+    classifier: Any, program: Program, epochs: int, done: int
+) -> list[keras.callbacks.Callback]:
+    """Make the callback that sets the rate of each group of layers, where rates differ.
+
+    Parameters
+    ----------
+    classifier : TransferClassifier
+        The classifier.
+    program : Program
+        What is trained.
+    epochs, done : int
+        Epochs of this phase, and before it.
+
+    Returns
+    -------
+    list of keras.callbacks.Callback
+        One or none.
+    """
+    if program.shares is None:
+        return []
+    return [
+        LayerRates(
+            program.shares,
+            find_groups(as_backbone(classifier.backbone), program.model),
+            decay=classifier.layer_decay,
+            gradual=classifier.gradual,
+            epochs=epochs,
+            done=done,
+        )
+    ]
