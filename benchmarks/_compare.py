@@ -26,10 +26,10 @@ def write(path: str | Path, payload: dict[str, Any]) -> None:
 
 
 def write_study(path: str | Path, name: str, settings: dict[str, Any], study: Any) -> None:
-    """Print a study's table, and write its rows."""
+    """Print a study's table, and write its results."""
     study.result_.show()
     keep = ("name", "accuracy", "low", "high", "scores", "fit_seconds")
-    rows = [dataclasses.asdict(row) for row in study.result_.techniques]
+    techniques = [dataclasses.asdict(technique) for technique in study.result_.techniques]
     write(
         path,
         {
@@ -37,7 +37,7 @@ def write_study(path: str | Path, name: str, settings: dict[str, Any], study: An
             "settings": {key: value for key, value in settings.items() if key != "out"},
             "environment": environment(),
             "protocol": study.result_.configuration["protocol"],
-            "rows": [{key: row[key] for key in keep} for row in rows],
+            "techniques": [{key: t[key] for key in keep} for t in techniques],
         },
     )
 

@@ -1,7 +1,7 @@
 """Pretrained networks on real cells: frozen, fine-tuned, and trained from random weights.
 
 Cross-validation inside the training images of the 96-pixel cells in SKCELL_DATA, with the weights
-in SKCELL_WEIGHTS. All of a backbone's rows train for the same number of epochs. From random
+in SKCELL_WEIGHTS. All of a backbone's techniques train for the same number of epochs. From random
 weights, all layers are trained, at the learning rate of a new network, and batch normalisation
 adapts ten times as fast as in the pretrained networks, which were made for long training.
 """
@@ -53,13 +53,13 @@ def main() -> None:
 
     from skcell import TransferClassifier
     from skcell.datasets import load_image_folder
-    from skcell.study import Row, Study
+    from skcell.study import Study, Technique
 
     cells = load_image_folder(DATA / "pbc_96" / "train", image_size=96)
     chosen = np.random.default_rng(options.seed).permutation(len(cells.target))[: options.n]
     X, y = cells.images[chosen], cells.target_names[cells.target[chosen]]
 
-    rows = []
+    techniques = []
     for name in options.backbones:
         both = {"backbone": name, "weights": str(WEIGHTS / FILES[name])}
         fine_tuning = {"unfreeze": "all", "fine_tuning_epochs": options.epochs}
@@ -68,14 +68,16 @@ def main() -> None:
             "train_batch_norm": True,
             "fine_tuning_learning_rate": 1e-3,
         }
-        for row, parameters in {
+        for technique, parameters in {
             "frozen": both,
             "fine-tuned": {**both, **fine_tuning},
             "from random weights": {**fine_tuning, **scratch},
         }.items():
-            rows.append(Row(f"{name} {row}", {"clf": TransferClassifier(**parameters)}))
+            techniques.append(
+                Technique(f"{name} {technique}", {"clf": TransferClassifier(**parameters)})
+            )
     study = Study(
-        rows,
+        techniques,
         cv=StratifiedKFold(options.folds, shuffle=True, random_state=options.seed),
         epochs=options.head_epochs,
         random_state=options.seed,

@@ -33,14 +33,16 @@ _INTERRUPTED = 130  # as a shell reports Ctrl-C
 _EXPECTED = (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError)
 _LARGEST = 2048  # pixels on a side
 
-_ROWS = """Techniques, for --rows: base, augmentation, batch norm, extra layers, composite x1,
-composite x2, composite x3, class weights, SMOTE, SMOTE + augmentation; with pretrained weights
+_TECHNIQUES = """Techniques, for --techniques: base, augmentation, batch norm, extra layers,
+composite x1, composite x2, composite x3, class weights, SMOTE, SMOTE + augmentation; with
+pretrained weights
 frozen transfer, fine-tuned."""
-_STUDY_EPILOG = f"""{_ROWS} Backbones: inception_v3, mobilenet_v2, efficientnet_v2_b0 and others of
-skcell.networks.list_backbones(). Example: skcell study --data cells/ --cv 5 --rows
+_STUDY_EPILOG = f"""{_TECHNIQUES} Backbones: inception_v3, mobilenet_v2, efficientnet_v2_b0 and
+others of skcell.networks.list_backbones(). Example: skcell study --data cells/ --cv 5 --techniques
 "base,batch norm,SMOTE" --out results"""
-_SEARCH_EPILOG = f"""{_ROWS} Example, in several terminals or on several machines at once: skcell
-search --data cells/ --row "batch norm" --storage trials.sqlite. A database is named by a URL such
+_SEARCH_EPILOG = f"""{_TECHNIQUES} Example, in several terminals or on several machines at once:
+skcell search --data cells/ --technique "batch norm" --storage trials.sqlite. A database is named by
+a URL such
 as postgresql://user@host/name."""
 
 
@@ -104,14 +106,15 @@ def study(
     quick: Annotated[
         bool, typer.Option("--quick", help="A look in a minute or two: few, small images, 3 folds.")
     ] = False,
-    rows: Annotated[
+    techniques: Annotated[
         str | None,
         typer.Option(
-            help="Names of rows, separated by commas, or a .toml file. (default: all but transfer)"
+            help="Names of techniques, separated by commas, or a .toml file. (default: all "
+            "without pretrained networks)"
         ),
     ] = None,
     transfer: Annotated[
-        bool, typer.Option("--transfer", help="Add the rows with a pretrained network.")
+        bool, typer.Option("--transfer", help="Add the techniques with a pretrained network.")
     ] = False,
     backbone: Annotated[
         str | None, typer.Option(help="Pretrained network of those. (default: inception_v3)")
@@ -155,11 +158,15 @@ def study(
 
         with _quietly_starting(console):
             room.Study  # noqa: B018 # imports the classifiers, and so Keras
-        named: list[Any] = list(room.ROWS)
-        if rows is not None:
-            named = list(room.load_rows(rows)) if rows.endswith(".toml") else rows.split(",")
-        named += room.TRANSFER_ROWS if transfer else ()
-        chosen = room.choose_backbone(room.find_rows(named), backbone, weights)
+        named: list[Any] = list(room.TECHNIQUES)
+        if techniques is not None:
+            named = (
+                list(room.load_techniques(techniques))
+                if techniques.endswith(".toml")
+                else techniques.split(",")
+            )
+        named += room.TRANSFER_TECHNIQUES if transfer else ()
+        chosen = room.with_backbone(room.resolve_techniques(named), backbone, weights)
         console.print(Text(f"Loading {data} ...", style="dim"))
         cells = room.load_study_data(
             data, image_size=image_size, quick=quick, skip_broken=skip_broken, random_state=seed
@@ -200,7 +207,7 @@ def study(
     _keep(result, out, console)
     if quick:
         console.print("A quick look: few images and folds make wide intervals.", style="dim")
-    if any(row.error for row in result.techniques):
+    if any(technique.error for technique in result.techniques):
         raise typer.Exit(_FAILED)
     if not result.complete:
         console.print("Interrupted; what was done is kept.", style="yellow")
@@ -212,7 +219,7 @@ def search(
     data: Annotated[
         str, typer.Option(metavar="SOURCE", help="Images, as for `skcell study`.")
     ] = "generated",
-    row: Annotated[
+    technique: Annotated[
         str, typer.Option(help="Technique to start from, by its name in a study.")
     ] = "base",
     n_trials: Annotated[
@@ -267,8 +274,8 @@ def search(
         cells = cells.training_part()
         _say_what_is_left_out(cells, by_folder, console)
         with _short_warnings():
-            found = room.search_row(
-                room.find_rows([row])[0],
+            found = room.search_technique(
+                room.resolve_techniques([technique])[0],
                 cells.images,
                 cells.labels,
                 groups=cells.groups if by_folder else None,

@@ -55,7 +55,7 @@ def test_help_and_version_import_no_backend(tmp_path):
 def test_study_of_a_folder(tmp_path, folder):
     run = skcell(
         *("study", "--data", "cells", "--image-size", "16", "--epochs", "2", "--cv", "2"),
-        *("--rows", "base,smote", "--seed", "3", "--out", "result"),
+        *("--techniques", "base,smote", "--seed", "3", "--out", "result"),
         cwd=tmp_path,
     )
     assert run.returncode == 0, run.stderr
@@ -87,7 +87,7 @@ def test_own_split_is_used(tmp_path):
     split = np.repeat(["train", "val", "test"], [10, 6, 4])
     np.savez(tmp_path / "cells.npz", images=images, target=labels, split=split)
     run = skcell(
-        *("study", "--data", "cells.npz", "--epochs", "1", "--rows", "base"),
+        *("study", "--data", "cells.npz", "--epochs", "1", "--techniques", "base"),
         cwd=tmp_path,
     )
     assert run.returncode == 0, run.stderr
@@ -103,7 +103,7 @@ def _hear_ctrl_c():
 
 def test_ctrl_c_keeps_rows(tmp_path):
     process = subprocess.Popen(
-        [*SKCELL, "study", "--quick", "--rows", "base", "--epochs", "4", "--cv", "20"],
+        [*SKCELL, "study", "--quick", "--techniques", "base", "--epochs", "4", "--cv", "20"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -151,7 +151,7 @@ def test_ctrl_c_at_once(tmp_path):
         (["--data", "generate"], "Did you mean 'generated'"),
         (["--data", "broken.npz"], "broken.npz"),
         (["--data", "one_class"], "one_class"),
-        (["--rows", "base,smot"], "Did you mean 'SMOTE'"),
+        (["--techniques", "base,smot"], "Did you mean 'SMOTE'"),
         (["--cv", "3", "--holdout"], "exclude each other"),
         (["--out", "broken.npz/x"], "Cannot write to --out"),
         (["--data", "few"], "cv=5 needs .* class b has 1"),
@@ -183,7 +183,7 @@ def test_bad_options(tmp_path, arguments):
 
 def test_broken_file_is_named_or_skipped(tmp_path, folder):
     (folder / "pale" / "broken.png").write_bytes(b"no image")
-    options = ["study", "--data", "cells", "--epochs", "1", "--holdout", "--rows", "base"]
+    options = ["study", "--data", "cells", "--epochs", "1", "--holdout", "--techniques", "base"]
     run = skcell(*options, cwd=tmp_path)
     assert run.returncode == 2
     assert "broken.png" in run.stderr
@@ -221,7 +221,7 @@ def test_search_says_what_is_wrong_at_once(tmp_path, folder):
     run = skcell("search", "--data", "cells", "--cv", "30", cwd=tmp_path)
     assert run.returncode == 2
     assert "cannot have" in run.stderr or "n_splits=30" in run.stderr or "stratified" in run.stderr
-    run = skcell("search", "--row", "bse", cwd=tmp_path)
+    run = skcell("search", "--technique", "bse", cwd=tmp_path)
     assert run.returncode == 2
     assert "Did you mean 'base'" in run.stderr
     url = "postgresql://me:secret@127.0.0.1:9/cells"
@@ -232,16 +232,16 @@ def test_search_says_what_is_wrong_at_once(tmp_path, folder):
 
 
 def test_study_goes_on_and_reads_rows_from_a_file(tmp_path, folder):
-    (tmp_path / "rows.toml").write_text(
+    (tmp_path / "techniques.toml").write_text(
         """
-        [[rows]]
+        [[techniques]]
         name = "small"
         parameters = { clf__filters = [4, 4], clf__dense_units = 8 }
         """
     )
     command = ["study", "--data", "cells", "--image-size", "16", "--epochs", "1", "--cv", "2"]
-    assert skcell(*command, "--rows", "rows.toml", cwd=tmp_path).returncode == 0
-    again = skcell(*command, "--rows", "rows.toml", cwd=tmp_path)
+    assert skcell(*command, "--techniques", "techniques.toml", cwd=tmp_path).returncode == 0
+    again = skcell(*command, "--techniques", "techniques.toml", cwd=tmp_path)
     assert "Going on: 2 of 2 fits are done already." in again.stdout
     page = (tmp_path / "skcell-study" / "study.html").read_text()
     assert "<td>small</td>" in page
@@ -260,8 +260,8 @@ def in_process(*arguments):
     return run
 
 
-DEEP = "rows = " + "[" * 3000 + "]" * 3000
-SOME = '[[rows]]\nname = "a"\n'
+DEEP = "techniques = " + "[" * 3000 + "]" * 3000
+SOME = '[[techniques]]\nname = "a"\n'
 
 
 @pytest.mark.parametrize(
@@ -271,24 +271,24 @@ SOME = '[[rows]]\nname = "a"\n'
         (["--image-size", "100000"], None, "--image-size.*2048"),
         (["--epochs", "-1"], None, "--epochs.*1"),
         (["--cv", "3", "--holdout"], None, "exclude each other"),
-        (["--rows", "nonsense"], None, "nonsense.*base"),
+        (["--techniques", "nonsense"], None, "nonsense.*base"),
         (["--score", "acuracy"], None, "acuracy.*accuracy"),
         (["--group-by-folder"], None, "no class has folders inside"),
         (["--out", "cells/result"], None, "lies in the folder of the images.*Give another"),
         (["--out", "cells"], None, "lies in the folder of the images"),
         (["--out", "cells/a/0.png"], None, "0.png|images"),
         (["--backbone", "mobilenet_v2"], None, "--transfer"),
-        ([], SOME + 'parameters = {"clf__filters" = [0]}', "Row 'a'.*filters=0"),
+        ([], SOME + 'parameters = {"clf__filters" = [0]}', "Technique 'a'.*filters=0"),
         ([], SOME + 'parameters = {"clf__dtype_policy" = "nonsense"}', "nonsense"),
-        ([], SOME + "parameters = 3", "rows.toml.*parameters"),
-        ([], "[[rows]]\nname = 5", "rows.toml.*name"),
-        ([], 'rows = ["bas"]', "bas.*base"),
-        ([], 'rows = "base"', "rows.toml"),
-        ([], 'rows = [["base"]]', "rows.toml"),
-        ([], DEEP, "rows.toml"),
+        ([], SOME + "parameters = 3", "techniques.toml.*parameters"),
+        ([], "[[techniques]]\nname = 5", "techniques.toml.*name"),
+        ([], 'techniques = ["bas"]', "bas.*base"),
+        ([], 'techniques = "base"', "techniques.toml"),
+        ([], 'techniques = [["base"]]', "techniques.toml"),
+        ([], DEEP, "techniques.toml"),
         ([], SOME + 'parameters = {"clf" = {type = "Nonsense"}}', "Nonsense"),
         ([], SOME + 'parameters = {"clf__filter" = [4]}', "filter.*filters"),
-        ([], "\x00", "rows.toml"),
+        ([], "\x00", "techniques.toml"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_no_traceback(
@@ -296,8 +296,8 @@ def test_what_cannot_be_is_one_line_and_no_traceback(
 ):
     monkeypatch.chdir(tmp_path)
     if toml is not None:
-        (tmp_path / "rows.toml").write_text(toml)
-        arguments = [*arguments, "--rows", "rows.toml"]
+        (tmp_path / "techniques.toml").write_text(toml)
+        arguments = [*arguments, "--techniques", "techniques.toml"]
     run = in_process("study", "--data", "cells", "--image-size", 16, *arguments)
     assert run.exit_code == 2, run.output
     text = " ".join(run.stderr.replace("│", " ").split())
@@ -308,8 +308,8 @@ def test_what_cannot_be_is_one_line_and_no_traceback(
 
 def test_names_of_techniques_may_stand_alone_in_toml(tmp_path, monkeypatch, folder):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "rows.toml").write_text('rows = ["base"]')
-    options = ("--image-size", 16, "--rows", "rows.toml", "--epochs", 1, "--cv", 2)
+    (tmp_path / "techniques.toml").write_text('techniques = ["base"]')
+    options = ("--image-size", 16, "--techniques", "techniques.toml", "--epochs", 1, "--cv", 2)
     run = in_process("study", "--data", "cells", *options)
     assert run.exit_code == 0, run.output
     assert "base" in run.stdout
@@ -351,11 +351,13 @@ def test_data_that_are_none_are_said_shortly(tmp_path, monkeypatch, make, messag
 def test_brackets_in_names_are_shown(tmp_path, monkeypatch, folder):
     monkeypatch.chdir(tmp_path)
     folder.rename(tmp_path / "cells [2] [red]")
-    (tmp_path / "rows.toml").write_text(
-        '[[rows]]\nname = "small [/red] $x"\nparameters = {"clf__filters" = [4]}'
+    (tmp_path / "techniques.toml").write_text(
+        '[[techniques]]\nname = "small [/red] $x"\nparameters = {"clf__filters" = [4]}'
     )
     options = ("--image-size", 16, "--epochs", 1, "--cv", 2, "--out", "out [1]")
-    run = in_process("study", "--data", "cells [2] [red]", "--rows", "rows.toml", *options)
+    run = in_process(
+        "study", "--data", "cells [2] [red]", "--techniques", "techniques.toml", *options
+    )
     assert run.exit_code == 0, run.output
     assert "cells [2] [red]" in run.stdout
     assert "small [/red] $x" in run.stdout
@@ -367,15 +369,15 @@ def test_a_technique_that_fails_is_exit_code_one_and_the_others_are_kept(
     tmp_path, monkeypatch, folder
 ):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "rows.toml").write_text(
-        '[[rows]]\nname = "base"\n[[rows]]\nname = "boom"\n'
+    (tmp_path / "techniques.toml").write_text(
+        '[[techniques]]\nname = "base"\n[[techniques]]\nname = "boom"\n'
         'parameters = {"clf__learning_rate" = 1e30, "clf__optimizer" = "sgd"}'
     )
     options = ("--image-size", 16, "--epochs", 1, "--cv", 2)
-    run = in_process("study", "--data", "cells", "--rows", "rows.toml", *options)
+    run = in_process("study", "--data", "cells", "--techniques", "techniques.toml", *options)
     assert run.exit_code == 1, run.output
     assert "diverged" in run.output
     assert "base" in (tmp_path / "skcell-study" / "results.csv").read_text()
-    again = in_process("study", "--data", "cells", "--rows", "rows.toml", *options)
+    again = in_process("study", "--data", "cells", "--techniques", "techniques.toml", *options)
     assert again.exit_code == 1
     assert "4 of 4 fits are done already" in again.output

@@ -16,24 +16,31 @@ from skcell.stats import (
     grouped_accuracy_interval,
     holm,
 )
-from skcell.study._records import ACCURACY, BALANCED, FoldResult, RowResult, Summary, Validated
-from skcell.study._rows import Row
+from skcell.study._records import (
+    ACCURACY,
+    BALANCED,
+    FoldResult,
+    Summary,
+    TechniqueResult,
+    Validated,
+)
+from skcell.study._techniques import Technique
 
 
 def summarise(
-    row: Row,
+    technique: Technique,
     folds: Sequence[FoldResult],
     *,
     n_folds: int,
     validated: Validated,
     confidence: float,
-) -> RowResult:
-    """Sum up the folds of one row.
+) -> TechniqueResult:
+    """Sum up the folds of one technique.
 
     Parameters
     ----------
-    row : Row
-        The row.
+    technique : Technique
+        The technique.
     folds : sequence of FoldResult
         Its folds, at least one.
     n_folds : int
@@ -45,16 +52,16 @@ def summarise(
 
     Returns
     -------
-    RowResult
+    TechniqueResult
         Means, intervals and scores.
     """
     fitted = [fold for fold in folds if not fold.error]
     error = next((fold.error for fold in folds if fold.error), "")
     names = [ACCURACY, *(fitted[0].scores if fitted else {})]
-    return RowResult(
-        name=row.name,
-        description=row.description,
-        parameters=row.parameters,
+    return TechniqueResult(
+        name=technique.name,
+        description=technique.description,
+        parameters=technique.parameters,
         scores=tuple(fold.accuracy for fold in fitted),
         n_folds=n_folds,
         fit_seconds=_mean([fold.fit_seconds for fold in fitted]),
@@ -163,21 +170,21 @@ def _grouped_error(values: NDArray[np.float64], groups: NDArray[Any]) -> float:
 
 
 def compare(
-    rows: Sequence[RowResult],
+    techniques: Sequence[TechniqueResult],
     folds: Sequence[FoldResult],
     validated: Validated,
     confidence: float,
-) -> list[RowResult]:
-    """Compare each row with the first, on the folds that both have.
+) -> list[TechniqueResult]:
+    """Compare each technique with the first, on the folds that both have.
 
-    p values are corrected by Holm's method for the number of rows, and intervals by Bonferroni's;
-    of a difference that Holm's finds and Bonferroni's does not, the interval ends at zero, as
-    Guilbaud (Biometrical Journal 50, 2008) has it, so that both say the same.
+    p values are corrected by Holm's method for the number of techniques, and intervals by
+    Bonferroni's; of a difference that Holm's finds and Bonferroni's does not, the interval ends at
+    zero, as Guilbaud (Biometrical Journal 50, 2008) has it, so that both say the same.
 
     Parameters
     ----------
-    rows : sequence of RowResult
-        The rows; the first is the base.
+    techniques : sequence of TechniqueResult
+        The techniques; the first is the base.
     folds : sequence of FoldResult
         Their folds.
     validated : Validated
@@ -187,35 +194,40 @@ def compare(
 
     Returns
     -------
-    list of RowResult
-        The rows, with differences.
+    list of TechniqueResult
+        The techniques, with differences.
     """
-    by_row = {
-        row.name: {f.fold: f for f in folds if f.row == row.name and not f.error} for row in rows
+    by_technique = {
+        technique.name: {f.fold: f for f in folds if f.technique == technique.name and not f.error}
+        for technique in techniques
     }
-    first = rows[0]
+    first = techniques[0]
     if first.error:
-        return list(rows)
-    others = [row for row in rows[1:] if not row.error]
-    found: dict[str, dict[str, Summary]] = {row.name: dict(row.summaries) for row in rows}
+        return list(techniques)
+    others = [technique for technique in techniques[1:] if not technique.error]
+    found: dict[str, dict[str, Summary]] = {
+        technique.name: dict(technique.summaries) for technique in techniques
+    }
     level = 1 - (1 - confidence) / max(1, len(others))
     for name in first.summaries:
-        for row in others:
-            shared = sorted(by_row[row.name].keys() & by_row[first.name].keys())
-            mine = [by_row[row.name][i] for i in shared]
-            base = [by_row[first.name][i] for i in shared]
-            found[row.name][name] = _compare(
-                name, found[row.name][name], mine, base, validated, level
+        for technique in others:
+            shared = sorted(by_technique[technique.name].keys() & by_technique[first.name].keys())
+            mine = [by_technique[technique.name][i] for i in shared]
+            base = [by_technique[first.name][i] for i in shared]
+            found[technique.name][name] = _compare(
+                name, found[technique.name][name], mine, base, validated, level
             )
-        p_values = holm([found[row.name][name].p_value for row in others]) if others else []
-        for row, p in zip(others, p_values, strict=True):
-            known = replace(found[row.name][name], p_value=float(p))
+        p_values = (
+            holm([found[technique.name][name].p_value for technique in others]) if others else []
+        )
+        for technique, p in zip(others, p_values, strict=True):
+            known = replace(found[technique.name][name], p_value=float(p))
             if p < 1 - confidence and known.difference > 0:
                 known = replace(known, difference_low=max(known.difference_low, 0.0))
             elif p < 1 - confidence:
                 known = replace(known, difference_high=min(known.difference_high, 0.0))
-            found[row.name][name] = known
-    return [replace(row, summaries=found[row.name]) for row in rows]
+            found[technique.name][name] = known
+    return [replace(technique, summaries=found[technique.name]) for technique in techniques]
 
 
 def _compare(

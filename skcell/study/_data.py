@@ -88,14 +88,14 @@ class StudyData:
             return self
         return replace(self._take(np.flatnonzero(self.test_fold < 0)), test_fold=None)
 
-    def _take(self, rows: NDArray[np.intp]) -> "StudyData":
+    def _take(self, indices: NDArray[np.intp]) -> "StudyData":
         def of(values: Any) -> Any:
-            return None if values is None else values[rows]
+            return None if values is None else values[indices]
 
         return replace(
             self,
-            images=self.images[rows],
-            labels=self.labels[rows],
+            images=self.images[indices],
+            labels=self.labels[indices],
             test_fold=of(self.test_fold),
             image_names=of(self.image_names),
             groups=of(self.groups),
@@ -208,40 +208,40 @@ def load_study_data(
 
 def _study_data(name: str, cells: Bunch, random_state: int | None, size: _Size) -> StudyData:
     split = cells.get("split")
-    rows = np.arange(len(cells.target))
+    indices = np.arange(len(cells.target))
     if split is not None:
         # A test part stays unseen: techniques are compared, and so chosen, inside the rest.
-        rows = np.flatnonzero(split != "test")
-        if set(split[rows]) != {"train", "val"}:
-            rows = np.arange(len(cells.target)) if len(rows) == 0 else rows
+        indices = np.flatnonzero(split != "test")
+        if set(split[indices]) != {"train", "val"}:
+            indices = np.arange(len(cells.target)) if len(indices) == 0 else indices
             split = None
-    n_unseen = len(cells.target) - len(rows)
-    if random_state is not None and size.n_images is not None and len(rows) > size.n_images:
+    n_unseen = len(cells.target) - len(indices)
+    if random_state is not None and size.n_images is not None and len(indices) > size.n_images:
         strata = cells.target if split is None else np.char.add(split, cells.target.astype(str))
-        rows = _sample(rows, strata[rows], size.n_images, random_state)
-    everything = len(rows) == len(cells.target)
+        indices = _sample(indices, strata[indices], size.n_images, random_state)
+    everything = len(indices) == len(cells.target)
     names, groups = cells.get("filenames"), cells.get("groups")
     return StudyData(
         name=name,
-        images=cells.images if everything else cells.images[rows],
-        labels=np.asarray(cells.target_names)[cells.target[rows]],
-        test_fold=None if split is None else np.where(split[rows] == "train", -1, 0),
+        images=cells.images if everything else cells.images[indices],
+        labels=np.asarray(cells.target_names)[cells.target[indices]],
+        test_fold=None if split is None else np.where(split[indices] == "train", -1, 0),
         epochs=size.epochs,
         n_folds=size.n_folds,
-        image_names=None if names is None else names[rows],
-        groups=None if groups is None else groups[rows],
+        image_names=None if names is None else names[indices],
+        groups=None if groups is None else groups[indices],
         n_unseen=n_unseen,
     )
 
 
 def _sample(
-    rows: NDArray[np.intp], strata: NDArray[Any], n: int, random_state: int
+    indices: NDArray[np.intp], strata: NDArray[Any], n: int, random_state: int
 ) -> NDArray[np.intp]:
-    """Keep about `n` of the rows, of each stratum its share, but a few of even the rarest."""
+    """Keep about `n` of the indices, of each stratum its share, but a few of even the rarest."""
     rng = np.random.default_rng(random_state)
     kept = []
     for stratum in np.unique(strata):
-        members = rows[strata == stratum]
-        wanted = max(_FEWEST, round(n * len(members) / len(rows)))
+        members = indices[strata == stratum]
+        wanted = max(_FEWEST, round(n * len(members) / len(indices)))
         kept.append(rng.permutation(members)[:wanted])
     return np.sort(np.concatenate(kept))

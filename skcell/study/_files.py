@@ -15,7 +15,7 @@ import numpy as np
 
 from skcell.study._plot import draw
 from skcell.study._predictions import list_predictions, read_predictions
-from skcell.study._records import FoldResult, RowResult, StudyRecord, Summary
+from skcell.study._records import FoldResult, StudyRecord, Summary, TechniqueResult
 from skcell.study._report import make_page
 from skcell.study._text import encode, printable
 
@@ -146,7 +146,7 @@ def plain(value: Any) -> Any:
 
 
 def table_records(result: StudyRecord) -> list[dict[str, Any]]:
-    """Sum up the rows of a study.
+    """Sum up the techniques of a study.
 
     Parameters
     ----------
@@ -156,29 +156,29 @@ def table_records(result: StudyRecord) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        One for each row; None where there is no figure.
+        One for each technique; None where there is no figure.
     """
-    return [_row_record(row) for row in result.techniques]
+    return [_technique_record(technique) for technique in result.techniques]
 
 
-def _row_record(row: RowResult) -> dict[str, Any]:
+def _technique_record(technique: TechniqueResult) -> dict[str, Any]:
     return {
-        "row": row.name,
-        "accuracy": _round(row.accuracy),
-        **_rounded(row.summaries["accuracy"]),
-        **{name: _round(mean) for name, mean in row.means.items()},
+        "technique": technique.name,
+        "accuracy": _round(technique.accuracy),
+        **_rounded(technique.summaries["accuracy"]),
+        **{name: _round(mean) for name, mean in technique.means.items()},
         **{
             f"{name}_{column}": value
-            for name, summary in row.summaries.items()
+            for name, summary in technique.summaries.items()
             if name in _WITH_INTERVALS
             for column, value in _rounded(summary).items()
         },
-        "folds": len(row.scores),
-        "folds_planned": row.n_folds,
-        "fit_seconds": _round(row.fit_seconds),
-        "loss_drop": _round(row.loss_drop),
-        "error": row.error,
-        "parameters": plain(row.parameters),
+        "folds": len(technique.scores),
+        "folds_planned": technique.n_folds,
+        "fit_seconds": _round(technique.fit_seconds),
+        "loss_drop": _round(technique.loss_drop),
+        "error": technique.error,
+        "parameters": plain(technique.parameters),
     }
 
 
@@ -209,7 +209,7 @@ def reserved_columns(classes: Any) -> set[str]:
         *scores,
         *_COLUMNS,
         *(f"{name}_{column}" for name in scores for column in _COLUMNS),
-        *("row", "fold", "folds", "folds_planned", "n_correct", "n_test", "n_train"),
+        *("technique", "fold", "folds", "folds_planned", "n_correct", "n_test", "n_train"),
         *("fit_seconds", "loss_drop", "error", "parameters", "random_state", "finished"),
     }
 
@@ -222,7 +222,7 @@ def _fold_records(result: StudyRecord) -> list[dict[str, Any]]:
     names = dict.fromkeys(name for fold in result.folds for name in fold.scores)
     return [
         {
-            "row": fold.row,
+            "technique": fold.technique,
             "fold": fold.fold,
             "accuracy": _round(fold.accuracy),
             "n_correct": None if fold.error else fold.n_correct,
@@ -325,14 +325,15 @@ def read_study(path: Path) -> StudyRecord:
     if table.is_file():
         with open(table, newline="", encoding="utf-8") as file:
             lines = csv.DictReader(file)
-            rows = list(lines)
-        if rows:
+            techniques = list(lines)
+        if techniques:
             columns = {
-                name: np.array([row[name] for row in rows]) for name in lines.fieldnames or ()
+                name: np.array([technique[name] for technique in techniques])
+                for name in lines.fieldnames or ()
             }
             images, folds = read_predictions(columns, folds)
     return StudyRecord(
-        techniques=[_read_technique(record, folds) for record in found["results"]],
+        techniques=[_read_result(record, folds) for record in found["results"]],
         folds=folds,
         images=images,
         score=configuration["score"],
@@ -359,12 +360,14 @@ def _read_fold(record: dict[str, Any]) -> FoldResult:
     return FoldResult(**{**known, "n_correct": known["n_correct"] or 0, "scores": scores})
 
 
-def _read_technique(record: dict[str, Any], folds: Sequence[FoldResult]) -> RowResult:
-    return RowResult(
-        name=record["row"],
+def _read_result(record: dict[str, Any], folds: Sequence[FoldResult]) -> TechniqueResult:
+    return TechniqueResult(
+        name=record["technique"],
         description=record["description"],
         parameters=record["parameters"],
-        scores=tuple(f.accuracy for f in folds if f.row == record["row"] and not f.error),
+        scores=tuple(
+            f.accuracy for f in folds if f.technique == record["technique"] and not f.error
+        ),
         n_folds=record["folds_planned"],
         fit_seconds=_number(record["fit_seconds"]),
         summaries={

@@ -1,4 +1,4 @@
-"""The fits of a study: each a `GridSearchCV` of one row on one split."""
+"""The fits of a study: each a `GridSearchCV` of one technique on one split."""
 
 import contextlib
 import math
@@ -23,10 +23,10 @@ from skcell._images import layout_of
 from skcell.classifiers import BaseCellClassifier, CellCNNClassifier
 from skcell.metrics import mean_auc
 from skcell.pipeline import Pipeline
-from skcell.study._progress import Reporter, RowWatch
+from skcell.study._progress import EpochWatch, Reporter
 from skcell.study._records import FoldResult
-from skcell.study._rows import Row
 from skcell.study._splits import Split
+from skcell.study._techniques import Technique
 
 
 class FoldScorer:
@@ -101,12 +101,12 @@ class _Recorder:
 
 @dataclass(frozen=True)
 class Fit:
-    """One row on one split.
+    """One technique on one split.
 
     Parameters
     ----------
-    row : Row
-        The row, with all that is set on the pipeline, the seed of the split included.
+    technique : Technique
+        The technique, with all that is set on the pipeline, the seed of the split included.
     fold : int
         Number of the split.
     split : (train, test)
@@ -117,17 +117,17 @@ class Fit:
         Seed of the split.
     key : str or None
         Tells it from any other fit, of whatever data and settings; None if that cannot be told.
-    watch : RowWatch or None
+    watch : EpochWatch or None
         Hears of its epochs.
     """
 
-    row: Row
+    technique: Technique
     fold: int
     split: Split
     scorer: FoldScorer
     random_state: int
     key: str | None = None
-    watch: RowWatch | None = None
+    watch: EpochWatch | None = None
 
     def run(
         self, pipeline: Pipeline, X: Any, y: NDArray[Any], groups: NDArray[Any] | None
@@ -137,7 +137,7 @@ class Fit:
         Parameters
         ----------
         pipeline : Pipeline
-            What the row is set on; not changed.
+            What the technique is set on; not changed.
         X, y : ndarray
             All images and labels.
         groups : ndarray or None
@@ -150,13 +150,13 @@ class Fit:
         result : FoldResult
             What was measured; or the error, if the fit failed.
         """
-        values, recorder = dict(self.row.parameters), _Recorder(self.scorer)
+        values, recorder = dict(self.technique.parameters), _Recorder(self.scorer)
         model = clone(pipeline).set_params(**clone(values, safe=False))
         if self.watch is not None and isinstance(model[-1], BaseCellClassifier):
             values["clf__callbacks"] = [*(model[-1].callbacks or ()), self.watch]
         train, test = self.split
         result = FoldResult(
-            row=self.row.name,
+            technique=self.technique.name,
             fold=self.fold,
             n_correct=0,
             n_test=len(test),
@@ -214,14 +214,14 @@ def _portable(error: Exception) -> Exception:
 
 
 def _fit_params(model: Pipeline, groups: Any) -> dict[str, Any]:
-    """Return what a row's `fit` is passed: groups, where its classifier takes them."""
+    """Return what a technique's `fit` is passed: groups, where its classifier takes them."""
     if groups is None or not has_fit_parameter(model[-1], "groups"):
         return {}
     return {f"{model.steps[-1][0]}__groups": groups}
 
 
 def plan_fits(
-    rows: list[list[Row]],
+    techniques: list[list[Technique]],
     splits: list[Split],
     seeds: list[int],
     scorer: FoldScorer,
@@ -229,12 +229,12 @@ def plan_fits(
     data: str,
     reporter: Reporter,
 ) -> list[Fit]:
-    """List all fits of a study, row by row.
+    """List all fits of a study, technique by technique.
 
     Parameters
     ----------
-    rows : list of list of Row
-        For each row, as it is for each of the splits.
+    techniques : list of list of Technique
+        For each technique, as it is for each of the splits.
     splits : list of (train, test)
         The splits.
     seeds : list of int
@@ -242,7 +242,7 @@ def plan_fits(
     scorer : FoldScorer
         What scores them.
     pipeline : Pipeline
-        What rows are set on.
+        What techniques are set on.
     data : str
         Digest of the data.
     reporter : Reporter
@@ -256,20 +256,22 @@ def plan_fits(
     fits, more = [], None
     with contextlib.suppress(Exception):  # scorers that cannot be pickled
         more = digest(scorer.more)
-    for by_split in rows:
-        watch = RowWatch(by_split[0].name, reporter)
-        for fold, (row, split, seed) in enumerate(zip(by_split, splits, seeds, strict=True)):
+    for by_split in techniques:
+        watch = EpochWatch(by_split[0].name, reporter)
+        for fold, (technique, split, seed) in enumerate(zip(by_split, splits, seeds, strict=True)):
             key = None
             with contextlib.suppress(Exception):  # parameters that cannot be pickled
                 if more is not None:
-                    model = clone(pipeline).set_params(**clone(dict(row.parameters), safe=False))
+                    model = clone(pipeline).set_params(
+                        **clone(dict(technique.parameters), safe=False)
+                    )
                     key = digest(model, *split, more, data, software())
-            fits.append(Fit(row, fold, split, scorer, seed, key, watch))
+            fits.append(Fit(technique, fold, split, scorer, seed, key, watch))
     return fits
 
 
 def study_pipeline() -> Pipeline:
-    """Return what rows are set on.
+    """Return what techniques are set on.
 
     Returns
     -------
@@ -279,15 +281,15 @@ def study_pipeline() -> Pipeline:
     return Pipeline([("smote", "passthrough"), ("clf", CellCNNClassifier())])
 
 
-def check_row(pipeline: Pipeline, row: Row, X: Any) -> None:
-    """Find out before training whether a row's parameters can be used.
+def check_technique(pipeline: Pipeline, technique: Technique, X: Any) -> None:
+    """Find out before training whether a technique's parameters can be used.
 
     Parameters
     ----------
     pipeline : Pipeline
         What they are set on; not changed.
-    row : Row
-        The row.
+    technique : Technique
+        The technique.
     X : ndarray
         Images or file paths.
 
@@ -297,17 +299,18 @@ def check_row(pipeline: Pipeline, row: Row, X: Any) -> None:
         If they cannot.
     """
     try:
-        model = clone(pipeline).set_params(**row.parameters)
+        model = clone(pipeline).set_params(**technique.parameters)
         for _, step in model.steps:
             if isinstance(step, BaseEstimator) and hasattr(step, "_validate_params"):
                 step._validate_params()
         if isinstance(model[-1], BaseCellClassifier):
             model[-1].check_network(X[:1])
     except Exception as error:  # Keras raises nearly anything
-        raise ValueError(f"Row {row.name!r} cannot be used: {error}") from error
+        raise ValueError(f"Technique {technique.name!r} cannot be used: {error}") from error
     resamples = [name for name, step in model.steps if hasattr(step, "fit_resample")]
     if resamples and layout_of(X) == "paths":
         raise ValueError(
-            f"Row {row.name!r} resamples pixels (step {resamples[0]!r}), but X holds file paths. "
-            "Load the images with skcell.datasets.load_image_folder, or leave out this row."
+            f"Technique {technique.name!r} resamples pixels (step {resamples[0]!r}), but X holds file "
+            "paths. "
+            "Load the images with skcell.datasets.load_image_folder, or leave out this technique."
         )

@@ -13,8 +13,8 @@ from skcell.study._text import printable
 _BASE, _OTHER, _FOLD = "#555555", "#0072B2", "#E69F00"
 
 
-def plot_rows(result: StudyRecord, ax: Any = None) -> Any:
-    """Plot the score that decides, with intervals and folds, one line for each row.
+def plot_techniques(result: StudyRecord, ax: Any = None) -> Any:
+    """Plot the score that decides, with intervals and folds, one line for each technique.
 
     Parameters
     ----------
@@ -28,23 +28,23 @@ def plot_rows(result: StudyRecord, ax: Any = None) -> Any:
     matplotlib.axes.Axes
         The plot.
     """
-    rows, score = result.techniques, result.score
+    techniques, score = result.techniques, result.score
     scale = 100 if in_percent(score) else 1
     if ax is None:
         from matplotlib import pyplot as plt
 
-        _, ax = plt.subplots(figsize=figure_size(len(rows)), layout="constrained")
+        _, ax = plt.subplots(figsize=figure_size(len(techniques)), layout="constrained")
     ax.axvline(
-        scale * summary_of(rows[0], score).mean,
+        scale * summary_of(techniques[0], score).mean,
         color=_BASE,
         linestyle="--",
         linewidth=1,
         zorder=0,
-        label=printable(rows[0].name),
+        label=printable(techniques[0].name),
     )
-    for place, row in enumerate(rows):
+    for place, technique in enumerate(techniques):
         color = _BASE if place == 0 else _OTHER
-        summary = summary_of(row, score)
+        summary = summary_of(technique, score)
         mean = scale * summary.mean
         ends = np.nan_to_num([[mean - scale * summary.low], [scale * summary.high - mean]])
         ax.errorbar(
@@ -53,14 +53,14 @@ def plot_rows(result: StudyRecord, ax: Any = None) -> Any:
             xerr=np.maximum(ends, 0),
             fmt="o",
             color=color,
-            markerfacecolor=color if row.complete else "white",
+            markerfacecolor=color if technique.complete else "white",
             markersize=7,
             capsize=4,
             linewidth=1.8,
             zorder=3,
             label=("mean and interval" if place == 0 else None),
         )
-        scores = [fold.score(score) for fold in result.folds if fold.row == row.name]
+        scores = [fold.score(score) for fold in result.folds if fold.technique == technique.name]
         if len(scores) > 1:
             ax.scatter(
                 scale * np.array(scores),
@@ -73,18 +73,20 @@ def plot_rows(result: StudyRecord, ax: Any = None) -> Any:
                 label=("single folds" if place == 0 else None),
             )
         ax.annotate(
-            "failed" if row.error else figure(summary.mean, score),
+            "failed" if technique.error else figure(summary.mean, score),
             (1.01, place),
             xycoords=("axes fraction", "data"),
             va="center",
             color="0.2",
         )
     names = [
-        row.name if row.complete else f"{row.name}\n({len(row.scores)} of {row.n_folds} folds)"
-        for row in rows
+        technique.name
+        if technique.complete
+        else f"{technique.name}\n({len(technique.scores)} of {technique.n_folds} folds)"
+        for technique in techniques
     ]
-    ax.set_yticks(range(len(rows)), [printable(name) for name in names])
-    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set_yticks(range(len(techniques)), [printable(name) for name in names])
+    ax.set_ylim(len(techniques) - 0.4, -0.6)
     unit = " (%)" if in_percent(score) else ""
     what = f"validation {readable(score)[0].lower()}{readable(score)[1:]}"
     ax.set_xlabel(f"{what}{unit}, {100 * result.confidence:g} % interval")
@@ -117,20 +119,20 @@ def plot_rows(result: StudyRecord, ax: Any = None) -> Any:
     return ax
 
 
-def figure_size(n_rows: int) -> tuple[float, float]:
-    """Inches for a number of rows.
+def figure_size(n_techniques: int) -> tuple[float, float]:
+    """Inches for a number of techniques.
 
     Parameters
     ----------
-    n_rows : int
-        Number of rows.
+    n_techniques : int
+        Number of techniques.
 
     Returns
     -------
     width, height : float
         Inches.
     """
-    return 8.0, 2.0 + 0.5 * n_rows
+    return 8.0, 2.0 + 0.5 * n_techniques
 
 
 def draw(result: StudyRecord) -> bytes:
@@ -149,7 +151,7 @@ def draw(result: StudyRecord) -> bytes:
     from matplotlib.figure import Figure  # draws by Agg, and leaves pyplot alone
 
     figure = Figure(figsize=figure_size(len(result.techniques)), layout="constrained")
-    plot_rows(result, figure.subplots())
+    plot_techniques(result, figure.subplots())
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=150)
     return image.getvalue()

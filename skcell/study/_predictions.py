@@ -47,13 +47,13 @@ def list_predictions(result: StudyRecord) -> dict[str, NDArray[Any]]:
     images = result.images
     known = [fold for fold in result.folds if fold.predicted is not None]
     if not known or images is None:
-        return {"row": np.empty(0, str), "fold": np.empty(0, int), "index": np.empty(0, int)}
+        return {"technique": np.empty(0, str), "fold": np.empty(0, int), "index": np.empty(0, int)}
     names, classes = images.names, images.classes
     assert names is not None
     assert classes is not None
-    rows = [images.tests[fold.fold] for fold in known]
-    indices = np.concatenate(rows)
-    sizes = [len(part) for part in rows]
+    parts = [images.tests[fold.fold] for fold in known]
+    indices = np.concatenate(parts)
+    sizes = [len(part) for part in parts]
     nothing = np.full((1, len(classes)), np.nan, np.float32)
     probabilities = np.concatenate(
         [
@@ -65,7 +65,7 @@ def list_predictions(result: StudyRecord) -> dict[str, NDArray[Any]]:
     )
     predicted = np.concatenate([np.asarray(fold.predicted, np.intp) for fold in known])
     return {
-        "row": np.repeat([fold.row for fold in known], sizes),
+        "technique": np.repeat([fold.technique for fold in known], sizes),
         "fold": np.repeat([fold.fold for fold in known], sizes),
         "index": indices,
         "image": names[indices],
@@ -110,13 +110,15 @@ def read_predictions(
     probabilities = np.stack([columns[f"p {c}"].astype(np.float32) for c in classes], axis=1)
     filled = []
     for fold in folds:
-        rows = np.flatnonzero((columns["row"] == fold.row) & (numbers == fold.fold))
-        if len(rows):
-            tests[fold.fold] = indices[rows]
+        places = np.flatnonzero((columns["technique"] == fold.technique) & (numbers == fold.fold))
+        if len(places):
+            tests[fold.fold] = indices[places]
             fold = replace(
                 fold,
-                predicted=np.array([place[label] for label in columns["predicted"][rows]]),
-                probabilities=None if np.isnan(probabilities[rows]).any() else probabilities[rows],
+                predicted=np.array([place[label] for label in columns["predicted"][places]]),
+                probabilities=None
+                if np.isnan(probabilities[places]).any()
+                else probabilities[places],
             )
         filled.append(fold)
     return Validated(tests, codes, groups, names.astype(str), classes), filled

@@ -39,9 +39,9 @@ class Reporter:
     ) -> None:
         return None
 
-    def epoch(self, row: str, done: int, epochs: int) -> None:
+    def epoch(self, technique: str, done: int, epochs: int) -> None:
         """Hear of an epoch's end, or of a fit's first epoch beginning."""
-        self.tally.epoch = row, done, epochs
+        self.tally.epoch = technique, done, epochs
 
     def fold(self, result: FoldResult) -> None:
         """Hear of a fit that was scored."""
@@ -71,7 +71,7 @@ class LogReporter(Reporter):
     def __enter__(self) -> Self:
         tally = self.tally
         _say(f"Study of {tally.title}; {tally.protocol}")
-        _say(f"{len(tally.rows)} rows x {tally.n_folds} split(s) = {tally.n_fits} fits")
+        _say(f"{len(tally.techniques)} techniques x {tally.n_folds} split(s) = {tally.n_fits} fits")
         return super().__enter__()
 
     def fold(self, result: FoldResult) -> None:
@@ -86,7 +86,7 @@ class LogReporter(Reporter):
         )
         width = len(str(tally.n_fits))
         _say(
-            f"[{tally.n_done:{width}}/{tally.n_fits}] {result.row}, fold {result.fold + 1}/"
+            f"[{tally.n_done:{width}}/{tally.n_fits}] {result.technique}, fold {result.fold + 1}/"
             f"{tally.n_folds}: {what}, {_left(tally)}"
         )
 
@@ -120,26 +120,26 @@ class LiveReporter(Reporter):
         title = Text(printable(tally.title))
         table = Table(title=title, caption=Text(tally.protocol), title_justify="left")
         table.caption_justify = "left"
-        table.add_column("Row", no_wrap=True)
+        table.add_column("Technique", no_wrap=True)
         table.add_column("Folds", no_wrap=True)
         table.add_column("Mean so far", justify="right", no_wrap=True)
         table.add_column("Fit", justify="right", no_wrap=True)
         table.add_column("Now", width=24, no_wrap=True)
         best = tally.best()
-        for row in tally.rows:
-            folds = tally.folds.get(row, [])
-            mean = tally.mean(row)
+        for technique in tally.techniques:
+            folds = tally.folds.get(technique, [])
+            mean = tally.mean(technique)
             seconds = [fold.fit_seconds for fold in folds if not fold.error]
             failed = any(fold.error for fold in folds)
-            style = "bold green" if best and best[0] == row else ""
+            style = "bold green" if best and best[0] == technique else ""
             table.add_row(
-                Text(printable(row), style=style),
+                Text(printable(technique), style=style),
                 f"{len(folds)}/{tally.n_folds}",
                 Text("failed", style="red")
                 if failed
                 else Text("" if mean is None else f"{100 * mean:.1f} %", style=style),
                 f"{sum(seconds) / len(seconds):.1f} s" if seconds else "",
-                self._now(row),
+                self._now(technique),
             )
         leader = f"; best so far: {printable(best[0])}, {100 * best[1]:.1f} %" if best else ""
         line = (
@@ -149,10 +149,10 @@ class LiveReporter(Reporter):
         hint = f"{self._said} Ctrl-C stops and keeps what is done.".strip()
         return Group(table, Text(line), Text(hint, style="dim"))
 
-    def _now(self, row: str) -> Table | str:
+    def _now(self, technique: str) -> Table | str:
         tally = self.tally
         epoch = tally.epoch
-        if epoch is None or epoch[0] != row:
+        if epoch is None or epoch[0] != technique:
             return ""
         now = Table.grid(padding=(0, 1, 0, 0))
         now.add_row(
@@ -185,25 +185,25 @@ def make_reporter(tally: Tally, verbose: int | bool) -> Reporter:
     return LogReporter(tally)
 
 
-class RowWatch(keras.callbacks.Callback):
-    """Tells a reporter of the epochs of one row's fits, and remembers which row it is.
+class EpochWatch(keras.callbacks.Callback):
+    """Tells a reporter of the epochs of one technique's fits, and remembers which technique it is.
 
     scikit-learn copies parameters for every fit; this one stays itself, so that it still reaches
     its reporter. In another process it is silent.
 
     Parameters
     ----------
-    row : str
-        Name of the row.
+    technique : str
+        Name of the technique.
     reporter : Reporter or None
         Whom to tell.
     """
 
     uses_model = False
 
-    def __init__(self, row: str, reporter: Reporter | None):
+    def __init__(self, technique: str, reporter: Reporter | None):
         super().__init__()
-        self.row, self.reporter = row, reporter
+        self.technique, self.reporter = technique, reporter
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
@@ -214,12 +214,12 @@ class RowWatch(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Tell that a fit begins."""
         if self.reporter is not None:
-            self.reporter.epoch(self.row, 0, self.params["epochs"])
+            self.reporter.epoch(self.technique, 0, self.params["epochs"])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Tell how far it is."""
         if self.reporter is not None:
-            self.reporter.epoch(self.row, epoch + 1, self.params["epochs"])
+            self.reporter.epoch(self.technique, epoch + 1, self.params["epochs"])
 
 
 def _left(tally: Tally) -> str:

@@ -1,4 +1,4 @@
-"""What a study measures: one record for each fit, one for each row."""
+"""What a study measures: one record for each fit, one for each technique."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,8 @@ class FoldResult:
 
     Parameters
     ----------
-    row : str
-        Name of the row.
+    technique : str
+        Name of the technique.
     fold : int
         Number of the split, from 0.
     n_correct, n_test : int
@@ -32,13 +32,13 @@ class FoldResult:
         Other scores: balanced accuracy, macro F1, mean AUC, the recall of each class, and those
         that were asked for. NaN where a class was missing.
     random_state : int
-        Seed of the fit: of this split, the same for all rows.
+        Seed of the fit: of this split, the same for all techniques.
     loss_drop : float
         Share by which the training loss fell in the last epoch; NaN where there is none.
     predicted : ndarray of int of shape (n_test,) or None
         For each validation image the position of its predicted class among the sorted classes.
     probabilities : ndarray of float32 of shape (n_test, n_classes) or None
-        The probability of each class, where the row estimates them.
+        The probability of each class, where the technique estimates them.
     error : str
         Why the fit failed; empty if it did not.
     finished : str
@@ -49,7 +49,7 @@ class FoldResult:
         The error itself, in the process that met it.
     """
 
-    row: str
+    technique: str
     fold: int
     n_correct: int
     n_test: int
@@ -97,9 +97,9 @@ class Summary:
     low, high : float
         Ends of its interval; NaN where there is none.
     difference : float
-        Mean less that of the first row, on the same folds; NaN where that is missing.
+        Mean less that of the first technique, on the same folds; NaN where that is missing.
     difference_low, difference_high : float
-        Ends of its interval, corrected for the number of rows; NaN with a single fold.
+        Ends of its interval, corrected for the number of techniques; NaN with a single fold.
     p_value : float
         Of a test that the difference is not zero, corrected likewise; NaN with a single fold.
     """
@@ -114,13 +114,13 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class RowResult:
+class TechniqueResult:
     """One technique's result over the folds that were fitted.
 
     Parameters
     ----------
     name, description : str
-        As in the row.
+        As in the technique.
     parameters : mapping of str to object
         All that was set on the pipeline, epochs included.
     scores : tuple of float
@@ -130,7 +130,7 @@ class RowResult:
     fit_seconds : float
         Mean time of a fit.
     summaries : mapping of str to Summary
-        Accuracy and each other score: mean, interval, and the difference from the first row.
+        Accuracy and each other score: mean, interval, and the difference from the first technique.
     error : str
         Why the technique failed on some fold; empty if it did not.
     loss_drop : float
@@ -169,7 +169,7 @@ class RowResult:
 
     @property
     def difference(self) -> float:
-        """Mean accuracy less that of the first row, on the same folds."""
+        """Mean accuracy less that of the first technique, on the same folds."""
         return self.summaries[ACCURACY].difference
 
     @property
@@ -184,7 +184,7 @@ class RowResult:
 
     @property
     def p_value(self) -> float:
-        """Of a test that the difference is not zero, corrected for the number of rows."""
+        """Of a test that the difference is not zero, corrected for the number of techniques."""
         return self.summaries[ACCURACY].p_value
 
     @property
@@ -225,11 +225,11 @@ class Validated:
         """Return true and predicted classes, and groups, of each image once; None if unknown."""
         if any(fold.predicted is None for fold in folds):
             return None
-        rows = np.concatenate([self.tests[fold.fold] for fold in folds])
+        indices = np.concatenate([self.tests[fold.fold] for fold in folds])
         predicted = np.concatenate([fold.predicted for fold in folds])
-        rows, first = np.unique(rows, return_index=True)
-        groups = None if self.groups is None else self.groups[rows]
-        return self.codes[rows], predicted[first], groups
+        indices, first = np.unique(indices, return_index=True)
+        groups = None if self.groups is None else self.groups[indices]
+        return self.codes[indices], predicted[first], groups
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ class StudyRecord:
 
     Parameters
     ----------
-    techniques : sequence of RowResult
+    techniques : sequence of TechniqueResult
         For each technique its mean scores, their intervals and the time of a fit.
     folds : sequence of FoldResult
         The same for each fit.
@@ -256,7 +256,7 @@ class StudyRecord:
         When, in UTC.
     """
 
-    techniques: Sequence[RowResult]
+    techniques: Sequence[TechniqueResult]
     folds: Sequence[FoldResult]
     images: Validated | None
     score: str

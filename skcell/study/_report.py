@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader
 from skcell.study._plot import draw
 from skcell.study._records import StudyRecord
 from skcell.study._table import (
-    best_row,
+    best_technique,
     caption,
     difference,
     difference_interval,
@@ -70,7 +70,7 @@ def make_page(result: StudyRecord, description: dict[str, Any]) -> str:
 
 def _best(result: StudyRecord) -> dict[str, str]:
     """Say what was best, how sure that is, and whether it beats the first technique."""
-    best = best_row(result)
+    best = best_technique(result)
     if best is None:
         return {}
     summary = summary_of(best, result.score)
@@ -112,13 +112,13 @@ def _main_scores(result: StudyRecord) -> _Table:
         "Folds",
         "Fit",
     ]
-    best = best_row(result)
+    best = best_technique(result)
     lines = []
-    for row in result.techniques:
-        main, second = summary_of(row, score), summary_of(row, beside)
+    for technique in result.techniques:
+        main, second = summary_of(technique, score), summary_of(technique, beside)
         cells = [
-            row.name,
-            "failed" if row.error else figure(main.mean, score),
+            technique.name,
+            "failed" if technique.error else figure(main.mean, score),
             interval(main, score),
             difference(main, score),
             difference_interval(main, score),
@@ -126,10 +126,10 @@ def _main_scores(result: StudyRecord) -> _Table:
             figure(second.mean, beside),
             interval(second, beside),
             p_value(second),
-            f"{len(row.scores)}/{row.n_folds}",
-            "" if math.isnan(row.fit_seconds) else f"{row.fit_seconds:.1f} s",
+            f"{len(technique.scores)}/{technique.n_folds}",
+            "" if math.isnan(technique.fit_seconds) else f"{technique.fit_seconds:.1f} s",
         ]
-        lines.append((cells, row is best))
+        lines.append((cells, technique is best))
     return head, lines
 
 
@@ -146,7 +146,9 @@ def _recalls(result: StudyRecord) -> _Table:
 
 def _means(result: StudyRecord, names: dict[str, str]) -> _Table:
     lines = []
-    for row in result.techniques:
-        means = [row.means.get(name, math.nan) for name in names]
-        lines.append(([row.name, *("" if math.isnan(m) else f"{m:.3f}" for m in means)], False))
+    for technique in result.techniques:
+        means = [technique.means.get(name, math.nan) for name in names]
+        lines.append(
+            ([technique.name, *("" if math.isnan(m) else f"{m:.3f}" for m in means)], False)
+        )
     return ["Technique", *names.values()], lines

@@ -14,10 +14,10 @@ from skcell._optional import import_optional
 from skcell._parameters import did_you_mean
 from skcell.study._comparison import compare
 from skcell.study._files import read_study, table_records, write_report, write_study
-from skcell.study._plot import plot_rows
+from skcell.study._plot import plot_techniques
 from skcell.study._predictions import list_predictions
 from skcell.study._records import StudyRecord
-from skcell.study._table import caption, rows_table
+from skcell.study._table import caption, result_table
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,7 +26,7 @@ class StudyResult(StudyRecord):
 
     Parameters
     ----------
-    techniques : sequence of RowResult
+    techniques : sequence of TechniqueResult
         For each technique its mean scores, their intervals and the time of a fit. After an
         interrupt, for the techniques begun.
     folds : sequence of FoldResult
@@ -75,8 +75,8 @@ class StudyResult(StudyRecord):
     def predictions(self) -> dict[str, NDArray[Any]]:
         """One entry for each validated image of each fit.
 
-        Columns are "row", "fold", "index" (of the image in `X`), "image" (its name), "group" where
-        groups were given, "true", "predicted", and "p CLASS", the probability of each class.
+        Columns are "technique", "fold", "index" (of the image in `X`), "image" (its name), "group"
+        where groups were given, "true", "predicted", and "p CLASS", the probability of each class.
         """
         return list_predictions(self)
 
@@ -84,7 +84,7 @@ class StudyResult(StudyRecord):
     def table(self) -> Any:
         """One line for each technique, as a `pandas.DataFrame`; needs pandas."""
         pandas = import_optional("pandas", extra="pandas", purpose="A table")
-        return pandas.DataFrame(table_records(self)).set_index("row")
+        return pandas.DataFrame(table_records(self)).set_index("technique")
 
     def compare_with(self, name: str) -> Self:
         """Compare the techniques with another one than the first.
@@ -139,7 +139,7 @@ class StudyResult(StudyRecord):
             Where to; None is standard output.
         """
         console = console or Console()
-        console.print(rows_table(self, console.width))
+        console.print(result_table(self, console.width))
         console.print(Text(caption(self)))
 
     def plot(self, ax: Any = None) -> Any:
@@ -155,7 +155,7 @@ class StudyResult(StudyRecord):
         matplotlib.axes.Axes
             The plot.
         """
-        return plot_rows(self, ax)
+        return plot_techniques(self, ax)
 
     def report(self, path: str | os.PathLike[str]) -> Path:
         """Write a page for a browser: table, plot, protocol, settings and versions, in one file.

@@ -89,7 +89,7 @@ def describe_data(
 def plan_splits(
     cv: Any, y: NDArray[Any], groups: NDArray[Any] | None, random_state: int, repeats: int = 1
 ) -> tuple[list[Split], str]:
-    """Make the splits that every row is fitted on.
+    """Make the splits that every technique is fitted on.
 
     Parameters
     ----------

@@ -22,34 +22,42 @@ from skcell._parameters import SuggestsParameters, did_you_mean
 from skcell._sklearn import HasMethods, Interval
 from skcell.study._comparison import compare, summarise
 from skcell.study._files import plain, reserved_columns
-from skcell.study._fits import Fit, FoldScorer, _fit_params, check_row, plan_fits, study_pipeline
+from skcell.study._fits import (
+    Fit,
+    FoldScorer,
+    _fit_params,
+    check_technique,
+    plan_fits,
+    study_pipeline,
+)
 from skcell.study._journal import Journal
 from skcell.study._predictions import name_images
 from skcell.study._progress import make_reporter
-from skcell.study._records import FoldResult, RowResult, Validated
+from skcell.study._records import FoldResult, TechniqueResult, Validated
 from skcell.study._result import StudyResult
-from skcell.study._rows import Row, find_rows, seeded
 from skcell.study._splits import check_data, describe_data, plan_splits
 from skcell.study._tally import Tally
+from skcell.study._techniques import Technique, resolve_techniques, with_random_state
 from skcell.study._workers import run_fits
 
 
 class Study(SuggestsParameters, BaseEstimator):
     """Compare techniques of cell-image classification on the same folds and seeds.
 
-    Every technique is a `Row`: parameters of one pipeline, ``Pipeline([("smote", "passthrough"),
-    ("clf", CellCNNClassifier())])``. A study is one `GridSearchCV` over these rows, so that
-    resampling stays inside the training side of each fold.
+    Every technique is a `Technique`: parameters of one pipeline, ``Pipeline([("smote",
+    "passthrough"), ("clf", CellCNNClassifier())])``. A study is one `GridSearchCV` over these
+    techniques, so that resampling stays inside the training side of each fold.
 
     Parameters
     ----------
-    rows : sequence of Row or str, default=None
-        What to compare: rows of one's own, or names of those in `skcell.study.ROWS` and
-        `TRANSFER_ROWS`. None means all of `ROWS`. The first is what others are compared with.
+    techniques : sequence of Technique or str, default=None
+        What to compare: techniques of one's own, or names of those in `skcell.study.TECHNIQUES` and
+        `TRANSFER_TECHNIQUES`. None means all of `TECHNIQUES`. The first is what others are compared
+        with.
     cv : int, cross-validation splitter or iterable, default=5
         Number of folds, shuffled by `random_state`, stratified by class, with whole groups where
         `groups` are given; or any splitter of scikit-learn, such as ``PredefinedSplit`` for one
-        holdout; or (train, test) row numbers.
+        holdout; or (train, test) technique numbers.
     repeats : int, default=1
         How often a number of folds is drawn anew.
     scoring : list or dict of scorers, default=None
@@ -62,19 +70,19 @@ class Study(SuggestsParameters, BaseEstimator):
     confidence : float, default=0.95
         Of the intervals.
     random_state : int, default=0
-        Seed of the folds; with the number of a fold it makes the seed of weights, order,
-        resampling and augmentation there, the same for every row. So differences between folds know
-        the luck of a seed as well.
+        Seed of the folds; with the number of a fold it makes the seed of weights, order, resampling
+        and augmentation there, the same for every technique. So differences between folds know the
+        luck of a seed as well.
     results_file : path-like, default=None
         A file that the result of every fit is added to as it ends, its predictions included. The
         same study run again goes on from there; results of other data, settings or versions in it
         are left alone.
     score : str, default="accuracy"
-        The score that decides which row is best and stands in table and plot: "accuracy",
+        The score that decides which technique is best and stands in table and plot: "accuracy",
         "balanced_accuracy", "f1_macro", "auc", "recall CLASS", or one of `scoring`. More is better.
         For class weights and SMOTE, which help rare classes, "balanced_accuracy" says more.
     refit : bool, default=True
-        Whether to fit the best row on all images, at the end.
+        Whether to fit the best technique on all images, at the end.
     n_jobs : int, default=None
         Number of fits at a time, by joblib, on whatever backend it is told to use. Epochs are shown
         with one only.
@@ -85,26 +93,26 @@ class Study(SuggestsParameters, BaseEstimator):
     Attributes
     ----------
     result_ : StudyResult
-        What was found: table, plot, page, files, predictions. After an interrupt, for the rows
-        begun.
+        What was found: table, plot, page, files, predictions. After an interrupt, for the
+        techniques begun.
     best_estimator_ : Pipeline
-        The row with the highest mean, fitted on all images. Its mean was the highest of several,
-        and so flatters it a little.
+        The technique with the highest mean, fitted on all images. Its mean was the highest of
+        several, and so flatters it a little.
 
     See Also
     --------
-    skcell.study.Row : One technique.
+    skcell.study.Technique : One technique.
     sklearn.model_selection.GridSearchCV : What runs it.
 
     Notes
     -----
     An interval over several folds is the corrected resampled t interval [1]_, and never narrower
-    than Wilson's over all validated images; with two folds it is very wide. That of one holdout
-    is Wilson's, which knows nothing of the variation between training sets. With `groups` it is
-    that of an effective number of images, since those of a patient are alike; with a single group
-    in the holdout there is none. Intervals and p values of differences are corrected for the number
-    of rows. Intervals of two rows that overlap may still belong to techniques that differ: the rows
-    share folds.
+    than Wilson's over all validated images; with two folds it is very wide. That of one
+    holdout is Wilson's, which knows nothing of the variation between training sets. With `groups`
+    it is that of an effective number of images, since those of a patient are alike; with a single
+    group in the holdout there is none. Intervals and p values of differences are corrected for the
+    number of techniques. Intervals of two techniques that overlap may still belong to techniques
+    that differ: the techniques share folds.
 
     References
     ----------
@@ -114,10 +122,10 @@ class Study(SuggestsParameters, BaseEstimator):
     Examples
     --------
     >>> from skcell.datasets import make_cells
-    >>> from skcell.study import Row, Study
+    >>> from skcell.study import Technique, Study
     >>> cells = make_cells(60, n_classes=2, image_size=16, random_state=0)
-    >>> rows = ["base", Row("dropout", {"clf__dropout": 0.5})]
-    >>> study = Study(rows, cv=2, epochs=1, verbose=False).fit(cells.images, cells.target)
+    >>> techniques = ["base", Technique("dropout", {"clf__dropout": 0.5})]
+    >>> study = Study(techniques, cv=2, epochs=1, verbose=False).fit(cells.images, cells.target)
     >>> [technique.name for technique in study.result_.techniques]
     ['base', 'dropout']
     >>> len(study.result_.folds)
@@ -125,7 +133,7 @@ class Study(SuggestsParameters, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "rows": ["array-like", None],
+        "techniques": ["array-like", None],
         "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"]), Iterable],
         "repeats": [Interval(Integral, 1, None, closed="left")],
         "scoring": [list, tuple, dict, None],
@@ -142,7 +150,7 @@ class Study(SuggestsParameters, BaseEstimator):
 
     def __init__(
         self,
-        rows: Sequence[Row | str] | None = None,
+        techniques: Sequence[Technique | str] | None = None,
         *,
         cv: Any = 5,
         repeats: int = 1,
@@ -157,7 +165,7 @@ class Study(SuggestsParameters, BaseEstimator):
         n_jobs: int | None = None,
         verbose: int | bool = True,
     ):
-        self.rows = rows
+        self.techniques = techniques
         self.cv = cv
         self.repeats = repeats
         self.scoring = scoring
@@ -180,7 +188,7 @@ class Study(SuggestsParameters, BaseEstimator):
         data_name: str = "cells",
         image_names: ArrayLike | None = None,
     ) -> Self:
-        """Fit and score every row on every split.
+        """Fit and score every technique on every split.
 
         Parameters
         ----------
@@ -199,25 +207,25 @@ class Study(SuggestsParameters, BaseEstimator):
         Returns
         -------
         self : object
-            The study. If it was interrupted (Ctrl-C), with the fits done until then. A row that
-            failed has its error in `rows_`, and the others are measured all the same.
+            The study. If it was interrupted (Ctrl-C), with the fits done until then. A technique
+            that failed has its error in `rows_`, and the others are measured all the same.
 
         Raises
         ------
         ValueError
-            If data, rows or splits cannot be used; before any training.
+            If data, techniques or splits cannot be used; before any training.
         OSError
             If another process is writing to `results_file`.
         Exception
-            The first error, if every row failed.
+            The first error, if every technique failed.
         KeyboardInterrupt
             If the study was interrupted before the first fit was scored.
         """
         self._validate_params()
         for name in ("best_estimator_", "result_"):  # of a fit before
             self.__dict__.pop(name, None)
-        given = find_rows(self.rows)
-        rows = [self._complete(row, self.random_state) for row in given]
+        given = resolve_techniques(self.techniques)
+        techniques = [self._complete(technique, self.random_state) for technique in given]
         X, y, groups = check_data(X, y, groups)
         names = name_images(image_names, X)
         classes, codes = np.unique(y, return_inverse=True)
@@ -225,24 +233,26 @@ class Study(SuggestsParameters, BaseEstimator):
         score = _check_score(self.score, scorer)
         splits, protocol = plan_splits(self.cv, y, groups, self.random_state, self.repeats)
         pipeline = study_pipeline()
-        for row in rows:
-            check_row(pipeline, row, X)
+        for technique in techniques:
+            check_technique(pipeline, technique, X)
 
         data = describe_data(data_name, X, y, groups)
         data["duplicates"] = warn_of_copies(X, y, splits, names)
         title = "{name}: {n_images:,} images, {n_classes} classes".format(**data)
-        tally = Tally([row.name for row in rows], len(splits), title, protocol)
+        tally = Tally([technique.name for technique in techniques], len(splits), title, protocol)
         reporter = make_reporter(tally, self.verbose)
         content = digest_files(X) if X.ndim == 1 else digest(X)
         seeds = [_derive_seed(self.random_state, fold) for fold in range(len(splits))]
-        by_split = [[self._complete(row, seed) for seed in seeds] for row in given]
+        by_split = [[self._complete(technique, seed) for seed in seeds] for technique in given]
         fits = plan_fits(
             by_split, splits, seeds, scorer, pipeline, digest(content, y, groups), reporter
         )
         journal = Journal(self.results_file)
         _check_kept(fits, self.results_file)
         known = {
-            i: replace(found, row=fit.row.name, fold=fit.fold)  # whatever they were called before
+            i: replace(
+                found, technique=fit.technique.name, fold=fit.fold
+            )  # whatever they were called before
             for i, fit in enumerate(fits)
             if (found := journal.get(fit.key)) is not None
         }
@@ -266,11 +276,13 @@ class Study(SuggestsParameters, BaseEstimator):
                 if tally.n_done:
                     folds = [
                         fold
-                        for row in rows
-                        for fold in sorted(tally.folds.get(row.name, []), key=lambda f: f.fold)
+                        for technique in techniques
+                        for fold in sorted(
+                            tally.folds.get(technique.name, []), key=lambda f: f.fold
+                        )
                     ]
                     self.result_ = StudyResult(
-                        techniques=self._summarise(rows, folds, validated),
+                        techniques=self._summarise(techniques, folds, validated),
                         folds=folds,
                         images=validated,
                         score=score,
@@ -284,14 +296,16 @@ class Study(SuggestsParameters, BaseEstimator):
                     )
         _raise_if_all_failed(self.result_)
         if self.refit and complete:
-            best = max(self.result_.techniques, key=lambda row: _of(row, score)).parameters
+            best = max(
+                self.result_.techniques, key=lambda technique: _of(technique, score)
+            ).parameters
             self.best_estimator_ = clone(pipeline).set_params(**clone(dict(best), safe=False))
             with config_context(enable_metadata_routing=False):
                 self.best_estimator_.fit(X, y, **_fit_params(self.best_estimator_, groups))
         return self
 
     def _configuration(
-        self, score: str, protocol: str, pipeline: BaseEstimator, rows: Sequence[Row]
+        self, score: str, protocol: str, pipeline: BaseEstimator, techniques: Sequence[Technique]
     ) -> dict[str, Any]:
         """Return the settings of a study, ready for JSON."""
         return {
@@ -304,24 +318,24 @@ class Study(SuggestsParameters, BaseEstimator):
             "confidence": self.confidence,
             "random_state": self.random_state,
             "pipeline": plain(pipeline),
-            "rows": [
+            "techniques": [
                 {
-                    "name": row.name,
-                    "description": row.description,
-                    "parameters": plain(row.parameters),
+                    "name": technique.name,
+                    "description": technique.description,
+                    "parameters": plain(technique.parameters),
                 }
-                for row in rows
+                for technique in techniques
             ],
         }
 
-    def _complete(self, row: Row, random_state: int) -> Row:
-        """Add what all rows share, unless they have their own: epochs, batch size and a seed."""
+    def _complete(self, technique: Technique, random_state: int) -> Technique:
+        """Add epochs, batch size and seed, unless a technique has its own."""
         common = {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "random_state": random_state,
         }
-        parameters = seeded(row.parameters, random_state)
+        parameters = with_random_state(technique.parameters, random_state)
         if "clf" in parameters:
             given = parameters["clf"]
             known = inspect.signature(type(given)).parameters
@@ -331,18 +345,18 @@ class Study(SuggestsParameters, BaseEstimator):
                 if name in known and getattr(given, name) == known[name].default
             }
         shared = {f"clf__{name}": value for name, value in common.items()}
-        return replace(row, parameters={**shared, **parameters})
+        return replace(technique, parameters={**shared, **parameters})
 
     def _summarise(
-        self, rows: Iterable[Row], folds: Sequence[FoldResult], validated: Validated
-    ) -> list[RowResult]:
+        self, techniques: Iterable[Technique], folds: Sequence[FoldResult], validated: Validated
+    ) -> list[TechniqueResult]:
         found = []
-        for row in rows:
-            mine = [fold for fold in folds if fold.row == row.name]
+        for technique in techniques:
+            mine = [fold for fold in folds if fold.technique == technique.name]
             if mine:
                 found.append(
                     summarise(
-                        row,
+                        technique,
                         mine,
                         n_folds=len(validated.tests),
                         validated=validated,
@@ -354,7 +368,7 @@ class Study(SuggestsParameters, BaseEstimator):
 
 def _check_kept(fits: Sequence[Fit], results_file: str | os.PathLike[str] | None) -> None:
     """Refuse to keep results that could not be told from others."""
-    unkept = sorted({fit.row.name for fit in fits if fit.key is None})
+    unkept = sorted({fit.technique.name for fit in fits if fit.key is None})
     if unkept and results_file is not None:
         raise ValueError(
             f"Results of {unkept} cannot be kept in {os.fspath(results_file)}: their "
@@ -369,7 +383,7 @@ def _raise_if_all_failed(result: StudyResult) -> None:
         return
     first = errors[0]
     error = first if isinstance(first, Exception) else FloatingPointError(first)
-    error.add_note(f"Every row failed, {result.techniques[0].name!r} first.")
+    error.add_note(f"Every technique failed, {result.techniques[0].name!r} first.")
     raise error
 
 
@@ -396,13 +410,13 @@ def _check_score(score: str, scorer: FoldScorer) -> str:
 
 
 def _derive_seed(random_state: int, fold: int) -> int:
-    """Make the seed of a fold, which all rows have there."""
+    """Make the seed of a fold, which all techniques have there."""
     return int(np.random.SeedSequence([random_state, fold]).generate_state(1)[0] >> 1)
 
 
-def _of(row: RowResult, score: str) -> float:
-    """Return a row's mean of a score, and less than any where it has none."""
-    mean = row.summaries[score].mean if score in row.summaries else math.nan
+def _of(technique: TechniqueResult, score: str) -> float:
+    """Return a technique's mean of a score, and less than any where it has none."""
+    mean = technique.summaries[score].mean if score in technique.summaries else math.nan
     return -math.inf if math.isnan(mean) else mean
 
 

@@ -5,13 +5,13 @@ import math
 from rich.table import Table
 from rich.text import Text
 
-from skcell.study._records import RowResult, StudyRecord, Summary
+from skcell.study._records import StudyRecord, Summary, TechniqueResult
 from skcell.study._text import printable
 
 _STILL_FALLING = 0.05  # share of the loss, in one epoch
 
 
-def rows_table(result: StudyRecord, width: int = 80) -> Table:
+def result_table(result: StudyRecord, width: int = 80) -> Table:
     """Lay out the results of a study.
 
     Parameters
@@ -24,37 +24,42 @@ def rows_table(result: StudyRecord, width: int = 80) -> Table:
     Returns
     -------
     rich.table.Table
-        One line for each row, accuracies in per cent.
+        One line for each technique, accuracies in per cent.
     """
-    data, rows = result.data, result.techniques
+    data, techniques = result.data, result.techniques
     title = f"{data['name']}: {data['n_images']:,} images, {data['n_classes']} classes"
     table = Table(title=Text(printable(title)), title_justify="left")
-    table.add_column("Row", overflow="fold", min_width=10)  # gives way in a narrow terminal
+    table.add_column("Technique", overflow="fold", min_width=10)  # gives way in a narrow terminal
     table.add_column(_SHORT.get(result.score, readable(result.score)), justify="right")
     table.add_column(f"{100 * result.confidence:g} % interval", justify="right", no_wrap=True)
-    compared = any(not math.isnan(row.difference) for row in rows)
+    compared = any(not math.isnan(technique.difference) for technique in techniques)
     if compared:
-        table.add_column(Text(f"vs. {printable(rows[0].name)}"), justify="right", no_wrap=True)
+        table.add_column(
+            Text(f"vs. {printable(techniques[0].name)}"), justify="right", no_wrap=True
+        )
         table.add_column("p", justify="right", no_wrap=True)
     beside = other_score(result) if width >= _ROOMY else None
     if beside is not None:
         table.add_column(_SHORT[beside], justify="right", no_wrap=True)
     table.add_column("Folds", justify="right", no_wrap=True)
     table.add_column("Fit", justify="right", no_wrap=True)
-    best = best_row(result)
-    for row in rows:
-        style = "bold green" if row is best else ""
-        if row.error:
+    best = best_technique(result)
+    for technique in techniques:
+        style = "bold green" if technique is best else ""
+        if technique.error:
             style = "red"
-        main = summary_of(row, result.score)
+        main = summary_of(technique, result.score)
         table.add_row(
-            Text(printable(row.name), style=style),
-            Text("failed" if row.error else figure(main.mean, result.score), style=style),
+            Text(printable(technique.name), style=style),
+            Text("failed" if technique.error else figure(main.mean, result.score), style=style),
             interval(main, result.score),
             *((difference(main, result.score), p_value(main)) if compared else ()),
-            *((figure(summary_of(row, beside).mean, beside),) if beside else ()),
-            Text(f"{len(row.scores)}/{row.n_folds}", style="" if row.complete else "yellow"),
-            "" if math.isnan(row.fit_seconds) else f"{row.fit_seconds:.1f} s",
+            *((figure(summary_of(technique, beside).mean, beside),) if beside else ()),
+            Text(
+                f"{len(technique.scores)}/{technique.n_folds}",
+                style="" if technique.complete else "yellow",
+            ),
+            "" if math.isnan(technique.fit_seconds) else f"{technique.fit_seconds:.1f} s",
         )
     return table
 
@@ -79,19 +84,19 @@ def other_score(result: StudyRecord) -> str:
     return "balanced_accuracy" if result.score == "accuracy" else "accuracy"
 
 
-def best_row(result: StudyRecord) -> RowResult | None:
-    """Find the row that is best by the score that decides, of those with all folds."""
+def best_technique(result: StudyRecord) -> TechniqueResult | None:
+    """Find the technique that is best by the score that decides, of those with all folds."""
     known = [
-        row
-        for row in result.techniques
-        if row.complete and not math.isnan(summary_of(row, result.score).mean)
+        technique
+        for technique in result.techniques
+        if technique.complete and not math.isnan(summary_of(technique, result.score).mean)
     ]
-    return max(known, key=lambda row: summary_of(row, result.score).mean, default=None)
+    return max(known, key=lambda technique: summary_of(technique, result.score).mean, default=None)
 
 
-def summary_of(row: RowResult, score: str) -> Summary:
-    """Return a row's summary of a score; of nothing but NaN where there is none."""
-    return row.summaries.get(score) or Summary(math.nan)
+def summary_of(technique: TechniqueResult, score: str) -> Summary:
+    """Return a technique's summary of a score; of nothing but NaN where there is none."""
+    return technique.summaries.get(score) or Summary(math.nan)
 
 
 def in_percent(score: str) -> bool:
@@ -118,7 +123,7 @@ def interval(summary: Summary, score: str) -> str:
 
 
 def difference(summary: Summary, score: str) -> str:
-    """Write the difference from the first row, in points of per cent where these are used."""
+    """Write the difference from the first technique, in points of per cent where these are used."""
     if math.isnan(summary.difference):
         return ""
     return f"{100 * summary.difference:+.1f}" if in_percent(score) else f"{summary.difference:+.3f}"
@@ -154,7 +159,7 @@ def caption(result: StudyRecord) -> str:
     str
         A few sentences.
     """
-    several = any(row.n_folds > 1 for row in result.techniques)
+    several = any(technique.n_folds > 1 for technique in result.techniques)
     kind = (
         "corrected resampled t (Nadeau & Bengio), at least Wilson's"
         if several
@@ -163,10 +168,10 @@ def caption(result: StudyRecord) -> str:
     if result.data["n_groups"]:
         kind += f" of an effective number of images, for {result.data['n_groups']} groups"
     text = f"Scores of validation images; {result.protocol}. Intervals: {kind}."
-    shown = [summary_of(row, result.score) for row in result.techniques]
+    shown = [summary_of(technique, result.score) for technique in result.techniques]
     if any(math.isnan(summary.low) and not math.isnan(summary.mean) for summary in shown):
         text += " None where the images of one split, or of one group, cannot tell any."
-    if any(not math.isnan(row.p_value) for row in result.techniques):
+    if any(not math.isnan(technique.p_value) for technique in result.techniques):
         text += (
             f" Differences from {result.techniques[0].name!r}: paired; p and intervals corrected "
             f"for overlapping folds and {len(result.techniques) - 1} comparison(s)."
@@ -176,17 +181,19 @@ def caption(result: StudyRecord) -> str:
             " All classes are of one size, so that class weights and SMOTE have next to nothing to "
             "do: what differs with them is chance."
         )
-    falling = [row.name for row in result.techniques if row.loss_drop > _STILL_FALLING]
+    falling = [
+        technique.name for technique in result.techniques if technique.loss_drop > _STILL_FALLING
+    ]
     if falling:
         text += (
             f" The loss still fell by more than {100 * _STILL_FALLING:g} % in the last epoch of "
             f"{', '.join(falling)}: more epochs may change the order."
         )
-    failed = [row for row in result.techniques if row.error]
-    for row in failed:
-        text += f" {row.name} failed: {row.error}"
+    failed = [technique for technique in result.techniques if technique.error]
+    for technique in failed:
+        text += f" {technique.name} failed: {technique.error}"
     for sentence in result.data.get("duplicates", ()):
         text += f" {sentence}"
     if not result.complete:
-        text += " Interrupted: rows and folds are missing."
+        text += " Interrupted: techniques and folds are missing."
     return printable(text)

@@ -15,20 +15,20 @@ class Tally:
 
     Parameters
     ----------
-    rows : sequence of str
-        Names of the rows, in the order in which they are fitted.
+    techniques : sequence of str
+        Names of the techniques, in the order in which they are fitted.
     n_folds : int
         Number of splits.
     title, protocol : str
         The data and the splits, in words.
     """
 
-    rows: Sequence[str]
+    techniques: Sequence[str]
     n_folds: int
     title: str = ""
     protocol: str = ""
     folds: dict[str, list[FoldResult]] = field(default_factory=dict)
-    epoch: tuple[str, int, int] | None = None  # row, epochs done, epochs
+    epoch: tuple[str, int, int] | None = None  # technique, epochs done, epochs
     _seconds: dict[str, list[float]] = field(default_factory=dict)
     _before: dict[str, list[float]] = field(default_factory=dict)  # of fits known from a file
     _started: float = field(default_factory=time.perf_counter)
@@ -37,7 +37,7 @@ class Tally:
     @property
     def n_fits(self) -> int:
         """Number of fits planned."""
-        return len(self.rows) * self.n_folds
+        return len(self.techniques) * self.n_folds
 
     @property
     def n_done(self) -> int:
@@ -51,23 +51,25 @@ class Tally:
     def add(self, result: FoldResult, *, measured: bool = True) -> None:
         """Count a fit that was just scored, or, not `measured`, one scored before."""
         now = time.perf_counter()
-        self.folds.setdefault(result.row, []).append(result)
+        self.folds.setdefault(result.technique, []).append(result)
         if measured:
-            self._seconds.setdefault(result.row, []).append(now - self._mark)
+            self._seconds.setdefault(result.technique, []).append(now - self._mark)
         else:
-            self._before.setdefault(result.row, []).append(np.nan_to_num(result.fit_seconds))
+            self._before.setdefault(result.technique, []).append(np.nan_to_num(result.fit_seconds))
         self._mark, self.epoch = now, None
 
-    def mean(self, row: str) -> float | None:
-        """Mean accuracy of a row so far."""
-        folds = self.folds.get(row)
+    def mean(self, technique: str) -> float | None:
+        """Mean accuracy of a technique so far."""
+        folds = self.folds.get(technique)
         if not folds or any(fold.error for fold in folds):
             return None
         return float(np.mean([fold.accuracy for fold in folds]))
 
     def best(self) -> tuple[str, float] | None:
-        """Row with the highest mean so far."""
-        means = [(name, float(mean)) for name in self.rows if (mean := self.mean(name)) is not None]
+        """Technique with the highest mean so far."""
+        means = [
+            (name, float(mean)) for name in self.techniques if (mean := self.mean(name)) is not None
+        ]
         return max(means, key=lambda pair: pair[1], default=None)
 
     def elapsed(self) -> float:
@@ -77,17 +79,17 @@ class Tally:
     def seconds_left(self) -> float | None:
         """Estimate the seconds left; None before the first fit was measured.
 
-        A fit yet to come is taken to last as long as those of its row did, in this run or else
-        before, or, for a row not begun, as all did on average.
+        A fit yet to come is taken to last as long as those of its technique did, in this run or
+        else before, or, for a technique not begun, as all did on average.
         """
         seconds = {**self._before, **self._seconds}
         if not seconds:
             return None
         average = float(np.mean(np.concatenate(list(seconds.values()))))
         left = 0.0
-        for row in self.rows:
-            measured = seconds.get(row, [])
-            missing = self.n_folds - len(self.folds.get(row, []))
+        for technique in self.techniques:
+            measured = seconds.get(technique, [])
+            missing = self.n_folds - len(self.folds.get(technique, []))
             left += missing * (float(np.mean(measured)) if measured else average)
         return max(left - (time.perf_counter() - self._mark), 0.0)
 

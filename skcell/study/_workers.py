@@ -30,7 +30,7 @@ def run_fits(
     fits : sequence of Fit
         What to run.
     pipeline : Pipeline
-        What their rows are set on.
+        What their techniques are set on.
     X, y : ndarray
         All images and labels; each worker receives them once.
     groups : ndarray or None

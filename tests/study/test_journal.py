@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from skcell.datasets import make_cells
-from skcell.study import Row, Study
+from skcell.study import Study, Technique
 from skcell.study._journal import Journal
 
 SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
-ROWS = [Row("base", SMALL), Row("norm", {**SMALL, "clf__batch_norm": True})]
+TECHNIQUES = [Technique("base", SMALL), Technique("norm", {**SMALL, "clf__batch_norm": True})]
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +24,9 @@ def data():
     return cells.images, cells.target_names[cells.target]
 
 
-def make(file, rows=ROWS, **params):
+def make(file, techniques=TECHNIQUES, **params):
     settings = {"cv": 2, "epochs": 1, "verbose": False, "refit": False, **params}
-    return Study(rows, results_file=file, **settings)
+    return Study(techniques, results_file=file, **settings)
 
 
 @pytest.mark.parametrize(
@@ -91,10 +91,10 @@ def test_a_result_cut_short_by_a_kill_is_taken_off_and_nothing_else(data, tmp_pa
 SCRIPT = """
 import sys
 from skcell.datasets import make_cells
-from skcell.study import Row, Study
+from skcell.study import Technique, Study
 cells = make_cells(60, n_classes=2, image_size=16, random_state=0)
 small = {"clf__filters": (4, 4), "clf__dense_units": 8}
-Study([Row("base", small)], cv=2, epochs=200, results_file=sys.argv[1], refit=False).fit(
+Study([Technique("base", small)], cv=2, epochs=200, results_file=sys.argv[1], refit=False).fit(
     cells.images, cells.target_names[cells.target]
 )
 """
@@ -129,13 +129,13 @@ def test_files_replaced_with_their_size_and_time_kept_are_noticed(tmp_path, caps
         Image.fromarray(pixels.astype(np.uint8)).save(paths[-1])
     X, y = np.array(paths), np.arange(40) % 2
     file = tmp_path / "fits.jsonl"
-    make(file, ROWS[:1]).fit(X, y)
+    make(file, TECHNIQUES[:1]).fit(X, y)
     stat = os.stat(paths[0])
     Image.fromarray(np.full((16, 16, 3), 7, np.uint8)).save(paths[0])
     os.utime(paths[0], ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert os.stat(paths[0]).st_size == stat.st_size
     capsys.readouterr()
-    make(file, ROWS[:1], verbose=True).fit(X, y)
+    make(file, TECHNIQUES[:1], verbose=True).fit(X, y)
     assert "are done already" not in capsys.readouterr().out
     assert len(file.read_text().splitlines()) == 4
 
@@ -143,7 +143,7 @@ def test_files_replaced_with_their_size_and_time_kept_are_noticed(tmp_path, caps
 def test_a_disk_that_takes_no_more_keeps_what_was_measured(data, tmp_path):
     resource = pytest.importorskip("resource", reason="this system bounds no size of files")
     file = tmp_path / "fits.jsonl"
-    make(file, ROWS[:1]).fit(*data)
+    make(file, TECHNIQUES[:1]).fit(*data)
     full = file.stat().st_size + 100
     study = make(file)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -154,7 +154,7 @@ def test_a_disk_that_takes_no_more_keeps_what_was_measured(data, tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert len(study.result_.folds) == 3, "the fit at hand is there, though it could not be kept"
-    assert [len(row.scores) for row in study.result_.techniques] == [2, 1]
+    assert [len(technique.scores) for technique in study.result_.techniques] == [2, 1]
     assert not study.result_.complete
     again = make(file).fit(*data)  # there is room again
     assert again.result_.complete

@@ -1,4 +1,4 @@
-"""A study goes on where it stopped, whatever stopped it; its rows, scores and report."""
+"""A study goes on where it stopped, whatever stopped it; its techniques, scores and report."""
 
 import json
 import os
@@ -20,14 +20,14 @@ from sklearn.model_selection import GridSearchCV
 from skcell import CellCNNClassifier, ImageAugmenter, SEInceptionResNetClassifier
 from skcell.datasets import make_cells
 from skcell.stats import corrected_t_test, cross_validated_interval, holm
-from skcell.study import Row, Study, find_rows, load_rows
+from skcell.study import Study, Technique, load_techniques, resolve_techniques
 from skcell.study._journal import Journal
 
 SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
-ROWS = [
-    Row("base", SMALL, "small"),
-    Row("norm", {**SMALL, "clf__batch_norm": True}, "normalised <b>"),
-    Row("balanced", {**SMALL, "clf__class_weight": "balanced"}),
+TECHNIQUES = [
+    Technique("base", SMALL, "small"),
+    Technique("norm", {**SMALL, "clf__batch_norm": True}, "normalised <b>"),
+    Technique("balanced", {**SMALL, "clf__class_weight": "balanced"}),
 ]
 
 
@@ -37,8 +37,8 @@ def data():
     return cells.images, cells.target_names[cells.target]
 
 
-def make(rows=ROWS, **params):
-    return Study(rows, **{"cv": 3, "epochs": 2, "verbose": False, "refit": False, **params})
+def make(techniques=TECHNIQUES, **params):
+    return Study(techniques, **{"cv": 3, "epochs": 2, "verbose": False, "refit": False, **params})
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def counted(monkeypatch):
     made, original = [], _fits.Fit.run
 
     def run(self, *args):
-        made.append((self.row.name, self.fold))
+        made.append((self.technique.name, self.fold))
         return original(self, *args)
 
     monkeypatch.setattr(_fits.Fit, "run", run)
@@ -65,15 +65,15 @@ def counted(monkeypatch):
 
 def test_what_is_done_is_not_done_again(data, study, tmp_path, monkeypatch, capsys):
     file = tmp_path / "deep" / "fits.jsonl"
-    make(ROWS[:2], results_file=file).fit(*data)
+    make(TECHNIQUES[:2], results_file=file).fit(*data)
     made = counted(monkeypatch)
     again = make(results_file=file, verbose=True).fit(*data)
     assert made == [("balanced", 0), ("balanced", 1), ("balanced", 2)]
-    assert [row.scores for row in again.result_.techniques] == [
-        row.scores for row in study.result_.techniques
+    assert [technique.scores for technique in again.result_.techniques] == [
+        technique.scores for technique in study.result_.techniques
     ]
-    assert [row.means for row in again.result_.techniques] == [
-        row.means for row in study.result_.techniques
+    assert [technique.means for technique in again.result_.techniques] == [
+        technique.means for technique in study.result_.techniques
     ]
     assert "Going on: 6 of 9 fits are done already." in capsys.readouterr().out
     make(results_file=file).fit(*data)
@@ -85,28 +85,28 @@ def test_other_data_and_settings_are_noticed_and_not_mixed_in(
     data, tmp_path, monkeypatch, capsys, change
 ):
     file = tmp_path / "fits.jsonl"
-    make(ROWS[:1], results_file=file).fit(*data)
+    make(TECHNIQUES[:1], results_file=file).fit(*data)
     made = counted(monkeypatch)
     X, y = data[0].copy(), data[1].copy()
-    rows, params = ROWS[:1], {}
+    techniques, params = TECHNIQUES[:1], {}
     if change == "pixel":
         X[0, 0, 0, 0] ^= 1
     elif change == "label":
         y[0] = next(label for label in y if label != y[0])
     elif change == "parameter":
-        rows = [Row("base", {**SMALL, "clf__augmentation": ImageAugmenter()})]
+        techniques = [Technique("base", {**SMALL, "clf__augmentation": ImageAugmenter()})]
     else:
         params = {
             "epochs": {"epochs": 3},
             "seed": {"random_state": 1},
             "scoring": {"scoring": ["neg_log_loss"]},
         }[change]
-    make(rows, results_file=file, verbose=True, **params).fit(X, y)
+    make(techniques, results_file=file, verbose=True, **params).fit(X, y)
     assert len(made) == 3
     assert "3 results of other data or settings in the file are left alone" in (
         capsys.readouterr().out
     )
-    make(ROWS[:1], results_file=file).fit(*data)
+    make(TECHNIQUES[:1], results_file=file).fit(*data)
     assert len(made) == 3, "those of before are still there"
 
 
@@ -120,24 +120,24 @@ def test_changed_files_are_noticed(tmp_path, monkeypatch):
         Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).save(paths[-1])
     y, file = np.arange(12) % 2, tmp_path / "fits.jsonl"
     params = {"cv": 2, "epochs": 1, "results_file": file}
-    row = [Row("base", {**SMALL, "clf__image_shape": (12, 12, 3)})]
-    make(row, **params).fit(paths, y)
+    technique = [Technique("base", {**SMALL, "clf__image_shape": (12, 12, 3)})]
+    make(technique, **params).fit(paths, y)
     made = counted(monkeypatch)
-    make(row, **params).fit(paths, y)
+    make(technique, **params).fit(paths, y)
     assert made == []
     time.sleep(0.01)
     Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).save(paths[3])
-    make(row, **params).fit(paths, y)
+    make(technique, **params).fit(paths, y)
     assert len(made) == 2
 
 
 def test_a_line_cut_short_is_one_fit_to_do_again(data, study, tmp_path, monkeypatch):
     file = tmp_path / "fits.jsonl"
-    make(ROWS[:1], results_file=file).fit(*data)
+    make(TECHNIQUES[:1], results_file=file).fit(*data)
     content = file.read_bytes()
     file.write_bytes(content[:-20])
     made = counted(monkeypatch)
-    again = make(ROWS[:1], results_file=file).fit(*data)
+    again = make(TECHNIQUES[:1], results_file=file).fit(*data)
     assert made == [("base", 2)]
     assert again.result_.techniques[0].scores == study.result_.techniques[0].scores
     assert len(file.read_bytes().splitlines()) == 3
@@ -152,13 +152,11 @@ def test_another_file_is_refused_and_left_alone(data, tmp_path):
 
 
 SCRIPT = """
-import sys
-from skcell.datasets import make_cells
-from skcell.study import Row, Study
-cells = make_cells(90, n_classes=3, image_size=16, random_state=0)
-SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
-rows = [Row(f"{i}", {**SMALL, "clf__dropout": i / 10}) for i in range(5)]
-Study(rows, cv=4, epochs=2, refit=False, results_file=sys.argv[1]).fit(cells.images, cells.target)
+import sys from skcell.datasets import make_cells from skcell.study import Technique, Study cells =
+make_cells(90, n_classes=3, image_size=16, random_state=0) SMALL = {"clf__filters": (4, 4),
+"clf__dense_units": 8} techniques = [Technique(f"{i}", {**SMALL, "clf__dropout": i / 10}) for i in
+range(5)] Study(techniques, cv=4, epochs=2, refit=False, results_file=sys.argv[1]).fit(cells.images,
+cells.target)
 """
 
 
@@ -200,8 +198,8 @@ def test_killed_at_any_moment_only_the_running_fit_is_lost(tmp_path):
 def test_results_of_workers_are_kept_as_they_come(data, study, tmp_path):
     file = tmp_path / "fits.jsonl"
     found = make(n_jobs=2, results_file=file).fit(*data)
-    assert [row.scores for row in found.result_.techniques] == [
-        row.scores for row in study.result_.techniques
+    assert [technique.scores for technique in found.result_.techniques] == [
+        technique.scores for technique in study.result_.techniques
     ]
     assert len(file.read_text().splitlines()) == 9
 
@@ -232,8 +230,8 @@ def test_a_dask_cluster_gives_the_same(data, study, grid, monkeypatch):
         found = make(n_jobs=2).fit(*data)
         assert sum(thing is data[0] for thing in sent) == 1, "images go out once, not in each fit"
         searched = clone(grid).set_params(n_jobs=2).fit(*data)
-    assert [row.scores for row in found.result_.techniques] == [
-        row.scores for row in study.result_.techniques
+    assert [technique.scores for technique in found.result_.techniques] == [
+        technique.scores for technique in study.result_.techniques
     ]
     assert_same_search(searched, grid.fit(*data))
 
@@ -258,8 +256,8 @@ def ray_cluster(monkeypatch):
 def test_a_ray_cluster_gives_the_same(data, study, tmp_path, ray_cluster):
     file = tmp_path / "fits.jsonl"
     found = make(n_jobs=2, results_file=file).fit(*data)
-    assert [row.scores for row in found.result_.techniques] == [
-        row.scores for row in study.result_.techniques
+    assert [technique.scores for technique in found.result_.techniques] == [
+        technique.scores for technique in study.result_.techniques
     ]
     assert len(file.read_text().splitlines()) == 9
     assert [thing is data[0] for thing in ray_cluster] == [True], "images go out once"
@@ -285,16 +283,16 @@ def test_differences_are_paired_and_corrected(study):
     base, *others = study.result_.techniques
     assert np.isnan(base.difference)
     raw = []
-    for row in others:
-        d = np.array(row.scores) - np.array(base.scores)
-        assert np.isclose(row.difference, d.mean())
+    for technique in others:
+        d = np.array(technique.scores) - np.array(base.scores)
+        assert np.isclose(technique.difference, d.mean())
         # McNemar's least error: all of 90 images that changed did so one way, and one did.
         least = np.sqrt((max(abs(d.mean()), 1 / 90) - d.mean() ** 2) / 90)
         sizes = {"n_train": 60, "n_test": 30, "least_error": least}
         ends = cross_validated_interval(d, confidence=0.975, **sizes)  # of two
-        np.testing.assert_allclose((row.difference_low, row.difference_high), ends)
+        np.testing.assert_allclose((technique.difference_low, technique.difference_high), ends)
         raw.append(corrected_t_test(d, **sizes))
-    np.testing.assert_allclose([row.p_value for row in others], holm(raw))
+    np.testing.assert_allclose([technique.p_value for technique in others], holm(raw))
 
 
 def test_scores_are_scikit_learns(data):
@@ -302,7 +300,7 @@ def test_scores_are_scikit_learns(data):
     from sklearn.model_selection import StratifiedKFold
 
     X, y = data
-    found = make(ROWS[:1], scoring={"loss": "neg_log_loss"}).fit(X, y).result_.folds[1]
+    found = make(TECHNIQUES[:1], scoring={"loss": "neg_log_loss"}).fit(X, y).result_.folds[1]
     train, test = list(StratifiedKFold(3, shuffle=True, random_state=0).split(X, y))[1]
     seed = found.random_state
     clf = CellCNNClassifier(filters=(4, 4), dense_units=8, epochs=2, random_state=seed)
@@ -331,7 +329,7 @@ def test_table_and_best_estimator(data):
         "3-fold cross-validation, 2 times, stratified"
     )
     assert len(study.result_.folds) == 18
-    best = max(study.result_.techniques, key=lambda row: row.accuracy)
+    best = max(study.result_.techniques, key=lambda technique: technique.accuracy)
     fitted = study.best_estimator_
     assert fitted.get_params()["clf__batch_norm"] == best.parameters.get("clf__batch_norm", False)
     assert fitted.predict(data[0]).shape == (90,)
@@ -352,8 +350,8 @@ def test_report_is_one_page_with_nothing_to_load(study, tmp_path):
     assert 'src="data:image/png;base64,' in page
     assert "http://" not in page
     assert "https://" not in page
-    for row in study.result_.techniques:
-        assert f"{100 * row.accuracy:.1f} %" in page
+    for technique in study.result_.techniques:
+        assert f"{100 * technique.accuracy:.1f} %" in page
     assert ">nan" not in page
     assert "nan " not in page
 
@@ -385,32 +383,34 @@ def test_report_in_a_browser(study, tmp_path, width):
         text=True,
         timeout=120,
     ).stdout
-    assert 'data-seen="true 4 true"' in dom, "the plot, a head and three rows, nothing cut off"
+    assert 'data-seen="true 4 true"' in dom, (
+        "the plot, a head and three techniques, nothing cut off"
+    )
     assert "<title>Study of cells</title>" in dom
 
 
-# Rows from a file
+# Techniques from a file
 
 
 def test_rows_from_toml(tmp_path):
-    file = tmp_path / "rows.toml"
+    file = tmp_path / "techniques.toml"
     file.write_text(
         """
-        [[rows]]
+        [[techniques]]
         name = "base"
-        [[rows]]
+        [[techniques]]
         name = "wide"
         description = "twice the filters"
         parameters = { "clf__filters" = [64, 128], "clf__dropout" = 0.5 }
-        [[rows]]
+        [[techniques]]
         name = "composite, turned"
-        [rows.parameters]
+        [techniques.parameters]
         clf = { type = "SEInceptionResNetClassifier", n_blocks = 2 }
         clf__augmentation = { type = "ImageAugmenter", rotation = 0.1 }
         """
     )
-    base, wide, composite = load_rows(file)
-    assert base is find_rows(["base"])[0]
+    base, wide, composite = load_techniques(file)
+    assert base is resolve_techniques(["base"])[0]
     assert wide.parameters == {"clf__filters": (64, 128), "clf__dropout": 0.5}
     assert wide.description == "twice the filters"
     assert isinstance(composite.parameters["clf"], SEInceptionResNetClassifier)
@@ -420,33 +420,33 @@ def test_rows_from_toml(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("rows = 3", r"should hold \[\[rows\]\]"),
-        ("[[row]]\nname = 'base'", r"'rows' is missing"),
-        ("[[rows]]\nname = 'bse'", r"Did you mean 'base'"),
-        ("[[rows]]\nname = 'a'\nclf__l2 = 1", r"no 'clf__l2'; put it under parameters"),
-        ("[[rows]]\nname = 'a'\nparameters = {clf = {type = 'Sve'}}", r"names no estimator"),
-        ("[[rows]]\nname = 'a'\nparameters = {clf = {type = 'ImageSMOTE', k = 1}}", r"k"),
-        ("[[rows", r"rows.toml does not name rows of a study"),
+        ("techniques = 3", r"should hold \[\[techniques\]\]"),
+        ("[[technique]]\nname = 'base'", r"'techniques' is missing"),
+        ("[[techniques]]\nname = 'bse'", r"Did you mean 'base'"),
+        ("[[techniques]]\nname = 'a'\nclf__l2 = 1", r"no 'clf__l2'; put it under parameters"),
+        ("[[techniques]]\nname = 'a'\nparameters = {clf = {type = 'Sve'}}", r"names no estimator"),
+        ("[[techniques]]\nname = 'a'\nparameters = {clf = {type = 'ImageSMOTE', k = 1}}", r"k"),
+        ("[[techniques", r"techniques.toml does not name techniques of a study"),
     ],
 )
 def test_bad_rows_are_said_with_the_file(tmp_path, text, message):
-    file = tmp_path / "rows.toml"
+    file = tmp_path / "techniques.toml"
     file.write_text(text)
     with pytest.raises(ValueError, match=message):
-        load_rows(file)
+        load_techniques(file)
 
 
 def test_rows_may_be_renamed_or_be_the_same(data, tmp_path, monkeypatch):
     file = tmp_path / "fits.jsonl"
-    make(ROWS[:2], results_file=file).fit(*data)
+    make(TECHNIQUES[:2], results_file=file).fit(*data)
     made = counted(monkeypatch)
-    renamed = [Row("reference", SMALL), *ROWS[1:2]]
+    renamed = [Technique("reference", SMALL), *TECHNIQUES[1:2]]
     found = make(renamed, results_file=file).fit(*data)
     assert made == []
-    assert [row.name for row in found.result_.techniques] == ["reference", "norm"]
-    twins = [Row("a", SMALL), Row("b", SMALL)]
+    assert [technique.name for technique in found.result_.techniques] == ["reference", "norm"]
+    twins = [Technique("a", SMALL), Technique("b", SMALL)]
     found = make(twins, results_file=file).fit(*data)
-    assert [len(row.scores) for row in found.result_.techniques] == [3, 3]
+    assert [len(technique.scores) for technique in found.result_.techniques] == [3, 3]
     assert found.result_.techniques[1].difference == 0
 
 
@@ -460,15 +460,17 @@ def test_what_cannot_be_kept_or_written_is_said_before_training(data, tmp_path):
 
     scoring = {"odd": make_scorer(Odd())}
     with pytest.raises(ValueError, match="cannot be kept"):
-        make(ROWS[:1], scoring=scoring, results_file=tmp_path / "fits.jsonl").fit(*data)
+        make(TECHNIQUES[:1], scoring=scoring, results_file=tmp_path / "fits.jsonl").fit(*data)
     with pytest.raises(OSError, match="proc"):
-        make(ROWS[:1], results_file="/proc/no/fits.jsonl").fit(*data)
+        make(TECHNIQUES[:1], results_file="/proc/no/fits.jsonl").fit(*data)
 
 
 def test_an_edited_score_is_another_score(data, tmp_path, monkeypatch):
     def run(score):
         file = tmp_path / "fits.jsonl"
-        return make(ROWS[:1], scoring={"mine": make_scorer(score)}, results_file=file).fit(*data)
+        return make(TECHNIQUES[:1], scoring={"mine": make_scorer(score)}, results_file=file).fit(
+            *data
+        )
 
     made = counted(monkeypatch)
     for value in (0.1, 0.1, 0.9):
@@ -488,7 +490,7 @@ def test_a_whole_classifier_keeps_what_is_its_own(data):
             return self
 
     clf = CellCNNClassifier(filters=(4,), dense_units=8, epochs=5, callbacks=[Hears()])
-    found = make([Row("own", {"clf": clf})], cv=2).fit(*data)
+    found = make([Technique("own", {"clf": clf})], cv=2).fit(*data)
     assert Hears.epochs == 10
     assert found.result_.techniques[0].parameters["clf__batch_size"] == 32
     assert found.result_.techniques[0].parameters["clf"].random_state == 0

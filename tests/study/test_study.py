@@ -1,4 +1,4 @@
-"""Study: the same folds for all rows, honest intervals, files, checks before training."""
+"""Study: the same folds for all techniques, honest intervals, files, checks before training."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ from skcell.datasets import make_cells
 from skcell.errors import DuplicateImageWarning
 from skcell.pipeline import Pipeline
 from skcell.stats import accuracy_interval, cross_validated_interval, grouped_accuracy_interval
-from skcell.study import ROWS, FoldResult, Row, Study, StudyResult, find_rows
+from skcell.study import TECHNIQUES, FoldResult, Study, StudyResult, Technique, resolve_techniques
 from skcell.study._comparison import compare, summarise
 from skcell.study._records import Validated
 from skcell.study._table import caption
@@ -35,8 +35,8 @@ NAMES = {
     *("results.csv", "folds.csv", "predictions.csv"),
     *("study.json", "study.png", "study.html"),
 }
-BASE = Row("base", SMALL, "small")
-SMOTE = Row("SMOTE", {**SMALL, "smote": ImageSMOTE()}, "small, filled up")
+BASE = Technique("base", SMALL, "small")
+SMOTE = Technique("SMOTE", {**SMALL, "smote": ImageSMOTE()}, "small, filled up")
 
 
 @pytest.fixture(scope="module")
@@ -53,24 +53,24 @@ def study(data):
 
 
 def test_rows_are_those_of_the_study(study):
-    assert [row.name for row in study.result_.techniques] == ["base", "SMOTE"]
+    assert [technique.name for technique in study.result_.techniques] == ["base", "SMOTE"]
     assert study.result_.complete
-    assert [(fold.row, fold.fold) for fold in study.result_.folds] == [
+    assert [(fold.technique, fold.fold) for fold in study.result_.folds] == [
         (name, fold) for name in ("base", "SMOTE") for fold in range(3)
     ]
-    for row in study.result_.techniques:
-        assert row.complete
-        assert_allclose(row.accuracy, np.mean(row.scores))
-        low, high = cross_validated_interval(row.scores, n_train=60, n_test=30)
-        least = accuracy_interval(round(row.accuracy * 90), 90)
-        assert_allclose((row.low, row.high), (min(low, least[0]), max(high, least[1])))
-        assert 0 < row.fit_seconds < 60
+    for technique in study.result_.techniques:
+        assert technique.complete
+        assert_allclose(technique.accuracy, np.mean(technique.scores))
+        low, high = cross_validated_interval(technique.scores, n_train=60, n_test=30)
+        least = accuracy_interval(round(technique.accuracy * 90), 90)
+        assert_allclose((technique.low, technique.high), (min(low, least[0]), max(high, least[1])))
+        assert 0 < technique.fit_seconds < 60
     assert study.result_.data["classes"] == {"basophil": 18, "eosinophil": 48, "erythroblast": 24}
 
 
 def test_scores_are_those_of_cross_val_score(study, data):
     folds = StratifiedKFold(3, shuffle=True, random_state=0).split(*data)
-    fits = [fold for fold in study.result_.folds if fold.row == "SMOTE"]
+    fits = [fold for fold in study.result_.folds if fold.technique == "SMOTE"]
     for fold, split in zip(fits, folds, strict=True):
         seed = fold.random_state
         clf = CellCNNClassifier(
@@ -88,8 +88,10 @@ def test_again_gives_the_same(study, data):
 def test_all_named_rows_run():
     cells = make_cells(80, n_classes=2, image_size=16, random_state=0)
     study = Study(cv=2, epochs=1, verbose=False).fit(cells.images, cells.target)
-    assert [row.name for row in study.result_.techniques] == [row.name for row in ROWS]
-    assert all(row.description for row in study.result_.techniques)
+    assert [technique.name for technique in study.result_.techniques] == [
+        technique.name for technique in TECHNIQUES
+    ]
+    assert all(technique.description for technique in study.result_.techniques)
 
 
 def test_workers_give_the_same(study, data):
@@ -107,7 +109,7 @@ def test_files(study, tmp_path):
 
     with open(folder / "results.csv", encoding="utf-8") as file:
         results = list(csv.DictReader(file))
-    assert [r["row"] for r in results] == ["base", "SMOTE"]
+    assert [r["technique"] for r in results] == ["base", "SMOTE"]
     assert_allclose(float(results[0]["accuracy"]), study.result_.techniques[0].accuracy, atol=1e-6)
     assert "ImageSMOTE(random_state=0)" in json.loads(results[1]["parameters"])["smote"]
     with open(folder / "folds.csv", encoding="utf-8") as file:
@@ -120,7 +122,10 @@ def test_files(study, tmp_path):
     assert report["started"] <= report["finished"]
     assert report["configuration"]["random_state"] == 0
     assert report["configuration"]["epochs"] == 2
-    assert [row["name"] for row in report["configuration"]["rows"]] == ["base", "SMOTE"]
+    assert [technique["name"] for technique in report["configuration"]["techniques"]] == [
+        "base",
+        "SMOTE",
+    ]
     assert report["data"]["image_shape"] == [16, 16, 3]
     assert report["data"]["name"] == "small cells"
     assert report["environment"]["versions"]["scikit-learn"]
@@ -136,16 +141,16 @@ def test_files_are_replaced(study, tmp_path):
     study.result_.save(tmp_path)
     (tmp_path / "results.csv").write_text("old")
     study.result_.save(tmp_path)
-    assert (tmp_path / "results.csv").read_text().startswith("row,")
+    assert (tmp_path / "results.csv").read_text().startswith("technique,")
 
 
 def test_predefined_split_has_wilsons_interval(data):
     test_fold = np.where(np.arange(90) % 5, -1, 0)
     study = Study([BASE], cv=PredefinedSplit(test_fold), epochs=1, verbose=False).fit(*data)
-    (row,), (fold,) = study.result_.techniques, study.result_.folds
+    (technique,), (fold,) = study.result_.techniques, study.result_.folds
     assert fold.n_test == 18
     assert fold.n_train == 72
-    assert_allclose((row.low, row.high), accuracy_interval(fold.n_correct, 18))
+    assert_allclose((technique.low, technique.high), accuracy_interval(fold.n_correct, 18))
     assert study.result_.configuration["protocol"] == "one holdout: 72 images train, 18 validate"
 
 
@@ -160,10 +165,12 @@ def test_groups_stay_whole(data):
 
 def test_groups_reach_early_stopping(data):
     X, y = data
-    row = Row("stop", {**SMALL, "clf__early_stopping": True, "clf__validation_fraction": 0.3})
+    technique = Technique(
+        "stop", {**SMALL, "clf__early_stopping": True, "clf__validation_fraction": 0.3}
+    )
     groups = np.repeat(["a", "b"], 45)
     with pytest.raises(ValueError, match=r"groups names 1 group"):
-        Study([row], cv=2, epochs=1, verbose=False).fit(X, y, groups)
+        Study([technique], cv=2, epochs=1, verbose=False).fit(X, y, groups)
 
 
 def test_repeated_splits(data):
@@ -199,10 +206,10 @@ def test_log(data, capsys):
 
 def test_interrupt_keeps_finished_fits(data, tmp_path):
     stop = _StopAfter(epochs=5)  # of 2 epochs each: in the third fit
-    row = Row("second", {**SMALL, "clf__callbacks": [stop]})
-    study = Study([BASE, row], cv=3, epochs=2, verbose=False).fit(*data)
+    technique = Technique("second", {**SMALL, "clf__callbacks": [stop]})
+    study = Study([BASE, technique], cv=3, epochs=2, verbose=False).fit(*data)
     assert not study.result_.complete
-    assert [len(row.scores) for row in study.result_.techniques] == [3, 2]
+    assert [len(technique.scores) for technique in study.result_.techniques] == [3, 2]
     assert not study.result_.techniques[1].complete
     study.result_.save(tmp_path)
     report = json.loads((tmp_path / "study.json").read_text())
@@ -212,21 +219,21 @@ def test_interrupt_keeps_finished_fits(data, tmp_path):
 
 
 def test_interrupt_before_anything_is_an_interrupt(data):
-    row = Row("base", {**SMALL, "clf__callbacks": [_StopAfter(epochs=1)]})
-    study = Study([row], cv=3, epochs=2, verbose=False)
+    technique = Technique("base", {**SMALL, "clf__callbacks": [_StopAfter(epochs=1)]})
+    study = Study([technique], cv=3, epochs=2, verbose=False)
     with pytest.raises(KeyboardInterrupt):
         study.fit(*data)
     with pytest.raises(NotFittedError):
         check_is_fitted(study)
 
 
-WILD = Row("wild", {**SMALL, "clf__learning_rate": 1e30})
+WILD = Technique("wild", {**SMALL, "clf__learning_rate": 1e30})
 
 
 def test_a_row_that_fails_is_marked_and_the_others_are_measured(data, tmp_path, monkeypatch):
-    rows = [BASE, WILD, Row("second", {**SMALL, "clf__dropout": 0.5})]
+    techniques = [BASE, WILD, Technique("second", {**SMALL, "clf__dropout": 0.5})]
     file = tmp_path / "fits.jsonl"
-    study = Study(rows, cv=2, epochs=2, verbose=False, results_file=file).fit(*data)
+    study = Study(techniques, cv=2, epochs=2, verbose=False, results_file=file).fit(*data)
     assert study.result_.complete
     base, wild, second = study.result_.techniques
     assert "FloatingPointError: Training diverged" in wild.error
@@ -241,7 +248,7 @@ def test_a_row_that_fails_is_marked_and_the_others_are_measured(data, tmp_path, 
     assert "failed: Floating" in (tmp_path / "study.html").read_text()
     # A divergence would come again: the same study again fits nothing.
     lines = file.read_text().count("\n")
-    again = Study(rows, cv=2, epochs=2, verbose=False, results_file=file).fit(*data)
+    again = Study(techniques, cv=2, epochs=2, verbose=False, results_file=file).fit(*data)
     assert file.read_text().count("\n") == lines
     assert again.result_.techniques[1].error == wild.error
 
@@ -252,20 +259,22 @@ def test_if_every_row_fails_its_error_is_raised(data):
 
 
 def test_balanced_accuracy_may_decide_and_has_interval_and_p(data):
-    rows = [BASE, Row("weights", {**SMALL, "clf__class_weight": {"basophil": 5.0}})]
-    study = Study(rows, cv=3, epochs=3, score="balanced_accuracy", refit=False, verbose=False).fit(
-        *data
-    )
+    techniques = [BASE, Technique("weights", {**SMALL, "clf__class_weight": {"basophil": 5.0}})]
+    study = Study(
+        techniques, cv=3, epochs=3, score="balanced_accuracy", refit=False, verbose=False
+    ).fit(*data)
     found = study.result_.techniques[1].summaries["balanced_accuracy"]
     folds = [
-        fold.scores["balanced_accuracy"] for fold in study.result_.folds if fold.row == "weights"
+        fold.scores["balanced_accuracy"]
+        for fold in study.result_.folds
+        if fold.technique == "weights"
     ]
     assert found.mean == pytest.approx(np.mean(folds))
     assert found.low <= found.mean <= found.high
     assert 0 <= found.p_value <= 1
     assert (found.difference_low <= 0 <= found.difference_high) == (found.p_value >= 0.05)
     with pytest.raises(ValueError, match="Did you mean 'balanced_accuracy'"):
-        Study(rows, score="balanced_acuracy", verbose=False).fit(*data)
+        Study(techniques, score="balanced_acuracy", verbose=False).fit(*data)
 
 
 def test_predictions_are_those_that_were_scored(data, tmp_path):
@@ -290,12 +299,12 @@ def test_predictions_are_those_that_were_scored(data, tmp_path):
     study.result_.save(tmp_path)
     lines = (tmp_path / "predictions.csv").read_text().splitlines()
     assert len(lines) == 91
-    assert lines[0].startswith("row,fold,index,image,true,predicted,p ")
+    assert lines[0].startswith("technique,fold,index,image,true,predicted,p ")
 
 
 def test_each_fold_has_a_seed_of_its_own_that_rows_share(data):
     study = Study(
-        [BASE, Row("same", {**SMALL, "clf__label_smoothing": 0.0})],
+        [BASE, Technique("same", {**SMALL, "clf__label_smoothing": 0.0})],
         cv=3,
         repeats=2,
         epochs=1,
@@ -303,8 +312,8 @@ def test_each_fold_has_a_seed_of_its_own_that_rows_share(data):
         verbose=False,
     ).fit(*data)
     seeds = {
-        row: [f.random_state for f in study.result_.folds if f.row == row]
-        for row in ("base", "same")
+        technique: [f.random_state for f in study.result_.folds if f.technique == technique]
+        for technique in ("base", "same")
     }
     assert len(set(seeds["base"])) == 6
     assert seeds["base"] == seeds["same"]
@@ -313,7 +322,7 @@ def test_each_fold_has_a_seed_of_its_own_that_rows_share(data):
 
 
 def test_a_score_cannot_take_the_name_of_a_column(data):
-    for name in ("accuracy", "row", "low", "p_value", "recall basophil", "f1_macro_high"):
+    for name in ("accuracy", "technique", "low", "p_value", "recall basophil", "f1_macro_high"):
         with pytest.raises(ValueError, match=f"A score cannot be called '{name}'"):
             Study([BASE], scoring={name: "accuracy"}, verbose=False).fit(*data)
 
@@ -334,13 +343,13 @@ def test_groups_widen_the_interval_of_one_holdout(data):
     params = {"cv": PredefinedSplit(test_fold), "epochs": 1, "verbose": False, "refit": False}
     alone = Study([BASE], **params).fit(X, y).result_.techniques[0]
     study = Study([BASE], **params).fit(X, y, groups=np.arange(90) // 10)
-    (row,) = study.result_.techniques
-    assert row.accuracy == alone.accuracy
+    (technique,) = study.result_.techniques
+    assert technique.accuracy == alone.accuracy
     kept = study.result_.predictions
     right = kept["true"] == kept["predicted"]
     expected = grouped_accuracy_interval(right, kept["index"] // 10)
-    assert_allclose((row.low, row.high), expected)
-    assert row.high - row.low > alone.high - alone.low
+    assert_allclose((technique.low, technique.high), expected)
+    assert technique.high - technique.low > alone.high - alone.low
     assert "effective number of images, for 9 groups" in caption(study.result_)
     one = Study([BASE], **params).fit(X, y, groups=np.where(np.arange(90) < 30, 0, np.arange(90)))
     assert np.isnan(one.result_.techniques[0].low)
@@ -359,8 +368,8 @@ def test_copies_are_warned_of_with_names_and_stand_on_the_page(data, tmp_path):
 def test_a_classifier_of_another_library_is_a_technique_like_others(data):
     X, y = data
     flat = make_pipeline(FunctionTransformer(_flatten), LogisticRegression(max_iter=50))
-    rows = [BASE, Row("logistic", {"clf": flat})]
-    study = Study(rows, cv=3, epochs=1, verbose=False).fit(X, y, groups=np.arange(90) // 3)
+    techniques = [BASE, Technique("logistic", {"clf": flat})]
+    study = Study(techniques, cv=3, epochs=1, verbose=False).fit(X, y, groups=np.arange(90) // 3)
     assert not study.result_.techniques[1].error
     assert len(study.result_.techniques[1].scores) == 3
 
@@ -422,9 +431,9 @@ def test_a_fitted_study_is_fitted(data):
 def test_any_name_passes_through_table_files_page_and_journal(data, tmp_path, name, capsys):
     X, y = data
     labels = np.where(y == y[0], name, y)
-    row = Row(name, SMALL, name)
+    technique = Technique(name, SMALL, name)
     file = tmp_path / "fits.jsonl"
-    study = Study([row], cv=2, epochs=1, refit=False, results_file=file).fit(
+    study = Study([technique], cv=2, epochs=1, refit=False, results_file=file).fit(
         X, labels, data_name=name
     )
     study.result_.show()
@@ -432,7 +441,7 @@ def test_any_name_passes_through_table_files_page_and_journal(data, tmp_path, na
     shown = name.replace("\udce9", "\ufffd")
     assert shown in capsys.readouterr().out
     assert shown in (tmp_path / "results.csv").read_text()
-    again = Study([row], cv=2, epochs=1, refit=False, results_file=file, verbose=False)
+    again = Study([technique], cv=2, epochs=1, refit=False, results_file=file, verbose=False)
     assert again.fit(X, labels).result_.techniques[0].scores == study.result_.techniques[0].scores
 
 
@@ -442,21 +451,23 @@ def test_any_name_passes_through_table_files_page_and_journal(data, tmp_path, na
     ids=str,
 )
 def test_what_cannot_be_built_is_said_before_training(data, parameters):
-    with pytest.raises(ValueError, match="Row 'bad' cannot be used"):
-        Study([BASE, Row("bad", {**SMALL, **parameters})], verbose=False).fit(*data)
+    with pytest.raises(ValueError, match="Technique 'bad' cannot be used"):
+        Study([BASE, Technique("bad", {**SMALL, **parameters})], verbose=False).fit(*data)
 
 
 def test_rows_are_found_by_name():
-    assert [row.name for row in find_rows(["smote  + Augmentation", "base"])] == [
+    assert [
+        technique.name for technique in resolve_techniques(["smote  + Augmentation", "base"])
+    ] == [
         "SMOTE + augmentation",
         "base",
     ]
-    with pytest.raises(ValueError, match=r"no row 'batchnorm'\. Did you mean 'batch norm'"):
-        find_rows(["batchnorm"])
+    with pytest.raises(ValueError, match=r"no technique 'batchnorm'\. Did you mean 'batch norm'"):
+        resolve_techniques(["batchnorm"])
     with pytest.raises(ValueError, match="more than one is called 'base'"):
-        find_rows(["base", BASE])
+        resolve_techniques(["base", BASE])
     with pytest.raises(ValueError, match=r"pass \['base'\]"):
-        find_rows("base")
+        resolve_techniques("base")
 
 
 X0 = np.zeros((12, 8, 8, 3), np.uint8)
@@ -473,15 +484,25 @@ NAN = np.full((12, 8, 8, 3), np.nan, np.float32)
         (X0, np.repeat(["a", "b"], [10, 2]), {}, "cv=3 needs .* class b has 2"),
         (X0, Y0[:5], {}, "inconsistent numbers"),
         (NAN, Y0, {}, "NaN or infinity"),
-        (X0.reshape(12, -1), Y0, {}, "Reshape rows"),
+        (X0.reshape(12, -1), Y0, {}, "Reshape techniques"),
         (X0.astype(np.int32), Y0, {}, "dtype int32"),
         (["missing.png"] * 12, Y0, {}, "names no file"),
         (X0, Y0, {"epochs": 0}, "'epochs' parameter of Study"),
         (X0, Y0, {"cv": 1}, "'cv' parameter of Study"),
-        (X0, Y0, {"rows": ["bse"]}, "Did you mean 'base'"),
-        (X0, Y0, {"rows": [Row("r", {"clf__epoch": 3})]}, "Row 'r' .*Did you mean 'epochs'"),
-        (X0, Y0, {"rows": [Row("r", {"clf__l2": -1})]}, "Row 'r' .*'l2'"),
-        (X0, Y0, {"rows": [Row("r", {"smote__k_neighbors": 3})]}, "Row 'r' cannot be used"),
+        (X0, Y0, {"techniques": ["bse"]}, "Did you mean 'base'"),
+        (
+            X0,
+            Y0,
+            {"techniques": [Technique("r", {"clf__epoch": 3})]},
+            "Technique 'r' .*Did you mean 'epochs'",
+        ),
+        (X0, Y0, {"techniques": [Technique("r", {"clf__l2": -1})]}, "Technique 'r' .*'l2'"),
+        (
+            X0,
+            Y0,
+            {"techniques": [Technique("r", {"smote__k_neighbors": 3})]},
+            "Technique 'r' cannot be used",
+        ),
         (X0, Y0, {"cv": [(np.arange(8), np.arange(6, 12))]}, "same 2 image"),
         (X0, Y0, {"cv": [(np.arange(6), np.arange(6, 12))]}, "class b without a single image"),
         (X0, Y0, {"cv": []}, "makes no split"),
@@ -559,33 +580,33 @@ def test_a_splitter_that_breaks_groups_is_refused():
 
 
 def test_folds_that_agree_by_chance_are_no_certainty():
-    row = Row("base", {})
+    technique = Technique("base", {})
     folds = [FoldResult("base", i, 15, 30, 30, 1.0) for i in range(2)]
     validated = Validated([np.arange(30), np.arange(30, 60)], np.zeros(60, int))
-    found = summarise(row, folds, n_folds=2, validated=validated, confidence=0.95)
+    found = summarise(technique, folds, n_folds=2, validated=validated, confidence=0.95)
     assert (found.low, found.high) == accuracy_interval(30, 60)
     assert found.low < 0.4 < 0.6 < found.high
-    again = summarise(row, folds * 20, n_folds=40, validated=validated, confidence=0.95)
+    again = summarise(technique, folds * 20, n_folds=40, validated=validated, confidence=0.95)
     assert (again.low, again.high) == (found.low, found.high), "no image counts twice"
 
 
 def test_differences_that_agree_by_chance_are_no_certainty():
-    rows = [Row("base", {}), Row("wide", {})]
+    techniques = [Technique("base", {}), Technique("wide", {})]
     folds = [
-        FoldResult(row.name, i, 5 + (row.name == "wide"), 10, 10, 1.0)
-        for row in rows
+        FoldResult(technique.name, i, 5 + (technique.name == "wide"), 10, 10, 1.0)
+        for technique in techniques
         for i in range(2)
     ]
     validated = Validated([np.arange(10), np.arange(10, 20)], np.zeros(20, int))
     found = [
         summarise(
-            row,
-            [f for f in folds if f.row == row.name],
+            technique,
+            [f for f in folds if f.technique == technique.name],
             n_folds=2,
             validated=validated,
             confidence=0.95,
         )
-        for row in rows
+        for technique in techniques
     ]
     wide = compare(found, folds, validated, 0.95)[1]
     assert wide.difference == pytest.approx(0.1)
@@ -596,8 +617,8 @@ def test_differences_that_agree_by_chance_are_no_certainty():
 def test_caption_says_what_equal_classes_mean_and_never_calls_a_fold_a_split():
     rng = np.random.default_rng(0)
     X = rng.integers(0, 256, (24, 8, 8, 3), np.uint8)
-    row = Row("base", {**SMALL, "clf__callbacks": [_StopAfter(epochs=2)]})
-    study = Study([row], cv=3, epochs=1, verbose=False).fit(X, np.array(["a", "b"] * 12))
+    technique = Technique("base", {**SMALL, "clf__callbacks": [_StopAfter(epochs=2)]})
+    study = Study([technique], cv=3, epochs=1, verbose=False).fit(X, np.array(["a", "b"] * 12))
     assert not study.result_.complete
     assert len(study.result_.folds) == 1
     text = caption(study.result_)

@@ -1,4 +1,4 @@
-"""A search that starts from one of a study's rows, and its files."""
+"""A search that starts from one of a study's techniques, and its files."""
 
 import io
 import json
@@ -18,11 +18,11 @@ from skcell.model_selection import OptunaPruningSearchCV, default_space
 from skcell.resampling import ImageSMOTE
 from skcell.study._files import plain, replace_file, to_csv
 from skcell.study._fits import study_pipeline
-from skcell.study._rows import Row, seeded
+from skcell.study._techniques import Technique, with_random_state
 
 
-def search_row(
-    row: Row,
+def search_technique(
+    technique: Technique,
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -36,11 +36,11 @@ def search_row(
     random_state: int = 0,
     verbose: int = 1,
 ) -> OptunaPruningSearchCV:
-    """Search for the best settings of a study's row, with and without SMOTE.
+    """Search for the best settings of a study's technique, with and without SMOTE.
 
     Parameters
     ----------
-    row : Row
+    technique : Technique
         What to start from.
     X : array-like
         Images, or paths of image files.
@@ -73,7 +73,7 @@ def search_row(
     pipeline = study_pipeline()
     common = {"clf__epochs": epochs, "clf__random_state": random_state}
     # The classifier first: what is set on it comes after.
-    settings = {**seeded(row.parameters, random_state), **common}
+    settings = {**with_random_state(technique.parameters, random_state), **common}
     model = clone(pipeline).set_params(**settings)
     space = default_space(model.set_params(smote="passthrough"))
     sizes = np.unique(np.asarray(y), return_counts=True)[1]
