@@ -30,7 +30,7 @@ def skcell(n: int, size: int, seed: int) -> dict[str, float]:
 
     layer = RandomTransform(
         vertical_flip=True,
-        turns=False,
+        quarter_turns=False,
         rotation=0.1,
         zoom=0.1,
         translation=0.1,

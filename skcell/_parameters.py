@@ -7,7 +7,7 @@ from typing import Any, Self
 from sklearn.base import BaseEstimator
 
 
-class SuggestsParameters:
+class ParameterHintsMixin:
     """Mixin for estimators: an unknown parameter is answered with the nearest known one."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:

@@ -168,7 +168,7 @@ class Pipeline(imblearn_pipeline.Pipeline):
             present = np.flatnonzero(weights)  # weight zero is absence, also as a parent
             X, y, weights = _safe_indexing(X, present), _safe_indexing(y, present), weights[present]
             groups = None if groups is None else groups[present]
-        held: dict[str, Any] = {}
+        val: dict[str, Any] = {}
         if _stops_early(final) and fit_params.get("X_val") is None and y is not None:
             y = column_or_1d(y, warn=True)
             if not (getattr(final, "warm_start", False) and hasattr(self, "_holdout_seed")):
@@ -184,9 +184,9 @@ class Pipeline(imblearn_pipeline.Pipeline):
                 random_state=self._holdout_seed,
             )
             train, rest = rows[train], rows[rest]
-            held = {"X_val": _safe_indexing(X, rest), "y_val": y[rest]}
+            val = {"X_val": _safe_indexing(X, rest), "y_val": y[rest]}
             if weights is not None and _accepts(final, "sample_weight_val"):
-                held["sample_weight_val"] = weights[rest]
+                val["sample_weight_val"] = weights[rest]
             X, y = _safe_indexing(X, train), y[train]
             weights = None if weights is None else weights[train]
         if _accepts(final, "X_val"):
@@ -195,7 +195,7 @@ class Pipeline(imblearn_pipeline.Pipeline):
         for carried, values in (("sample_weight", weights), ("groups", groups)):
             if values is not None:
                 fit_params[carried] = self._carry(carried, values)
-        fit_params.update(held)
+        fit_params.update(val)
         if fit_params.get("X_val") is not None and "X_val" not in (self.transform_input or ()):
             for _, _, transform in self._iter(with_final=False):
                 fit_params["X_val"] = transform.transform(fit_params["X_val"])

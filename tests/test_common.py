@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skcell
-from skcell.engine import clear_programs
+from skcell.engine import clear_model_pool
 
 STOCHASTIC = (
     "batches and their order depend on the number of rows, so that a weight of two is not "
@@ -184,7 +184,7 @@ def test_one_random_state_is_one_model_to_the_bit(cls, cells):
     first = small(cls, **settings).fit(X, y).predict_proba(X)
     second = small(cls, **settings).fit(X, y).predict_proba(X)
     np.testing.assert_array_equal(first, second)
-    clear_programs()
+    clear_model_pool()
     for _ in range(6):  # so that those of a new program would be counted to 10
         keras.layers.Conv2D(1, 1)
     third = small(cls, **settings).fit(X, y).predict_proba(X)

@@ -14,7 +14,7 @@ from skcell._images._contract import (
 )
 from skcell._images._decode import decode_files, decode_image
 from skcell._images._failures import UnusableError, report_failures
-from skcell._images._input import TakesImages, take
+from skcell._images._input import ImageInputMixin, take
 from skcell._images._labels import check_labels, some
 from skcell._images._pixels import FileDtype, PixelDtype, PixelRange, check_unit_range
 from skcell._images._read import EXTENSIONS, FORMATS, probe_image
@@ -23,10 +23,10 @@ __all__ = [
     "EXTENSIONS",
     "FORMATS",
     "FileDtype",
+    "ImageInputMixin",
     "ImageSpec",
     "PixelDtype",
     "PixelRange",
-    "TakesImages",
     "UnusableError",
     "as_paths",
     "check_images",

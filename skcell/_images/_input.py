@@ -17,7 +17,7 @@ from skcell._sklearn import _check_feature_names
 _LOOKED_AT = 16  # files that are decoded to see the range of their pixels
 
 
-class TakesImages:
+class ImageInputMixin:
     """Mixin of estimators with a parameter `image_shape`, which keep what they saw in `_spec`."""
 
     image_shape: tuple[int, ...] | None

@@ -14,7 +14,7 @@ from skcell.resampling import BaseImageSampler
 _LAYER_PARAMETERS = (
     "horizontal_flip",
     "vertical_flip",
-    "turns",
+    "quarter_turns",
     "rotation",
     "zoom",
     "translation",
@@ -42,7 +42,7 @@ class ImageAugmenter(BaseImageSampler):
         Mirror left and right with probability one half.
     vertical_flip : bool, default=True
         Mirror up and down with probability one half.
-    turns : bool, default=True
+    quarter_turns : bool, default=True
         Turn by a random multiple of 90 degrees; of 180 where height and width differ.
     rotation : float, default=0.0
         Largest rotation either way, as a fraction of a full turn (0.1 is 36 degrees).
@@ -105,7 +105,7 @@ class ImageAugmenter(BaseImageSampler):
     _parameter_constraints: dict = {
         "horizontal_flip": ["boolean"],
         "vertical_flip": ["boolean"],
-        "turns": ["boolean"],
+        "quarter_turns": ["boolean"],
         "rotation": [Interval(Real, 0, 1, closed="both")],
         "zoom": [Interval(Real, 0, 1, closed="left")],
         "translation": [Interval(Real, 0, 1, closed="both")],
@@ -128,7 +128,7 @@ class ImageAugmenter(BaseImageSampler):
         *,
         horizontal_flip: bool = True,
         vertical_flip: bool = True,
-        turns: bool = True,
+        quarter_turns: bool = True,
         rotation: float = 0.0,
         zoom: float = 0.0,
         translation: float = 0.0,
@@ -143,7 +143,7 @@ class ImageAugmenter(BaseImageSampler):
         super().__init__(sampling_strategy=sampling_strategy)
         self.horizontal_flip = horizontal_flip
         self.vertical_flip = vertical_flip
-        self.turns = turns
+        self.quarter_turns = quarter_turns
         self.rotation = rotation
         self.zoom = zoom
         self.translation = translation

@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_base": ["BaseCellClassifier"],
-        "_callbacks": ["WatchesClassifier"],
+        "_callbacks": ["ClassifierCallback"],
         "_cnn": ["CellCNNClassifier"],
         "_se_inception_resnet": ["SEInceptionResNetClassifier"],
         "_transfer": ["TransferClassifier"],

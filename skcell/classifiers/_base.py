@@ -15,8 +15,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skcell._holdout import check_groups, find_copies, split_holdout
-from skcell._images import ImageSpec, TakesImages, check_like, take
-from skcell._parameters import SuggestsParameters
+from skcell._images import ImageInputMixin, ImageSpec, check_like, take
+from skcell._parameters import ParameterHintsMixin
 from skcell._sklearn import (
     CallbackSupportMixin,
     Interval,
@@ -32,9 +32,9 @@ from skcell.classifiers._scikeras import ScikerasWrapper
 from skcell.classifiers._training import FEWEST_BATCHES, PREDICT_BATCH, train_classifier
 from skcell.engine import (
     OPTIMIZERS,
-    FittedNetwork,
-    Labelled,
+    ModelLease,
     Recipe,
+    TrainingData,
     build,
     copy_callback,
     count_devices,
@@ -46,7 +46,7 @@ from skcell.networks import copy_shared_weights
 
 
 class BaseCellClassifier(
-    SuggestsParameters, TakesImages, ClassifierMixin, CallbackSupportMixin, ScikerasWrapper
+    ParameterHintsMixin, ImageInputMixin, ClassifierMixin, CallbackSupportMixin, ScikerasWrapper
 ):
     """Base of all classifiers: everything but the network.
 
@@ -87,7 +87,7 @@ class BaseCellClassifier(
     }
 
     # What fitting learned that is not for users.
-    _network: FittedNetwork
+    _lease: ModelLease
     _seed: int
     history_: dict[str, list[Any]]
 
@@ -164,7 +164,9 @@ class BaseCellClassifier(
     def _try(self, recipe: Recipe) -> None:
         """Build a network as it would be trained, so that what is wrong with it is said now."""
         model = build(recipe, seed=0)
-        model.compile(make_optimizer(recipe.optimizer, decays=False, shares=False), recipe.loss)
+        model.compile(
+            make_optimizer(recipe.optimizer, use_weight_decay=False, lr_scales=False), recipe.loss
+        )
 
     # Training
 
@@ -216,28 +218,28 @@ class BaseCellClassifier(
         data = self._check(X, y, sample_weight, None if fresh else self.classes_)
         groups = check_groups(groups, len(data.images))
         seed = self._draw_seed(fresh)
-        held = None
+        val = None
         if X_val is not None or y_val is not None:
             if X_val is None or y_val is None:
                 raise ValueError("X_val and y_val go together; one of them is missing.")
             seen = check_like(X_val, data.spec, type(self).__name__)
-            held = data.check_validation(*seen, y_val, sample_weight_val)
+            val = data.from_validation_arrays(*seen, y_val, sample_weight_val)
         elif self.early_stopping:
-            rows = np.flatnonzero(data.weights)  # weight zero is absence
+            indices = np.flatnonzero(data.weights)  # weight zero is absence
             train, rest = split_holdout(
-                data.classes[data.codes[rows]],
+                data.classes[data.codes[indices]],
                 fraction=self.validation_fraction,
-                groups=None if groups is None else groups[rows],
-                copies=find_copies(data.images, rows),
+                groups=None if groups is None else groups[indices],
+                copies=find_copies(data.images, indices),
                 random_state=seed,
             )
-            data, held = data.only(rows[train]), data.only(rows[rest])
-        data, held = data.normalized(), held and held.normalized()
+            data, val = data.subset(indices[train]), data.subset(indices[rest])
+        data, val = data.normalized(), val and val.normalized()
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         shown = {"X": X, "y": y, "metadata": metadata}
         task = begin_fit(self, self._max_epochs(fresh), **shown)
         shown["estimator"] = self
-        self._train(data, held, fresh, seed, callbacks=[EpochTasks(task, shown)])
+        self._train(data, val, fresh, seed, callbacks=[EpochTasks(task, shown)])
         task.call_on_fit_task_end(**shown, reconstruction_attributes={})
         return self
 
@@ -297,10 +299,10 @@ class BaseCellClassifier(
         data = self._check(X, y, sample_weight, None if classes is None else np.unique(classes))
         return self._train(data, None, fresh, self._draw_seed(fresh), epochs=1)
 
-    def _check(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Labelled:
+    def _check(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> TrainingData:
         """Check everything that fitting is given, before anything is built."""
         known = hasattr(self, "_spec") and classes is not None
-        return Labelled.check(
+        return TrainingData.from_arrays(
             *self._check_X(X, reset=not known),
             y,
             classes=classes,
@@ -311,8 +313,8 @@ class BaseCellClassifier(
 
     def _train(
         self,
-        data: Labelled,
-        held: Labelled | None,
+        data: TrainingData,
+        val: TrainingData | None,
         fresh: bool,
         seed: int,
         epochs: int | None = None,
@@ -321,35 +323,35 @@ class BaseCellClassifier(
         """Fit the network on checked data; with `epochs`, on a part of what there will be."""
         recipe = self._make_recipe(data.spec, len(data.classes))
         if fresh:
-            network, history = self._lend(recipe, seed), {}
+            lease, history = self._lease_model(recipe, seed), {}
         else:
-            network, history = self._network, self.history_
-            network.recipe.require_same(recipe)
+            lease, history = self._lease, self.history_
+            lease.recipe.require_same(recipe)
         history = train_classifier(
-            copy(self)._become(network, data, seed),
+            copy(self)._set_fitted_state(lease, data, seed),
             data,
-            held,
+            val,
             epochs=epochs or self.epochs,
             learning_rate=self.learning_rate,
             history=history,
             estimate=epochs is None or fresh or data.n_present >= FEWEST_BATCHES * self.batch_size,
             callbacks=callbacks,
         )
-        return self._become(network, data, seed, history)
+        return self._set_fitted_state(lease, data, seed, history)
 
-    def _lend(self, recipe: Recipe, seed: int) -> FittedNetwork:
+    def _lease_model(self, recipe: Recipe, seed: int) -> ModelLease:
         """Take a compiled model; not one of others' if a user's callbacks are to hold it."""
-        return FittedNetwork(recipe, seed, shared=not any(map(is_foreign, self.callbacks or ())))
+        return ModelLease(recipe, seed, shared=not any(map(is_foreign, self.callbacks or ())))
 
-    def _become(
+    def _set_fitted_state(
         self,
-        network: FittedNetwork,
-        data: Labelled,
+        lease: ModelLease,
+        data: TrainingData,
         seed: int,
         history: dict[str, list[Any]] | None = None,
     ) -> Self:
         """Become fitted; without a history, while training goes on."""
-        self._network, self._spec, self._seed = network, data.spec, seed
+        self._lease, self._spec, self._seed = lease, data.spec, seed
         self.classes_, self.image_shape_ = data.classes, data.spec.shape
         if history is not None:
             self.history_ = history
@@ -364,7 +366,7 @@ class BaseCellClassifier(
             n_classes=n_classes,
             augmentation=self.augmentation and self.augmentation.layer_arguments(),
             optimizer=self.optimizer,
-            decays=self.weight_decay > 0,
+            use_weight_decay=self.weight_decay > 0,
             loss=self.loss,
             dtype_policy=self.dtype_policy or keras.config.dtype_policy().name,
             jit_compile=self.jit_compile,
@@ -397,14 +399,14 @@ class BaseCellClassifier(
         """
         check_is_fitted(self)
         images, spec = self._check_X(X, reset=False)
-        forward = self._network.program.forward
+        forward = self._lease.compiled.forward
         out = np.empty((len(images), len(self.classes_)))
         for start in range(0, len(images), PREDICT_BATCH):
-            rows = slice(start, start + PREDICT_BATCH)
-            out[rows] = forward(self._see(take(images, rows, spec, n_jobs=-1)))
+            indices = slice(start, start + PREDICT_BATCH)
+            out[indices] = forward(self._to_network_input(take(images, indices, spec, n_jobs=-1)))
         return out / out.sum(axis=1, keepdims=True)  # exact in double precision
 
-    def _see(self, images: NDArray[Any]) -> NDArray[Any]:
+    def _to_network_input(self, images: NDArray[Any]) -> NDArray[Any]:
         """Turn images into what the network takes."""
         return images
 
@@ -437,14 +439,14 @@ class BaseCellClassifier(
             The copy.
         """
         check_is_fitted(self)
-        return self._copy_model(self._network.recipe, self._network.program.model)
+        return self._copy_model(self._lease.recipe, self._lease.compiled.model)
 
     def _copy_model(self, recipe: Recipe, *sources: keras.Model) -> keras.Model:
         """Build the network of a recipe, and give it the weights of trained ones."""
         model = build(replace(recipe, augmentation=None), self._seed)
         for source in sources:
             copy_shared_weights(model, source)
-        optimizer = make_optimizer(recipe.optimizer, decays=False, shares=False)
+        optimizer = make_optimizer(recipe.optimizer, use_weight_decay=False, lr_scales=False)
         optimizer.learning_rate = self.learning_rate
         accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
         model.compile(optimizer=optimizer, loss=recipe.loss, weighted_metrics=[accuracy])
@@ -472,7 +474,7 @@ class BaseCellClassifier(
             Their number.
         """
         check_is_fitted(self)
-        return self._network.program.model.count_params()
+        return self._lease.compiled.model.count_params()
 
     # The protocols of scikit-learn and scikeras
 

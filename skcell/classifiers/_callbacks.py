@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 
-class WatchesClassifier(keras.callbacks.Callback):
+class ClassifierCallback(keras.callbacks.Callback):
     """Is shown the classifier in training, which predicts with the weights of the moment.
 
     For callbacks of one's own: between epochs, ``self.classifier.predict(X)`` is what the fitted
@@ -21,7 +21,7 @@ class WatchesClassifier(keras.callbacks.Callback):
     classifier: Any = None
 
 
-class EpochTasks(WatchesClassifier):
+class EpochTasks(ClassifierCallback):
     """Makes each epoch a task that scikit-learn's callbacks hear of.
 
     Parameters

@@ -9,26 +9,26 @@ from numpy.typing import NDArray
 from skcell._digest import digest_images
 from skcell._images import ImageSpec
 from skcell.augmentation import ImageAugmenter
-from skcell.engine import Labelled
+from skcell.engine import TrainingData
 from skcell.preprocessing import ImageFeatures
 
 
 def replace_images_by_features(
     features: ImageFeatures,
-    data: Labelled,
-    held: Labelled | None,
+    data: TrainingData,
+    val: TrainingData | None,
     augmentation: ImageAugmenter | None,
     n_views: int | None,
-) -> tuple[Labelled, Labelled | None]:
+) -> tuple[TrainingData, TrainingData | None]:
     """Put features in place of images.
 
     Parameters
     ----------
     features : ImageFeatures
         The backbone.
-    data : Labelled
+    data : TrainingData
         What to train on.
-    held : Labelled or None
+    val : TrainingData or None
         What to watch; never changed by `augmentation`.
     augmentation : ImageAugmenter or None
         What makes the views.
@@ -37,11 +37,11 @@ def replace_images_by_features(
 
     Returns
     -------
-    data, held : Labelled
+    data, val : TrainingData
         With features as images of height and width 1.
     """
 
-    def compute(seen: Labelled, view: int | None = None) -> NDArray[np.float32]:
+    def compute(seen: TrainingData, view: int | None = None) -> NDArray[np.float32]:
         change = None
         if view is not None:
             assert augmentation is not None
@@ -58,8 +58,8 @@ def replace_images_by_features(
         found = np.concatenate([compute(data, view) for view in range(n_views)])
     spec = ImageSpec(found.shape[1:], "float32", "images")
     seen = replace(data, images=found, spec=spec, views=n_views or 1)
-    if held is None:
+    if val is None:
         return seen, None
-    if plain is None or held.images is not data.images:
-        plain = compute(held)
-    return seen, replace(held, images=plain, spec=spec)
+    if plain is None or val.images is not data.images:
+        plain = compute(val)
+    return seen, replace(val, images=plain, spec=spec)

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from skcell.engine import LayerRates, Program, Recipe
+from skcell.engine import CompiledModel, LayerwiseLearningRate, Recipe
 from skcell.networks import as_backbone, choose_layers, find_backbone, find_groups, transfer_head
 
 
@@ -70,7 +70,7 @@ def plan_phases(
         trainable = choose_layers(as_backbone(classifier.backbone), loaded, unfreeze)
         tuned = whole.with_network(
             *classifier._build_network(trainable),
-            shares=classifier.gradual or classifier.layer_decay < 1,
+            lr_scales=classifier.gradual_unfreezing or classifier.layer_decay < 1,
         )
         epochs, rate = classifier.fine_tuning_epochs, classifier.fine_tuning_learning_rate
         phases.append(Phase("fine-tuning", tuned, epochs, rate, False))
@@ -78,7 +78,7 @@ def plan_phases(
 
 
 def make_rates(
-    classifier: Any, program: Program, epochs: int, done: int
+    classifier: Any, compiled: CompiledModel, epochs: int, initial_epoch: int
 ) -> list[keras.callbacks.Callback]:
     """Make the callback that sets the rate of each group of layers, where rates differ.
 
@@ -86,9 +86,9 @@ def make_rates(
     ----------
     classifier : TransferClassifier
         The classifier.
-    program : Program
+    compiled : CompiledModel
         What is trained.
-    epochs, done : int
+    epochs, initial_epoch : int
         Epochs of this phase, and before it.
 
     Returns
@@ -96,15 +96,15 @@ def make_rates(
     list of keras.callbacks.Callback
         One or none.
     """
-    if program.shares is None:
+    if compiled.lr_scales is None:
         return []
     return [
-        LayerRates(
-            program.shares,
-            find_groups(as_backbone(classifier.backbone), program.model),
+        LayerwiseLearningRate(
+            compiled.lr_scales,
+            find_groups(as_backbone(classifier.backbone), compiled.model),
             decay=classifier.layer_decay,
-            gradual=classifier.gradual,
+            gradual_unfreezing=classifier.gradual_unfreezing,
             epochs=epochs,
-            done=done,
+            initial_epoch=initial_epoch,
         )
     ]

@@ -5,8 +5,8 @@ from typing import Any
 
 import keras
 
-from skcell.classifiers._callbacks import WatchesClassifier
-from skcell.engine import EpochProgress, Labelled, LearningRate, is_foreign, train
+from skcell.classifiers._callbacks import ClassifierCallback
+from skcell.engine import EpochProgress, LearningRate, TrainingData, is_foreign, train
 
 #: Images that are predicted at a time.
 PREDICT_BATCH = 128
@@ -17,8 +17,8 @@ FEWEST_BATCHES = 4
 
 def train_classifier(
     fitted: Any,
-    data: Labelled,
-    held: Labelled | None,
+    data: TrainingData,
+    val: TrainingData | None,
     *,
     epochs: int,
     learning_rate: float,
@@ -32,9 +32,9 @@ def train_classifier(
     ----------
     fitted : BaseCellClassifier
         The classifier as it is to become; its parameters say how it is trained.
-    data : Labelled
+    data : TrainingData
         What to train on.
-    held : Labelled or None
+    val : TrainingData or None
         What to watch.
     epochs : int
         Passes over the data.
@@ -55,9 +55,9 @@ def train_classifier(
     """
     called = list(callbacks)
     if fitted.schedule is not None:
-        done = len(history.get("loss", ()))
-        called.append(LearningRate(learning_rate, fitted.schedule, epochs, done))
-    if fitted.early_stopping and held is not None:
+        initial_epoch = len(history.get("loss", ()))
+        called.append(LearningRate(learning_rate, fitted.schedule, epochs, initial_epoch))
+    if fitted.early_stopping and val is not None:
         called.append(
             keras.callbacks.EarlyStopping(
                 "val_loss", patience=fitted.patience, restore_best_weights=True
@@ -66,18 +66,18 @@ def train_classifier(
     if fitted.verbose:
         called.append(EpochProgress(type(fitted).__name__))
     if any(map(is_foreign, fitted.callbacks or ())):
-        fitted._network.keep_to_itself()
+        fitted._lease.detach_model()
     called += fitted.callbacks or ()
-    watching = [callback for callback in called if isinstance(callback, WatchesClassifier)]
+    watching = [callback for callback in called if isinstance(callback, ClassifierCallback)]
     for callback in watching:
         callback.classifier = fitted
     try:
         return train(
-            fitted._network.program,
+            fitted._lease.compiled,
             data.batches(
                 batch_size=fitted.batch_size, smoothing=fitted.label_smoothing, seed=fitted._seed
             ),
-            None if held is None else held.batches(batch_size=PREDICT_BATCH),
+            None if val is None else val.batches(batch_size=PREDICT_BATCH),
             called,
             epochs=epochs,
             learning_rate=learning_rate,

@@ -21,7 +21,7 @@ from skcell.classifiers._base import BaseCellClassifier
 from skcell.classifiers._feature_data import replace_images_by_features
 from skcell.classifiers._phases import Phase, make_rates, plan_phases
 from skcell.classifiers._training import FEWEST_BATCHES, train_classifier
-from skcell.engine import Labelled, Recipe
+from skcell.engine import Recipe, TrainingData
 from skcell.networks import (
     as_backbone,
     check_pixel_range,
@@ -55,7 +55,7 @@ class TransferClassifier(BaseCellClassifier):
     weights : {"imagenet"}, path or None, default="imagenet"
         Weights of a named backbone: "imagenet" is downloaded once by Keras; or a file that Keras
         saved from the backbone without its top; None leaves them random.
-    image_size : int or None, default=None
+    input_size : int or None, default=None
         Height and width, in pixels, that images are resized to, bilinearly; None takes them as
         they are.
     pooling : {"avg", "max"}, default="avg"
@@ -82,7 +82,7 @@ class TransferClassifier(BaseCellClassifier):
         Learning rate of fine-tuning.
     layer_decay : float, default=1.0
         Factor of the learning rate from one group of layers to that before it.
-    gradual : bool, default=False
+    gradual_unfreezing : bool, default=False
         Begin fine-tuning with the last group, and add those before it evenly over the epochs.
     train_batch_norm : bool, default=False
         Whether layers that normalise batches are fine-tuned. They stay in inference mode else,
@@ -198,7 +198,7 @@ class TransferClassifier(BaseCellClassifier):
         **BaseCellClassifier._parameter_constraints,
         **{
             name: ImageFeatures._parameter_constraints[name]
-            for name in ("backbone", "weights", "image_size", "pooling", "cache")
+            for name in ("backbone", "weights", "input_size", "pooling", "cache")
         },
         "dense_units": [Interval(Integral, 1, None, closed="left"), None],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -213,7 +213,7 @@ class TransferClassifier(BaseCellClassifier):
         "fine_tuning_epochs": [Interval(Integral, 0, None, closed="left")],
         "fine_tuning_learning_rate": [Interval(Real, 0, None, closed="neither")],
         "layer_decay": [Interval(Real, 0, 1, closed="right")],
-        "gradual": ["boolean"],
+        "gradual_unfreezing": ["boolean"],
         "train_batch_norm": ["boolean"],
     }
 
@@ -224,7 +224,7 @@ class TransferClassifier(BaseCellClassifier):
         backbone: Any = "inception_v3",
         *,
         weights: str | os.PathLike[str] | None = "imagenet",
-        image_size: int | None = None,
+        input_size: int | None = None,
         pooling: str = "avg",
         dense_units: int | None = None,
         dropout: float = 0.2,
@@ -234,7 +234,7 @@ class TransferClassifier(BaseCellClassifier):
         fine_tuning_epochs: int = 10,
         fine_tuning_learning_rate: float = 1e-4,
         layer_decay: float = 1.0,
-        gradual: bool = False,
+        gradual_unfreezing: bool = False,
         train_batch_norm: bool = False,
         augmentation: ImageAugmenter | None = None,
         optimizer: str = "adam",
@@ -283,7 +283,7 @@ class TransferClassifier(BaseCellClassifier):
         )
         self.backbone = backbone
         self.weights = weights
-        self.image_size = image_size
+        self.input_size = input_size
         self.pooling = pooling
         self.dense_units = dense_units
         self.dropout = dropout
@@ -293,7 +293,7 @@ class TransferClassifier(BaseCellClassifier):
         self.fine_tuning_epochs = fine_tuning_epochs
         self.fine_tuning_learning_rate = fine_tuning_learning_rate
         self.layer_decay = layer_decay
-        self.gradual = gradual
+        self.gradual_unfreezing = gradual_unfreezing
         self.train_batch_norm = train_batch_norm
 
     def _build_network(
@@ -301,7 +301,7 @@ class TransferClassifier(BaseCellClassifier):
     ) -> tuple[Callable[..., Any], dict[str, Hashable]]:
         return transfer, {
             "backbone": as_backbone(self.backbone),
-            "image_size": self.image_size,
+            "input_size": self.input_size,
             "pooling": self.pooling,
             "trainable": trainable,
             "train_batch_norm": self.train_batch_norm,
@@ -332,8 +332,8 @@ class TransferClassifier(BaseCellClassifier):
 
     def _train(
         self,
-        data: Labelled,
-        held: Labelled | None,
+        data: TrainingData,
+        val: TrainingData | None,
         fresh: bool,
         seed: int,
         epochs: int | None = None,
@@ -341,7 +341,7 @@ class TransferClassifier(BaseCellClassifier):
     ) -> Self:
         """Train the head, then fine-tune; a fit that goes on does so with the last of them."""
         features = self._load_features(data.spec, seed) if fresh else self._state.features
-        given = self._network.program.model if features is None else features._extractor.model
+        given = self._lease.compiled.model if features is None else features._extractor.model
         whole, phases = self._plan(data.spec, len(data.classes), given)
         if not fresh:
             self._state.whole.require_same(whole)
@@ -350,43 +350,50 @@ class TransferClassifier(BaseCellClassifier):
                     f"weights was changed from {self._state.weights!r} to {self.weights!r} since "
                     "the network was trained; set it back, or fit anew with warm_start=False."
                 )
-        network, history = (None, {}) if fresh else (self._network, self.history_)
+        lease, history = (None, {}) if fresh else (self._lease, self.history_)
         for phase in phases if fresh else phases[-1:]:
             if fresh:
-                earlier, network = network, self._lend(phase.recipe, seed)
-                copy_shared_weights(network.program.model, given)
+                earlier, lease = lease, self._lease_model(phase.recipe, seed)
+                copy_shared_weights(lease.compiled.model, given)
                 if earlier is not None:
-                    copy_shared_weights(network.program.model, earlier.program.model)
-            assert network is not None
-            network.recipe.require_same(phase.recipe)
-            seen = (data, held)
+                    copy_shared_weights(lease.compiled.model, earlier.compiled.model)
+            assert lease is not None
+            lease.recipe.require_same(phase.recipe)
+            seen = (data, val)
             if phase.sees_features:
                 assert features is not None
                 seen = replace_images_by_features(
-                    features, data, held, self.augmentation, self.n_views
+                    features, data, val, self.augmentation, self.n_views
                 )
             state = _State(whole, self.weights, features if phase.sees_features else None)
-            fitted = copy(self)._become(network, data, seed)
+            fitted = copy(self)._set_fitted_state(lease, data, seed)
             fitted._state = state
-            n_epochs, done = epochs or phase.epochs, len(history.get("loss", ()))
-            tries = fresh and bool(done) and held is not None and self.early_stopping
-            begun = network.program.get_state() if tries else None
+            n_epochs, initial_epoch = epochs or phase.epochs, len(history.get("loss", ()))
+            tries = fresh and bool(initial_epoch) and val is not None and self.early_stopping
+            state_before = lease.compiled.get_state() if tries else None
             history = train_classifier(
                 fitted,
                 *seen,
                 epochs=n_epochs,
                 learning_rate=phase.learning_rate,
                 history=history,
-                callbacks=[*make_rates(self, network.program, n_epochs, done), *callbacks],
+                callbacks=[
+                    *make_rates(self, lease.compiled, n_epochs, initial_epoch),
+                    *callbacks,
+                ],
                 estimate=epochs is None or data.n_present >= FEWEST_BATCHES * self.batch_size,
             )
             losses = np.array(history.get("val_loss", ()))
-            if begun is not None and _best(losses[:done]) < _best(losses[done:]):
-                network.program.set_state(begun)  # the phase before was better than all of this
-            names = history.get("phase", [])[:done]
-            history["phase"] = names + [phase.name] * (len(history["loss"]) - done)
+            if state_before is not None and _best(losses[:initial_epoch]) < _best(
+                losses[initial_epoch:]
+            ):
+                lease.compiled.set_state(
+                    state_before
+                )  # the phase before was better than all of this
+            names = history.get("phase", [])[:initial_epoch]
+            history["phase"] = names + [phase.name] * (len(history["loss"]) - initial_epoch)
         self._state = state
-        return self._become(fitted._network, data, seed, history)
+        return self._set_fitted_state(fitted._lease, data, seed, history)
 
     def _check_X(self, X: Any, *, reset: bool) -> tuple[NDArray[Any], ImageSpec]:
         images, spec = super()._check_X(X, reset=reset)
@@ -406,7 +413,7 @@ class TransferClassifier(BaseCellClassifier):
                 f"one or three channels; got augmentation={self.augmentation} and "
                 f"{spec.shape[2]} channels. Leave n_views=None."
             )
-        named = ("backbone", "weights", "image_size", "pooling", "cache", "dtype_policy")
+        named = ("backbone", "weights", "input_size", "pooling", "cache", "dtype_policy")
         features = ImageFeatures(**{name: getattr(self, name) for name in named}, random_state=seed)
         channels = 3 if self._projects(spec) else spec.shape[2]
         return features.fit(np.zeros((1, *spec.shape[:2], channels), spec.dtype))
@@ -424,7 +431,7 @@ class TransferClassifier(BaseCellClassifier):
         sees_features = not drawn_anew and not self._projects(spec)
         return whole, plan_phases(self, whole, given, sees_features)
 
-    def _see(self, images: NDArray[Any]) -> NDArray[Any]:
+    def _to_network_input(self, images: NDArray[Any]) -> NDArray[Any]:
         return (
             images
             if self._state.features is None
@@ -445,7 +452,7 @@ class TransferClassifier(BaseCellClassifier):
         check_is_fitted(self)
         if self._state.features is None:
             return super().to_keras()
-        parts = (self._state.features._extractor.model, self._network.program.model)
+        parts = (self._state.features._extractor.model, self._lease.compiled.model)
         return self._copy_model(self._state.whole, *parts)
 
     def best_epochs(self) -> dict[str, int]:

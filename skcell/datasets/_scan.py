@@ -18,7 +18,7 @@ SPLITS = {
     "testing": "test",
 }
 _ORDER = ("train", "val", "test")
-_DROPPINGS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"}
+_OS_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"}
 _LAYOUT = "Expected one sub-folder per class, each with its images: path/CLASS/image.jpg"
 
 
@@ -122,7 +122,7 @@ def _nfc(name: str) -> str:
 
 
 def _ignored(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _DROPPINGS
+    return name.startswith(".") or name.lower() in _OS_FILES
 
 
 def _is_image(name: str) -> bool:

@@ -6,33 +6,33 @@ It knows Keras and arrays, and no estimator. Its way of training is explained in
 from skcell.engine._batches import ImageBatches
 from skcell.engine._callbacks import (
     EpochProgress,
-    LayerRates,
+    LayerwiseLearningRate,
     LearningRate,
     copy_callback,
     is_foreign,
     portable_callback,
 )
-from skcell.engine._compiled_model import Program, build
-from skcell.engine._data import Labelled
+from skcell.engine._compiled_model import CompiledModel, build
+from skcell.engine._data import TrainingData
 from skcell.engine._devices import count_devices
 from skcell.engine._loop import train
 from skcell.engine._optimizers import OPTIMIZERS, make_optimizer
-from skcell.engine._pool import FittedNetwork, clear_programs
+from skcell.engine._pool import ModelLease, clear_model_pool
 from skcell.engine._recipe import Recipe
 from skcell.engine._steps import make_forward
 
 __all__ = [
     "OPTIMIZERS",
+    "CompiledModel",
     "EpochProgress",
-    "FittedNetwork",
     "ImageBatches",
-    "Labelled",
-    "LayerRates",
+    "LayerwiseLearningRate",
     "LearningRate",
-    "Program",
+    "ModelLease",
     "Recipe",
+    "TrainingData",
     "build",
-    "clear_programs",
+    "clear_model_pool",
     "copy_callback",
     "count_devices",
     "is_foreign",

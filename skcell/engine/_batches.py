@@ -22,7 +22,7 @@ class ImageBatches:
     """Batches of one size, in an order that depends on seed and epoch alone.
 
     A last batch with too few images is filled with images of weight zero, so that every batch
-    has the same shape and no compiled program is made twice.
+    has the same shape and no step is compiled twice.
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ class ImageBatches:
     ----------
     images : ndarray or None
         `X`, if it can be drawn from as it is.
-    rows, row_weights : ndarray of shape (n_batches, size)
+    indices, batch_weights : ndarray of shape (n_batches, size)
         Which images make each batch of this epoch, and their weights.
-    placed : object
+    on_device : object
         What a device holds of the images; None if nothing.
     """
 
@@ -63,7 +63,7 @@ class ImageBatches:
     ):
         self.X, self.spec, self.targets, self.weights = X, spec, targets, weights
         self.images = X if spec.layout != "paths" and X.dtype == spec.dtype else None
-        self.placed: Any = None
+        self.on_device: Any = None
         self.seed = seed
         self._present = np.flatnonzero(weights)
         self._size = min(batch_size, len(self._present))
@@ -80,7 +80,7 @@ class ImageBatches:
             self._arrange(rng.permutation(self._present))
             n, views = len(self.weights), len(self.X) // len(self.weights)
             if views > 1:
-                self.rows += n * rng.integers(views, size=self.rows.shape)
+                self.indices += n * rng.integers(views, size=self.indices.shape)
 
     def sample(self, n_images: int) -> Iterator[NDArray[Any]]:
         """Yield batches of images, up to so many, the same whenever it is asked for."""
@@ -97,10 +97,10 @@ class ImageBatches:
             weights = weights * (len(self) * size / n)
         elif missing:
             weights[missing - size :] *= size / (size - missing)
-        self.rows: NDArray[np.intp] = np.resize(
+        self.indices: NDArray[np.intp] = np.resize(
             order, (len(self), size)
         )  # filled up from the start
-        self.row_weights = np.pad(weights, (0, missing)).reshape(self.rows.shape)
+        self.batch_weights = np.pad(weights, (0, missing)).reshape(self.indices.shape)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield images, targets and weights of each batch."""
@@ -122,5 +122,5 @@ class ImageBatches:
                     future.cancel()
 
     def _make(self, index: int) -> Batch:
-        rows = self.rows[index]
-        return take(self.X, rows, self.spec), self.targets[rows], self.row_weights[index]
+        indices = self.indices[index]
+        return take(self.X, indices, self.spec), self.targets[indices], self.batch_weights[index]

@@ -23,7 +23,7 @@ class LearningRate(keras.callbacks.Callback):
         How the rate falls: a function from the fraction of epochs done to a factor.
     epochs : int
         Epochs of this training.
-    done : int
+    initial_epoch : int
         Epochs before it.
     """
 
@@ -35,34 +35,34 @@ class LearningRate(keras.callbacks.Callback):
     }
 
     def __init__(
-        self, base: float, schedule: str | Callable[[float], float], epochs: int, done: int
+        self, base: float, schedule: str | Callable[[float], float], epochs: int, initial_epoch: int
     ):
         super().__init__()
-        self.base, self.epochs, self.done = base, epochs, done
+        self.base, self.epochs, self.initial_epoch = base, epochs, initial_epoch
         self.factor = self._named[schedule] if isinstance(schedule, str) else schedule
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Set the rate."""
-        rate = self.base * float(self.factor((epoch - self.done) / self.epochs))
+        rate = self.base * float(self.factor((epoch - self.initial_epoch) / self.epochs))
         self.model.optimizer.learning_rate = rate
 
 
-class LayerRates(keras.callbacks.Callback):
+class LayerwiseLearningRate(keras.callbacks.Callback):
     """Gives each group of layers its share of the learning rate.
 
     Parameters
     ----------
-    shares : keras.Variable of shape (n_trainable_variables,)
+    lr_scales : keras.Variable of shape (n_trainable_variables,)
         What to set.
     groups : list of list of keras.Layer
         Of the backbone, from input to output; all else has its whole share.
     decay : float
         Factor from one group to that before it.
-    gradual : bool
+    gradual_unfreezing : bool
         Whether to begin with the last group, and add others evenly over the epochs.
     epochs : int
         Epochs of this training.
-    done : int
+    initial_epoch : int
         Epochs before it.
     """
 
@@ -70,31 +70,31 @@ class LayerRates(keras.callbacks.Callback):
 
     def __init__(
         self,
-        shares: keras.Variable,
+        lr_scales: keras.Variable,
         groups: list[list[keras.Layer]],
         *,
         decay: float,
-        gradual: bool,
+        gradual_unfreezing: bool,
         epochs: int,
-        done: int,
+        initial_epoch: int,
     ):
         super().__init__()
-        self.shares, self.decay, self.gradual = shares, decay, gradual
-        self.epochs, self.done = epochs, done
+        self.lr_scales, self.decay, self.gradual_unfreezing = lr_scales, decay, gradual_unfreezing
+        self.epochs, self.initial_epoch = epochs, initial_epoch
         tuned = [[id(v) for layer in group for v in layer.trainable_variables] for group in groups]
         self.groups = [group for group in reversed(tuned) if group]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Set the shares."""
         reached = len(self.groups)
-        if self.gradual:
-            reached = math.ceil(reached * (epoch - self.done + 1) / self.epochs)
-        share = {
+        if self.gradual_unfreezing:
+            reached = math.ceil(reached * (epoch - self.initial_epoch + 1) / self.epochs)
+        lr_scale = {
             variable: self.decay**i if i < reached else 0.0
             for i, group in enumerate(self.groups)
             for variable in group
         }
-        self.shares.assign([share.get(id(v), 1.0) for v in self.model.trainable_variables])
+        self.lr_scales.assign([lr_scale.get(id(v), 1.0) for v in self.model.trainable_variables])
 
 
 class EpochProgress(keras.callbacks.Callback):

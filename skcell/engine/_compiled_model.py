@@ -41,14 +41,14 @@ def build(recipe: Recipe, seed: int) -> keras.Model:
             if recipe.augmentation is not None:
                 clip = recipe.dtype != "float32"
                 x = RandomTransform(**dict(recipe.augmentation), clip=clip, dtype="float32")(x)
-            x = recipe.network(x, **dict(recipe.arguments))
+            x = recipe.network(x, **dict(recipe.kwargs))
             outputs = keras.layers.Dense(
                 recipe.n_classes, activation="softmax", dtype="float32", name="probability"
             )(x)
         return keras.Model(inputs, outputs)
 
 
-class Program:
+class CompiledModel:
     """A compiled model that can be brought back to the state of a new one."""
 
     def __init__(self, recipe: Recipe, seed: int):
@@ -65,7 +65,9 @@ class Program:
         """Build and compile the model."""
         self.model = build(recipe, seed)
         self._initial = InitialValues(self.model, functools.partial(build, recipe), seed)
-        optimizer = make_optimizer(recipe.optimizer, decays=recipe.decays, shares=recipe.shares)
+        optimizer = make_optimizer(
+            recipe.optimizer, use_weight_decay=recipe.use_weight_decay, lr_scales=recipe.lr_scales
+        )
         self.model.compile(
             optimizer=optimizer,
             loss=recipe.loss,
@@ -76,12 +78,12 @@ class Program:
         if not wrapper.built:
             wrapper.build(self.model.trainable_variables)
         named = {variable.name: variable for variable in optimizer.variables}
-        self.weight_decay, self.shares = named.get("weight_decay"), named.get("shares")
+        self.weight_decay, self.lr_scales = named.get("weight_decay"), named.get("lr_scales")
         fresh = [to_numpy(v) for v in wrapper.variables]
         self._fresh = [value if value.any() else None for value in fresh]
 
     def reset(self, seed: int) -> None:
-        """Become, to the bit, what a program newly made from `seed` would be."""
+        """Become, to the bit, what a model newly compiled from `seed` would be."""
         self._initial.assign(seed)
         for variable, value in zip(self.model.optimizer.variables, self._fresh, strict=True):
             variable.assign(ops.zeros(variable.shape, variable.dtype) if value is None else value)

@@ -14,7 +14,7 @@ from skcell.engine._batches import ImageBatches
 
 
 @dataclass(frozen=True)
-class Labelled:
+class TrainingData:
     """Images with class codes and weights.
 
     Parameters
@@ -44,7 +44,7 @@ class Labelled:
     views: int = 1
 
     @classmethod
-    def check(
+    def from_arrays(
         cls,
         images: NDArray[Any],
         spec: ImageSpec,
@@ -83,11 +83,13 @@ class Labelled:
             )
         return cls(images, spec, classes, codes, weights, class_weights)
 
-    def check_validation(
+    def from_validation_arrays(
         self, images: NDArray[Any], spec: ImageSpec, y: Any, sample_weight: Any = None
     ) -> Self:
         """Check images to watch, whose classes and class weights are those of these data."""
-        found = type(self).check(images, spec, y, classes=self.classes, sample_weight=sample_weight)
+        found = type(self).from_arrays(
+            images, spec, y, classes=self.classes, sample_weight=sample_weight
+        )
         weights = found.weights * self.class_weights[found.codes]
         return replace(found, weights=weights, class_weights=self.class_weights)
 
@@ -101,10 +103,10 @@ class Labelled:
         mean = self.weights[self.weights > 0].mean(dtype=np.float64)
         return replace(self, weights=(self.weights / mean).astype(np.float32))
 
-    def only(self, rows: NDArray[np.intp]) -> Self:
-        """Weigh all but `rows` zero, which leaves them out and copies no image."""
+    def subset(self, indices: NDArray[np.intp]) -> Self:
+        """Set all other images' weights to zero; no image is copied."""
         weights = np.zeros_like(self.weights)
-        weights[rows] = self.weights[rows]
+        weights[indices] = self.weights[indices]
         return replace(self, weights=weights)
 
     def batches(

@@ -41,7 +41,7 @@ def count_devices(wanted: int) -> int:
 
 
 class Devices:
-    """The devices of one program: each holds all variables, and a part of each batch.
+    """The devices of one compiled model: each holds all variables, and a part of each batch.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from skcell._keras import to_numpy
-from skcell.engine._compiled_model import Program
+from skcell.engine._compiled_model import CompiledModel
 from skcell.engine._steps import Batches
 
 _HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
@@ -26,9 +26,9 @@ class _Diverged(Exception):
 
 
 def train(
-    program: Program,
+    compiled: CompiledModel,
     batches: EpochBatches,
-    watched: EpochBatches | None,
+    val: EpochBatches | None,
     callbacks: Sequence[keras.callbacks.Callback],
     *,
     epochs: int,
@@ -44,11 +44,11 @@ def train(
 
     Parameters
     ----------
-    program : Program
+    compiled : CompiledModel
         What to train.
     batches : EpochBatches
         Images to train on.
-    watched : EpochBatches or None
+    val : EpochBatches or None
         Images to score after each epoch.
     callbacks : sequence of keras.callbacks.Callback
         What to call.
@@ -76,19 +76,24 @@ def train(
         If training diverged.
     """
     history = history or {}
-    done = len(history.get("loss", ()))
-    before = program.get_state() if done else None
-    program.model.optimizer.learning_rate = learning_rate
-    if program.weight_decay is not None:
-        program.weight_decay.assign(weight_decay)
+    initial_epoch = len(history.get("loss", ()))
+    before = compiled.get_state() if initial_epoch else None
+    compiled.model.optimizer.learning_rate = learning_rate
+    if compiled.weight_decay is not None:
+        compiled.weight_decay.assign(weight_decay)
     try:
         new = _run_epochs(
-            program, batches, watched, callbacks, range(done, done + epochs), estimate
+            compiled,
+            batches,
+            val,
+            callbacks,
+            range(initial_epoch, initial_epoch + epochs),
+            estimate,
         )
-        _check_predictions(program, batches)
+        _check_predictions(compiled, batches)
     except BaseException as error:
         if before is not None:
-            program.set_state(before)
+            compiled.set_state(before)
         if isinstance(error, _Diverged):
             raise FloatingPointError(
                 f"Training diverged: {error}. Lower learning_rate (now {learning_rate:g}), or "
@@ -103,58 +108,58 @@ def train(
 
 
 def _run_epochs(
-    program: Program,
+    compiled: CompiledModel,
     batches: EpochBatches,
-    watched: EpochBatches | None,
+    val: EpochBatches | None,
     callbacks: Sequence[keras.callbacks.Callback],
     epochs: range,
     estimate: bool,
 ) -> dict[str, list[float]]:
-    model = program.model
-    listeners = keras.callbacks.CallbackList(
+    model = compiled.model
+    callback_list = keras.callbacks.CallbackList(
         list(callbacks), model=model, epochs=epochs.stop, steps=len(batches), verbose=0
     )
-    is_looked_at = watched is not None or any(_looks(callback) for callback in callbacks)
-    hears_batches = any(_hears_batches(callback) for callback in callbacks)
+    is_inspected = val is not None or any(_may_use_model(callback) for callback in callbacks)
+    uses_batch_hooks = any(_uses_batch_hooks(callback) for callback in callbacks)
     history: dict[str, list[float]] = {}
     optimizer = model.optimizer
     model.stop_training = False
-    listeners.on_train_begin()
+    callback_list.on_train_begin()
     _check_not_compiled(model, optimizer)
     scores: dict[str, float] = {}
     for epoch in epochs:
         batches.shuffle(epoch)
-        listeners.on_epoch_begin(epoch)
+        callback_list.on_epoch_begin(epoch)
         _check_not_compiled(model, optimizer)
         model.reset_metrics()
-        steps, begin = program.steps.train(batches), 0
+        steps, begin = compiled.steps.train(batches), 0
         while begin < len(batches) and not model.stop_training:
-            if hears_batches:
-                listeners.on_train_batch_begin(begin)
+            if uses_batch_hooks:
+                callback_list.on_train_batch_begin(begin)
                 _check_not_compiled(model, optimizer)
             last, logs = next(steps)
-            if hears_batches:
-                listeners.on_train_batch_end(last, logs)
+            if uses_batch_hooks:
+                callback_list.on_train_batch_end(last, logs)
             begin = last + 1
         steps.close()
         scores = _scores(model)
-        if estimate and (is_looked_at or epoch == epochs[-1]):
-            program.statistics.estimate(batches)
-        if watched is not None:
+        if estimate and (is_inspected or epoch == epochs[-1]):
+            compiled.statistics.estimate(batches)
+        if val is not None:
             model.reset_metrics()
-            for _ in program.steps.test(watched):
+            for _ in compiled.steps.test(val):
                 pass
             scores.update({f"val_{name}": value for name, value in _scores(model).items()})
         if not math.isfinite(scores["loss"]):
             raise _Diverged(f"the loss is {scores['loss']} after epoch {epoch + 1}")
         for name, value in scores.items():
             history.setdefault(name, []).append(value)
-        listeners.on_epoch_end(epoch, scores)
+        callback_list.on_epoch_end(epoch, scores)
         _check_not_compiled(model, optimizer)
         if model.stop_training:
             break
     _check_weights(model)
-    listeners.on_train_end(scores)
+    callback_list.on_train_end(scores)
     return history
 
 
@@ -171,12 +176,12 @@ def _scores(model: keras.Model) -> dict[str, float]:
     return {name: float(value) for name, value in model.get_metrics_result().items()}
 
 
-def _looks(callback: keras.callbacks.Callback) -> bool:
+def _may_use_model(callback: keras.callbacks.Callback) -> bool:
     """Whether a callback may use the model after an epoch, as any of a user's may."""
     return getattr(callback, "uses_model", True)
 
 
-def _hears_batches(callback: keras.callbacks.Callback) -> bool:
+def _uses_batch_hooks(callback: keras.callbacks.Callback) -> bool:
     """Whether a callback does anything between batches: calling those that do not takes time."""
     default = keras.callbacks.Callback
     return any(
@@ -191,17 +196,18 @@ def _check_weights(model: keras.Model) -> None:
         raise _Diverged("weights are not finite")
 
 
-def _check_predictions(program: Program, batches: EpochBatches) -> None:
+def _check_predictions(compiled: CompiledModel, batches: EpochBatches) -> None:
     """End a fit with an error whose last update made the network predict no numbers."""
     images = next(batches.sample(len(batches.targets)))
-    if not np.isfinite(program.forward(images)).all():
+    if not np.isfinite(compiled.forward(images)).all():
         raise _Diverged("after the last step the network's probabilities are not numbers")
 
 
 def _join(history: dict[str, list[Any]], new: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """Append epochs; NaN stands where a score was not watched."""
-    done, more = len(history.get("loss", ())), len(new["loss"])
+    initial_epoch, more = len(history.get("loss", ())), len(new["loss"])
     return {
-        name: history.get(name, [float("nan")] * done) + new.get(name, [float("nan")] * more)
+        name: history.get(name, [float("nan")] * initial_epoch)
+        + new.get(name, [float("nan")] * more)
         for name in {**history, **new}
     }

@@ -16,17 +16,19 @@ OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
 _ARGUMENTS: dict[str, dict[str, Any]] = {"sgd": {"momentum": 0.9, "nesterov": True}}
 
 
-def make_optimizer(name: str, *, decays: bool, shares: bool) -> keras.optimizers.Optimizer:
-    """Make an optimizer whose numbers are variables, so that a traced program reads them.
+def make_optimizer(
+    name: str, *, use_weight_decay: bool, lr_scales: bool
+) -> keras.optimizers.Optimizer:
+    """Make an optimizer whose numbers are variables, so that a traced step reads them.
 
     Parameters
     ----------
     name : str
         Key of `OPTIMIZERS`.
-    decays : bool
+    use_weight_decay : bool
         Whether there is weight decay, of the size of the variable `weight_decay`.
-    shares : bool
-        Whether each variable has a learning rate of its own: its element of `shares` times that
+    lr_scales : bool
+        Whether each variable has a learning rate of its own: its element of `lr_scales` times that
         of the optimizer. A share of zero leaves a variable as it is, to the bit.
 
     Returns
@@ -34,10 +36,10 @@ def make_optimizer(name: str, *, decays: bool, shares: bool) -> keras.optimizers
     keras.optimizers.Optimizer
         Not yet built.
     """
-    arguments = _ARGUMENTS.get(name, {})
-    if not (decays or shares):
-        return OPTIMIZERS[name](**arguments)
-    return _TUNABLE[name](has_decay=decays, has_shares=shares, **arguments)
+    kwargs = _ARGUMENTS.get(name, {})
+    if not (use_weight_decay or lr_scales):
+        return OPTIMIZERS[name](**kwargs)
+    return _TUNABLE[name](has_weight_decay=use_weight_decay, has_lr_scales=lr_scales, **kwargs)
 
 
 class _Tunable:
@@ -45,38 +47,46 @@ class _Tunable:
 
     Parameters
     ----------
-    has_decay : bool
+    has_weight_decay : bool
         Whether there is weight decay, of all but biases and batch normalisation.
-    has_shares : bool
+    has_lr_scales : bool
         Whether each variable has a share of the learning rate.
     **kwargs
         Of the optimizer that this is mixed into.
     """
 
     def __init__(
-        self: Any, *args: Any, has_decay: bool = False, has_shares: bool = False, **kwargs: Any
+        self: Any,
+        *args: Any,
+        has_weight_decay: bool = False,
+        has_lr_scales: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(*args, **kwargs)
-        self.has_decay, self.has_shares = has_decay, has_shares
-        if has_decay:
+        self.has_weight_decay, self.has_lr_scales = has_weight_decay, has_lr_scales
+        if has_weight_decay:
             self.decay = self.add_variable((), name="weight_decay")
             self.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
 
     def get_config(self: Any) -> dict[str, Any]:
         config = super().get_config()  # type: ignore[misc] # of the optimizer this is mixed into
-        return {**config, "has_decay": self.has_decay, "has_shares": self.has_shares}
+        return {
+            **config,
+            "has_weight_decay": self.has_weight_decay,
+            "has_lr_scales": self.has_lr_scales,
+        }
 
     def build(self: Any, variables: list[keras.Variable]) -> None:
         super().build(variables)  # type: ignore[misc] # as above
-        if self.has_shares:
+        if self.has_lr_scales:
             shape = (len(variables),)
-            self.shares = self.add_variable(shape, initializer="ones", name="shares")
+            self.lr_scales = self.add_variable(shape, initializer="ones", name="lr_scales")
 
     def update_step(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        if self.has_shares:
-            share = self.shares.value[self._get_variable_index(variable)]
-            learning_rate = learning_rate * share
-        if self.has_decay and self._use_weight_decay(variable):
+        if self.has_lr_scales:
+            lr_scale = self.lr_scales.value[self._get_variable_index(variable)]
+            learning_rate = learning_rate * lr_scale
+        if self.has_weight_decay and self._use_weight_decay(variable):
             factor = ops.cast(learning_rate * self.decay.value, variable.dtype)
             self.assign_sub(variable, variable * factor)
         super().update_step(gradient, variable, learning_rate)  # type: ignore[misc] # as above

@@ -7,21 +7,21 @@ from typing import Any, Self
 from skcell._digest import digest, has_own_code
 
 #: Keyword arguments that can be hashed; their values are what the function takes.
-Arguments = tuple[tuple[str, Any], ...]
+FrozenKwargs = tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that a compiled program depends on, and nothing else.
+    """All that a compiled model depends on, and nothing else.
 
     Learning rate, weight decay's size, seeds, epochs, class weights and label smoothing are
-    inputs of a program, so fits that differ in them share it.
+    inputs of a compiled model, so fits that differ in them share it.
 
     Parameters
     ----------
     network : callable
-        From an image tensor and `arguments` to a tensor of features.
-    arguments : tuple of (str, object)
+        From an image tensor and `kwargs` to a tensor of features.
+    kwargs : tuple of (str, object)
         Keyword arguments of `network`, hashable.
     input_shape : tuple of int
         Height, width and channels.
@@ -30,12 +30,12 @@ class Recipe:
     n_classes : int
         Number of classes.
     augmentation : tuple of (str, object) or None
-        Arguments of `RandomTransform`.
+        FrozenKwargs of `RandomTransform`.
     optimizer : str
         Key of `OPTIMIZERS`.
-    decays : bool
+    use_weight_decay : bool
         Whether there is weight decay.
-    shares : bool
+    lr_scales : bool
         Whether each variable has its share of the learning rate.
     loss : str or callable
         A Keras loss for one-hot targets.
@@ -46,19 +46,19 @@ class Recipe:
     n_devices : int
         Devices that share each batch.
     code : str or None
-        Digest of the user's code among `network`, `arguments` and `loss`, with all that it reaches;
+        Digest of the user's code among `network`, `kwargs` and `loss`, with all that it reaches;
         None if there is some that cannot be told apart: what is compiled of it is used once.
     """
 
     network: Callable[..., Any]
-    arguments: Arguments
+    kwargs: FrozenKwargs
     input_shape: tuple[int, int, int]
     dtype: str
     n_classes: int
-    augmentation: Arguments | None = None
+    augmentation: FrozenKwargs | None = None
     optimizer: str = "adam"
-    decays: bool = False
-    shares: bool = False
+    use_weight_decay: bool = False
+    lr_scales: bool = False
     loss: str | Callable[..., Any] = "categorical_crossentropy"
     dtype_policy: str | None = None
     jit_compile: bool | None = None
@@ -77,7 +77,7 @@ class Recipe:
         """Make a recipe from a network, its keyword arguments, and the other fields."""
         return cls(
             network=network,
-            arguments=tuple(sorted(kwargs.items())),
+            kwargs=tuple(sorted(kwargs.items())),
             loss=loss,
             code=_digest_code(network, loss, *kwargs.values()),
             **settings,
@@ -90,7 +90,7 @@ class Recipe:
         return replace(
             self,
             network=network,
-            arguments=tuple(sorted(kwargs.items())),
+            kwargs=tuple(sorted(kwargs.items())),
             code=_digest_code(network, self.loss, *kwargs.values()),
             **changes,
         )
@@ -113,7 +113,7 @@ class Recipe:
             _IN_WORDS.get(name, name)
             + (
                 ""
-                if name in ("code", "decays", "shares")
+                if name in ("code", "use_weight_decay", "lr_scales")
                 else f" from {old.get(name)!r} to {value!r}"
             )
             for name, value in new.items()
@@ -140,8 +140,8 @@ _IN_WORDS = {
     "input_shape": "the shape of the images",
     "dtype": "the dtype of the images",
     "n_classes": "the number of classes",
-    "decays": "weight_decay, to or from zero",
-    "shares": "layer_decay or gradual, to or from none",
+    "use_weight_decay": "weight_decay, to or from zero",
+    "lr_scales": "layer_decay or gradual, to or from none",
     "code": "the code of the loss or of the network",
 }
 
@@ -149,7 +149,7 @@ _IN_WORDS = {
 def _settings(recipe: Recipe) -> dict[str, Any]:
     """Return what makes a network, by the names that users know."""
     own = {f.name: getattr(recipe, f.name) for f in fields(Recipe)}
-    arguments = dict(own.pop("arguments"))
+    kwargs = dict(own.pop("kwargs"))
     own["augmentation"] = own["augmentation"] and dict(own["augmentation"])
     del own["n_devices"]
-    return {**own, **arguments}
+    return {**own, **kwargs}

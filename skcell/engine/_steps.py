@@ -33,9 +33,9 @@ class Batches(Protocol):
 
     images: NDArray[Any] | None  # None where they are files
     targets: NDArray[Any]
-    rows: NDArray[Any]  # (batches, size)
-    row_weights: NDArray[Any]  # (batches, size)
-    placed: Any  # what a device holds of images and targets, kept as long as these
+    indices: NDArray[Any]  # (batches, size)
+    batch_weights: NDArray[Any]  # (batches, size)
+    on_device: Any  # what a device holds of images and targets, kept as long as these
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Batch]: ...
@@ -145,7 +145,7 @@ class _JaxSteps:
                 for start in range(0, len(batches), STEPS_PER_CALL):
                     (*jobs, active), last = _jobs(batches, start)
                     jobs = [self._place(part, axis=1) for part in jobs]
-                    logs, state = self._many[kind](state, batches.placed, (*jobs, active))
+                    logs, state = self._many[kind](state, batches.on_device, (*jobs, active))
                     yield last, logs
             else:
                 for i, batch in enumerate(batches):
@@ -161,12 +161,12 @@ class _JaxSteps:
         """Put images and targets on the devices, if they are in memory and fit there."""
         import jax
 
-        if batches.placed is None and batches.images is not None:
-            room = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 0)
-            if batches.images.nbytes <= RESIDENT_SHARE * room:
+        if batches.on_device is None and batches.images is not None:
+            memory_limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 0)
+            if batches.images.nbytes <= RESIDENT_SHARE * memory_limit:
                 data = (batches.images, batches.targets)
-                batches.placed = tuple(self._place(_upload(a), axis=None) for a in data)
-        return batches.placed is not None
+                batches.on_device = tuple(self._place(_upload(a), axis=None) for a in data)
+        return batches.on_device is not None
 
 
 def _several(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -174,8 +174,8 @@ def _several(step: Callable[..., Any]) -> Callable[..., Any]:
     import jax
 
     def one(state: Any, data: Any, job: Any) -> Any:
-        (images, targets), (rows, weights, active) = data, job
-        logs, new = step(state, (images[rows], targets[rows], weights))
+        (images, targets), (indices, weights, active) = data, job
+        logs, new = step(state, (images[indices], targets[indices], weights))
         # Steps beyond the last batch change nothing.
         return jax.tree.map(lambda n, o: jax.numpy.where(active, n, o), new, state), logs
 
@@ -189,11 +189,11 @@ def _several(step: Callable[..., Any]) -> Callable[..., Any]:
 
 def _jobs(batches: Batches, start: int) -> tuple[Any, int]:
     """Rows, weights and whether they count, for one call; always of the same shapes."""
-    rows = batches.rows[start : start + STEPS_PER_CALL].astype(np.int32)
-    weights = batches.row_weights[start : start + STEPS_PER_CALL]
-    missing = ((0, STEPS_PER_CALL - len(rows)), (0, 0))
-    active = np.arange(STEPS_PER_CALL) < len(rows)
-    return (np.pad(rows, missing), np.pad(weights, missing), active), start + len(rows) - 1
+    indices = batches.indices[start : start + STEPS_PER_CALL].astype(np.int32)
+    weights = batches.batch_weights[start : start + STEPS_PER_CALL]
+    missing = ((0, STEPS_PER_CALL - len(indices)), (0, 0))
+    active = np.arange(STEPS_PER_CALL) < len(indices)
+    return (np.pad(indices, missing), np.pad(weights, missing), active), start + len(indices) - 1
 
 
 def _upload(array: NDArray[Any]) -> Any:
@@ -202,13 +202,13 @@ def _upload(array: NDArray[Any]) -> Any:
 
     n = len(array)
     unit = max(1, 1 << max(0, (n - 1).bit_length() - 3))  # an eighth to a quarter of n
-    room = -(-n // unit) * unit
+    padded_length = -(-n // unit) * unit
     part = min(n, 4096)  # copied piece by piece: the host holds no padded copy
     write = jax.jit(jax.lax.dynamic_update_slice_in_dim, donate_argnums=0, static_argnums=3)
-    placed = jax.numpy.zeros((room, *array.shape[1:]), array.dtype)
+    on_device = jax.numpy.zeros((padded_length, *array.shape[1:]), array.dtype)
     for start in [*range(0, n - part, part), n - part]:
-        placed = write(placed, array[start : start + part], start, 0)
-    return placed
+        on_device = write(on_device, array[start : start + part], start, 0)
+    return on_device
 
 
 def make_forward(model: keras.Model, devices: Devices | None = None) -> Forward:

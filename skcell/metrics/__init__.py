@@ -2,4 +2,4 @@
 
 import lazy_loader as _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={"_scores": ["mean_auc"]})
+__getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={"_scores": ["macro_roc_auc"]})

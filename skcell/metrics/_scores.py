@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 
-def mean_auc(y_true: ArrayLike, probabilities: ArrayLike, classes: ArrayLike) -> float:
+def macro_roc_auc(y_true: ArrayLike, probabilities: ArrayLike, classes: ArrayLike) -> float:
     """Mean area under the ROC curve, each class against the rest, as MedMNIST computes it [1]_.
 
     Parameters
@@ -34,8 +34,8 @@ def mean_auc(y_true: ArrayLike, probabilities: ArrayLike, classes: ArrayLike) ->
 
     Examples
     --------
-    >>> from skcell.metrics import mean_auc
-    >>> mean_auc(["a", "b", "b"], [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]], ["a", "b"])
+    >>> from skcell.metrics import macro_roc_auc
+    >>> macro_roc_auc(["a", "b", "b"], [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]], ["a", "b"])
     1.0
     """
     from sklearn.metrics import roc_auc_score

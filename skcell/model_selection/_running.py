@@ -37,7 +37,7 @@ class Runner:
         Seed of the default sampler; None leaves the study's.
     shared : bool
         Whether there may be other workers.
-    heartbeat : int
+    heartbeat_interval : int
         Seconds between their signs of life.
     raises : bool
         Whether an error in a trial ends all.
@@ -51,7 +51,7 @@ class Runner:
     timeout: float | None
     seed: int | None
     shared: bool
-    heartbeat: int
+    heartbeat_interval: int
     raises: bool
     verbose: int
     _left_over: set[int] = field(default_factory=set)  # trials of processes that died without sign
@@ -83,7 +83,7 @@ class Runner:
                     if getattr(study, "_stop_flag", False):  # the sampler has no more settings
                         break
                 elif self.shared and self._is_any(TrialState.RUNNING):
-                    wait_for_others(study, min(1.0, self.heartbeat), self._waited_for)
+                    wait_for_others(study, min(1.0, self.heartbeat_interval), self._waited_for)
                 else:
                     break
         finally:

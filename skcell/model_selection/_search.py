@@ -25,7 +25,7 @@ from skcell._digest import digest, digest_files
 from skcell._environment import software
 from skcell._holdout import check_groups, check_groups_kept, warn_of_copies
 from skcell._images import as_paths
-from skcell._parameters import SuggestsParameters
+from skcell._parameters import ParameterHintsMixin
 from skcell._sklearn import (
     BaseSearchCV,
     Interval,
@@ -52,12 +52,12 @@ from skcell.model_selection._trials import (
     Evaluation,
     FitParams,
     Split,
-    halving_batches,
     prefix_of,
+    retry_with_smaller_batches,
 )
 
 
-class OptunaPruningSearchCV(SuggestsParameters, BaseSearchCV):
+class OptunaPruningSearchCV(ParameterHintsMixin, BaseSearchCV):
     """Search over parameters by cross-validation, sampled and pruned by Optuna.
 
     As scikit-learn's searches, on any estimator; with skcell's classifiers, the score on the held
@@ -99,7 +99,7 @@ class OptunaPruningSearchCV(SuggestsParameters, BaseSearchCV):
     study_name : str or None, default=None
         Name in the storage, "skcell" if None. Searches of one name in one storage are one search:
         it goes on where it was, in as many processes as there are.
-    heartbeat : int, default=10
+    heartbeat_interval : int, default=10
         Seconds between signs of life in a storage. The trial of a worker that was silent six times
         as long is begun again by another. A storage that was opened without a heartbeat has none.
     refit : bool or str, default=True
@@ -175,7 +175,7 @@ n_splits_, multimetric_
         "pruner": [BasePruner, None],
         "storage": [str, os.PathLike, BaseStorage, None],
         "study_name": [str, None],
-        "heartbeat": [Interval(Integral, 1, None, closed="left")],
+        "heartbeat_interval": [Interval(Integral, 1, None, closed="left")],
         "refit": ["boolean", str],
         "random_state": ["random_state"],
     }
@@ -199,7 +199,7 @@ n_splits_, multimetric_
         pruner: BasePruner | None = None,
         storage: str | os.PathLike[str] | BaseStorage | None = None,
         study_name: str | None = None,
-        heartbeat: int = 10,
+        heartbeat_interval: int = 10,
         refit: bool | str = True,
         error_score: float | str = np.nan,
         random_state: int | np.random.RandomState | None = None,
@@ -216,7 +216,7 @@ n_splits_, multimetric_
         self.pruner = pruner
         self.storage = storage
         self.study_name = study_name
-        self.heartbeat = heartbeat
+        self.heartbeat_interval = heartbeat_interval
         self.refit = refit
         self.error_score = error_score
         self.random_state = random_state
@@ -320,7 +320,7 @@ n_splits_, multimetric_
                 timeout=self.timeout,
                 seed=seed if self.sampler is None else None,
                 shared=self.storage is not None,
-                heartbeat=self.heartbeat,
+                heartbeat_interval=self.heartbeat_interval,
                 raises=self.error_score == "raise",
                 verbose=self.verbose,
             ).run()
@@ -393,7 +393,7 @@ n_splits_, multimetric_
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             study = optuna.create_study(
-                storage=open_storage(self.storage, self.heartbeat),
+                storage=open_storage(self.storage, self.heartbeat_interval),
                 study_name=self.study_name or (None if self.storage is None else "skcell"),
                 load_if_exists=True,
                 directions=["minimize" if name in COSTS else "maximize" for name in objectives],
@@ -448,7 +448,7 @@ n_splits_, multimetric_
         began, params = time.time(), fit_params.of(model, X)
         with task.propagate_callback_context(model):
             task.call_on_fit_task_begin(estimator=self, **shown)
-            self.best_estimator_ = halving_batches(
+            self.best_estimator_ = retry_with_smaller_batches(
                 model, lambda m: m.fit(X, **params) if y is None else m.fit(X, y, **params)
             )
         self.refit_time_ = time.time() - began

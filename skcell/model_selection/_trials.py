@@ -21,7 +21,7 @@ from skcell._sklearn import (
     _safe_split,
     _score,
 )
-from skcell.classifiers import BaseCellClassifier, WatchesClassifier
+from skcell.classifiers import BaseCellClassifier, ClassifierCallback
 from skcell.model_selection._space import Space
 
 #: Objectives beside scores: what is measured, to be made small.
@@ -57,7 +57,7 @@ class FitParams:
 Report = Callable[[int, int, float], None]
 
 
-class EpochScores(WatchesClassifier):
+class EpochScores(ClassifierCallback):
     """Scores the classifier after each epoch, behind the fitted steps before it.
 
     Parameters
@@ -185,7 +185,7 @@ def run_folds(
         }
 
 
-def halving_batches(model: BaseEstimator, run: Callable[[BaseEstimator], Any]) -> Any:
+def retry_with_smaller_batches(model: BaseEstimator, run: Callable[[BaseEstimator], Any]) -> Any:
     """Run a fit; if memory runs out, again with batches of half the size.
 
     Parameters
@@ -349,7 +349,7 @@ class Evaluation:
         # Made at once: a trial that is tried again with smaller batches goes through them again.
         tasks = [task.subcontext(task_name="split-evaluation") for _ in self.splits]
         try:
-            folds = halving_batches(model, run)
+            folds = retry_with_smaller_batches(model, run)
         finally:
             if task.call_on_fit_task_end(estimator=self.caller):
                 trial.study.stop()

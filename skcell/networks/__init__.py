@@ -19,7 +19,7 @@ _PUBLIC = {
 _INTERNAL = {
     "_backbone_graph": [
         "BackboneLike",
-        "OwnModel",
+        "UserModel",
         "as_backbone",
         "check_pixel_range",
         "choose_layers",

@@ -24,7 +24,7 @@ from skcell.networks._blocks import LAST
 BACKBONE = "backbone"
 
 
-class OwnModel:
+class UserModel:
     """A user's Keras model: equal to any other of the same graph and weights.
 
     Parameters
@@ -38,7 +38,7 @@ class OwnModel:
         self.key = describe(model)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, OwnModel):
+        if not isinstance(other, UserModel):
             return NotImplemented
         return self.model is other.model if self.key is None else self.key == other.key
 
@@ -55,7 +55,7 @@ def embed(
     *,
     backbone: BackboneLike,
     weights: str | os.PathLike[str] | None = None,
-    image_size: int | None = None,
+    input_size: int | None = None,
     pooling: str = "avg",
     trainable: Collection[int] = (),
     train_batch_norm: bool = False,
@@ -67,12 +67,12 @@ def embed(
     x : KerasTensor of shape (n, H, W, C)
         Images, pixels in 0..1. For a named backbone, grey ones are repeated in three channels,
         and other numbers of channels projected to three by a 1x1 convolution that is trained.
-    backbone : str, OwnModel or callable
+    backbone : str, UserModel or callable
         A name in `BACKBONES`, with its own scaling of pixels; or a model or function that takes
         pixels in 0..1, in as many channels as there are.
     weights : {"imagenet"}, path or None
         Weights of a named backbone.
-    image_size : int or None
+    input_size : int or None
         Height and width that images are resized to; None leaves them as they are.
     pooling : {"avg", "max"}
         How feature maps are pooled.
@@ -91,8 +91,8 @@ def embed(
     elif isinstance(backbone, str) and x.shape[-1] != 3:
         grey = keras.initializers.Constant(1 / x.shape[-1])  # to start with what it has seen
         x = layers.Conv2D(3, 1, **LAST, kernel_initializer=grey, name="to_three_channels")(x)
-    if image_size is not None and x.shape[1:3] != (image_size, image_size):
-        x = layers.Resizing(image_size, image_size, interpolation="bilinear", **LAST)(x)
+    if input_size is not None and x.shape[1:3] != (input_size, input_size):
+        x = layers.Resizing(input_size, input_size, interpolation="bilinear", **LAST)(x)
     if isinstance(backbone, str):
         x = preprocess(x, BACKBONES[backbone].pixels)
     model = _instantiate(backbone, x.shape[1:], weights)
@@ -120,7 +120,7 @@ def _instantiate(
     if isinstance(backbone, str):
         model = build_backbone(backbone, shape, weights)
     else:
-        function = backbone.model if isinstance(backbone, OwnModel) else backbone
+        function = backbone.model if isinstance(backbone, UserModel) else backbone
         model = function
         if not getattr(model, "inputs", None):  # a function, or a model of Python code
             inputs = keras.Input(shape)
@@ -133,7 +133,7 @@ def _instantiate(
         if len(model.inputs) != 1 or not fits:
             raise ValueError(
                 f"The backbone takes {[tuple(i.shape[1:]) for i in model.inputs]}, and the images "
-                f"are {tuple(shape)} (height, width, channels); resize them by image_size=, or "
+                f"are {tuple(shape)} (height, width, channels); resize them by input_size=, or "
                 "build it for this shape."
             )
     model = keras.Model(model.inputs[0], model.outputs[0], name=BACKBONE)
@@ -164,7 +164,7 @@ def find_groups(backbone: BackboneLike, model: keras.Model) -> list[list[keras.L
 
     Parameters
     ----------
-    backbone : str, OwnModel or callable
+    backbone : str, UserModel or callable
         As for `embed`.
     model : keras.Model
         A model that `embed` is part of.
@@ -185,7 +185,7 @@ def choose_layers(
 
     Parameters
     ----------
-    backbone : str, OwnModel or callable
+    backbone : str, UserModel or callable
         As for `embed`.
     model : keras.Model
         A model that `embed` is part of.
@@ -288,7 +288,7 @@ def _names(model: keras.Model) -> Iterator[str]:
 
 def as_backbone(backbone: Any) -> Any:
     """Wrap a Keras model, so that its copies count as the same."""
-    return OwnModel(backbone) if isinstance(backbone, keras.Model) else backbone
+    return UserModel(backbone) if isinstance(backbone, keras.Model) else backbone
 
 
 def check_pixel_range(

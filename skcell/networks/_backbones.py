@@ -253,7 +253,7 @@ def build_backbone(
         raise ValueError(
             f"{name} needs images of at least {backbone.smallest_size} pixels in height and "
             f"width, got {input_shape[:2]}; enlarge them, for example with "
-            f"image_size={backbone.native_size}, its native size."
+            f"input_size={backbone.native_size}, its native size."
         )
     if weights not in (None, "imagenet") and not os.path.isfile(weights):
         raise FileNotFoundError(

@@ -19,7 +19,7 @@ class RandomTransform(keras.layers.Layer):
     ----------
     horizontal_flip, vertical_flip : bool
         Whether to mirror left-right and up-down, each with probability one half.
-    turns : bool
+    quarter_turns : bool
         Whether to turn by a multiple of 90 degrees (of 180, where height and width differ).
     rotation : float
         Largest rotation either way, as a fraction of a full turn.
@@ -45,7 +45,7 @@ class RandomTransform(keras.layers.Layer):
         self,
         horizontal_flip: bool = True,
         vertical_flip: bool = True,
-        turns: bool = True,
+        quarter_turns: bool = True,
         rotation: float = 0.0,
         zoom: float = 0.0,
         translation: float = 0.0,
@@ -59,7 +59,7 @@ class RandomTransform(keras.layers.Layer):
         super().__init__(**kwargs)
         self.horizontal_flip = horizontal_flip
         self.vertical_flip = vertical_flip
-        self.turns = turns
+        self.quarter_turns = quarter_turns
         self.rotation = rotation
         self.zoom = zoom
         self.translation = translation
@@ -107,7 +107,7 @@ class RandomTransform(keras.layers.Layer):
         """For each image: is it transposed, mirrored in x, mirrored in y (or None for never)."""
         square = images.shape[1] == images.shape[2]
         transposed = flip_x = flip_y = None
-        if self.turns:
+        if self.quarter_turns:
             quarter = ops.floor(self._uniform(images, 0.0, 4.0))
             if not square:
                 quarter = 2.0 * ops.floor(quarter / 2.0)

@@ -15,7 +15,7 @@ def transfer(
     x: Any,
     *,
     backbone: BackboneLike,
-    image_size: int | None = None,
+    input_size: int | None = None,
     pooling: str = "avg",
     trainable: tuple[int, ...] = (),
     train_batch_norm: bool = False,
@@ -28,9 +28,9 @@ def transfer(
     ----------
     x : KerasTensor of shape (n, H, W, C)
         Images, pixels in 0..1.
-    backbone : str, OwnModel or callable
+    backbone : str, UserModel or callable
         As for `embed`; its weights are to be given by `copy_shared_weights`.
-    image_size : int or None
+    input_size : int or None
         Height and width that images are resized to.
     pooling : {"avg", "max"}
         How feature maps are pooled.
@@ -51,7 +51,7 @@ def transfer(
     features = embed(
         x,
         backbone=backbone,
-        image_size=image_size,
+        input_size=input_size,
         pooling=pooling,
         trainable=trainable,
         train_batch_norm=train_batch_norm,

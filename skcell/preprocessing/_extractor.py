@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from skcell._keras import fresh_layer_names, reproducible_build, to_numpy
 from skcell.engine import make_forward
-from skcell.networks import BackboneLike, OwnModel, describe, embed, find_backbone, rescale_to_unit
+from skcell.networks import BackboneLike, UserModel, describe, embed, find_backbone, rescale_to_unit
 
 #: Extractors kept in memory though nobody uses them; the least recently used goes first.
 MAX_EXTRACTORS = 4
@@ -27,7 +27,7 @@ class Extractor:
     ----------
     input_shape, dtype
         Of images, as for `Recipe`.
-    backbone, weights, image_size, pooling
+    backbone, weights, input_size, pooling
         As for `embed`.
     seed : int
         Seed of random weights.
@@ -49,12 +49,12 @@ class Extractor:
         dtype: str,
         backbone: BackboneLike,
         weights: str | os.PathLike[str] | None,
-        image_size: int | None,
+        input_size: int | None,
         pooling: str,
         seed: int,
         dtype_policy: str,
     ):
-        self._made_of = (input_shape, dtype, backbone, image_size, pooling, dtype_policy)
+        self._made_of = (input_shape, dtype, backbone, input_size, pooling, dtype_policy)
         with reproducible_build(seed, dtype_policy):
             with fresh_layer_names():
                 inputs = keras.Input(input_shape, dtype=dtype, name="image")
@@ -62,7 +62,7 @@ class Extractor:
                     rescale_to_unit(inputs),
                     backbone=backbone,
                     weights=weights,
-                    image_size=image_size,
+                    input_size=input_size,
                     pooling=pooling,
                 )
             self.model = keras.Model(inputs, outputs)
@@ -88,8 +88,8 @@ class Extractor:
         shape, dtype, backbone, *others = self._made_of
         copied = find_backbone(self.model)  # as it was, whatever became of a user's own since
         values = []
-        if isinstance(backbone, OwnModel):
-            backbone = OwnModel(copied)
+        if isinstance(backbone, UserModel):
+            backbone = UserModel(copied)
         else:
             values = [to_numpy(v) for v in copied.variables]
         return {"made_of": (shape, dtype, backbone, *others), "values": values, "key": self.key}
@@ -99,9 +99,9 @@ class Extractor:
         if found is not None:  # the same one, in this process
             self.__dict__.update(found.__dict__)
             return
-        shape, dtype, backbone, image_size, pooling, dtype_policy = state["made_of"]
+        shape, dtype, backbone, input_size, pooling, dtype_policy = state["made_of"]
         self.__init__(  # type: ignore[misc] # as it was made
-            shape, dtype, backbone, None, image_size, pooling, 0, dtype_policy
+            shape, dtype, backbone, None, input_size, pooling, 0, dtype_policy
         )
         if state["values"]:
             variables = find_backbone(self.model).variables
@@ -128,7 +128,7 @@ def get_extractor(stamp: Hashable = None, **arguments: Any) -> Extractor:
     Extractor
         The extractor.
     """
-    if isinstance(arguments["backbone"], (str, OwnModel)):
+    if isinstance(arguments["backbone"], (str, UserModel)):
         return _build(stamp, **arguments)
     built = Extractor(**arguments)  # what a function makes may change from call to call
     return built if built.key is None else _known.get(built.key, built)

@@ -17,8 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcell._data_home import find_home
 from skcell._digest import digest_images, file_digest, weights_by_content
-from skcell._images import ImageSpec, TakesImages, take
-from skcell._parameters import SuggestsParameters
+from skcell._images import ImageInputMixin, ImageSpec, take
+from skcell._parameters import ParameterHintsMixin
 from skcell._sklearn import Interval, StrOptions, _fit_context
 from skcell.networks import BACKBONES, as_backbone, check_pixel_range, list_backbones
 from skcell.preprocessing._extractor import Extractor, get_extractor
@@ -32,8 +32,8 @@ _warned: set[str] = set()
 
 
 class ImageFeatures(
-    SuggestsParameters,
-    TakesImages,
+    ParameterHintsMixin,
+    ImageInputMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -52,7 +52,7 @@ class ImageFeatures(
     weights : {"imagenet"}, path or None, default="imagenet"
         Weights of a named backbone: "imagenet" is downloaded once by Keras; or a file that Keras
         saved from the backbone without its top; None leaves them random.
-    image_size : int or None, default=None
+    input_size : int or None, default=None
         Height and width, in pixels, that images are resized to, bilinearly; None takes them as
         they are.
     pooling : {"avg", "max"}, default="avg"
@@ -108,7 +108,7 @@ class ImageFeatures(
     _parameter_constraints: dict = {
         "backbone": [str, callable],
         "weights": [str, os.PathLike, None],
-        "image_size": [Interval(numbers.Integral, 1, None, closed="left"), None],
+        "input_size": [Interval(numbers.Integral, 1, None, closed="left"), None],
         "pooling": [StrOptions({"avg", "max"})],
         "batch_size": [Interval(numbers.Integral, 1, None, closed="left")],
         "cache": ["boolean", str, os.PathLike],
@@ -124,7 +124,7 @@ class ImageFeatures(
         backbone: Any = "inception_v3",
         *,
         weights: str | os.PathLike[str] | None = "imagenet",
-        image_size: int | None = None,
+        input_size: int | None = None,
         pooling: str = "avg",
         batch_size: int = 64,
         cache: bool | str | os.PathLike[str] = True,
@@ -134,7 +134,7 @@ class ImageFeatures(
     ):
         self.backbone = backbone
         self.weights = weights
-        self.image_size = image_size
+        self.input_size = input_size
         self.pooling = pooling
         self.batch_size = batch_size
         self.cache = cache
@@ -273,7 +273,7 @@ class ImageFeatures(
             dtype=spec.dtype,
             backbone=as_backbone(self.backbone),
             weights=weights,
-            image_size=self.image_size,
+            input_size=self.input_size,
             pooling=self.pooling,
             seed=0 if weights is not None else seed,
             dtype_policy=self.dtype_policy or keras.config.dtype_policy().name,

@@ -9,11 +9,11 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from skcell._images import check_pixels, layout_of
-from skcell._parameters import SuggestsParameters
+from skcell._parameters import ParameterHintsMixin
 from skcell._sklearn import _check_feature_names
 
 
-class BaseImageSampler(SuggestsParameters, BaseSampler):
+class BaseImageSampler(ParameterHintsMixin, BaseSampler):
     """A sampler that takes images `(n, H, W[, C])` as well as rows `(n, n_features)`.
 
     Subclasses write `_fit_resample(X, y)` for an array of any number of dimensions, whose

@@ -5,7 +5,7 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
-        "_comparisons": ["corrected_t_test", "holm"],
+        "_comparisons": ["corrected_resampled_ttest", "holm_correction"],
         "_intervals": [
             "accuracy_interval",
             "balanced_accuracy_interval",

@@ -16,12 +16,12 @@ from skcell._sklearn import Interval, validate_params
         "differences": ["array-like"],
         "n_train": [Interval(Real, 0, None, closed="neither")],
         "n_test": [Interval(Real, 0, None, closed="neither")],
-        "least_error": [Interval(Real, 0, None, closed="left")],
+        "min_standard_error": [Interval(Real, 0, None, closed="left")],
     },
     prefer_skip_nested_validation=True,
 )
-def corrected_t_test(
-    differences: ArrayLike, *, n_train: float, n_test: float, least_error: float = 0.0
+def corrected_resampled_ttest(
+    differences: ArrayLike, *, n_train: float, n_test: float, min_standard_error: float = 0.0
 ) -> float:
     r"""Corrected resampled t test that two techniques' scores differ.
 
@@ -35,7 +35,7 @@ def corrected_t_test(
         Score of one technique less that of the other, for each split.
     n_train, n_test : float
         Number of samples on the two sides of a split; means, where splits differ.
-    least_error : float, default=0.0
+    min_standard_error : float, default=0.0
         Standard error that the mean has at the least, from what is known beside the splits: few
         splits may agree by chance.
 
@@ -52,7 +52,7 @@ def corrected_t_test(
     See Also
     --------
     cross_validated_interval : The interval of the same mean.
-    holm : Corrects several such p values.
+    holm_correction : Corrects several such p values.
 
     References
     ----------
@@ -61,8 +61,8 @@ def corrected_t_test(
 
     Examples
     --------
-    >>> from skcell.metrics import corrected_t_test
-    >>> p = corrected_t_test([0.02, 0.03, 0.01, 0.02, 0.04], n_train=800, n_test=200)
+    >>> from skcell.stats import corrected_resampled_ttest
+    >>> p = corrected_resampled_ttest([0.02, 0.03, 0.01, 0.02, 0.04], n_train=800, n_test=200)
     >>> print(f"{p:.3f}")
     0.035
     """
@@ -72,14 +72,14 @@ def corrected_t_test(
             f"A test needs at least two differences in one dimension, got shape {values.shape}."
         )
     n = len(values)
-    error = max(least_error, math.sqrt((1 / n + n_test / n_train) * values.var(ddof=1)))
+    error = max(min_standard_error, math.sqrt((1 / n + n_test / n_train) * values.var(ddof=1)))
     if error == 0:
         return 1.0 if values.mean() == 0 else 0.0
     return float(2 * stats.t.sf(abs(values.mean()) / error, n - 1))
 
 
 @validate_params({"p_values": ["array-like"]}, prefer_skip_nested_validation=True)
-def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+def holm_correction(p_values: ArrayLike) -> NDArray[np.float64]:
     """Correct p values for there being several, by Holm's step-down method.
 
     Parameters
@@ -99,8 +99,8 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
     Examples
     --------
-    >>> from skcell.metrics import holm
-    >>> holm([0.01, 0.04, 0.03]).tolist()
+    >>> from skcell.stats import holm_correction
+    >>> holm_correction([0.01, 0.04, 0.03]).tolist()
     [0.03, 0.06, 0.06]
     """
     p = np.asarray(p_values, dtype=np.float64)

@@ -15,11 +15,13 @@ from skcell._sklearn import Interval, validate_params
     {
         "n_correct": [Interval(Integral, 0, None, closed="left")],
         "n": [Interval(Integral, 1, None, closed="left")],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
+        "confidence_level": [Interval(Real, 0, 1, closed="neither")],
     },
     prefer_skip_nested_validation=True,
 )
-def accuracy_interval(n_correct: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def accuracy_interval(
+    n_correct: int, n: int, confidence_level: float = 0.95
+) -> tuple[float, float]:
     """Wilson's score interval of an accuracy measured on one set of images.
 
     It says how far the accuracy of *this* trained model may lie from the measured one because the
@@ -31,7 +33,7 @@ def accuracy_interval(n_correct: int, n: int, confidence: float = 0.95) -> tuple
         Number of images whose class was predicted correctly.
     n : int
         Number of images, which must be independent: not several of one cell, or of a few patients.
-    confidence : float, default=0.95
+    confidence_level : float, default=0.95
         Probability with which the interval covers the accuracy.
 
     Returns
@@ -56,14 +58,14 @@ def accuracy_interval(n_correct: int, n: int, confidence: float = 0.95) -> tuple
 
     Examples
     --------
-    >>> from skcell.metrics import accuracy_interval
+    >>> from skcell.stats import accuracy_interval
     >>> low, high = accuracy_interval(85, 100)
     >>> print(f"{low:.3f} to {high:.3f}")
     0.767 to 0.907
     """
     if n_correct > n:
         raise ValueError(f"n_correct={n_correct} of n={n} images cannot be correct.")
-    ends = stats.binomtest(int(n_correct), int(n)).proportion_ci(confidence, method="wilson")
+    ends = stats.binomtest(int(n_correct), int(n)).proportion_ci(confidence_level, method="wilson")
     return float(ends.low), float(ends.high)
 
 
@@ -71,12 +73,12 @@ def accuracy_interval(n_correct: int, n: int, confidence: float = 0.95) -> tuple
     {
         "correct": ["array-like"],
         "groups": ["array-like"],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
+        "confidence_level": [Interval(Real, 0, 1, closed="neither")],
     },
     prefer_skip_nested_validation=True,
 )
 def grouped_accuracy_interval(
-    correct: ArrayLike, groups: ArrayLike, confidence: float = 0.95
+    correct: ArrayLike, groups: ArrayLike, confidence_level: float = 0.95
 ) -> tuple[float, float]:
     r"""Interval of an accuracy where images come in groups that are alike, such as patients.
 
@@ -92,7 +94,7 @@ def grouped_accuracy_interval(
         Whether each image's class was predicted correctly.
     groups : array-like of shape (n,)
         The patient, slide or the like of each.
-    confidence : float, default=0.95
+    confidence_level : float, default=0.95
         Probability with which the interval covers the accuracy.
 
     Returns
@@ -111,7 +113,7 @@ def grouped_accuracy_interval(
 
     Examples
     --------
-    >>> from skcell.metrics import accuracy_interval, grouped_accuracy_interval
+    >>> from skcell.stats import accuracy_interval, grouped_accuracy_interval
     >>> correct = [True] * 30 + [False] * 10
     >>> low, high = grouped_accuracy_interval(correct, [i // 10 for i in range(40)])
     >>> print(f"{low:.2f} to {high:.2f}")
@@ -131,7 +133,7 @@ def grouped_accuracy_interval(
     # Groups that agree altogether are no certainty: then each counts as one image.
     effective = p * (1 - p) / variance if variance > 0 else float(n_groups)
     effective = min(max(effective, 1.0), float(n))
-    z2 = float(stats.t.ppf((1 + confidence) / 2, n_groups - 1)) ** 2
+    z2 = float(stats.t.ppf((1 + confidence_level) / 2, n_groups - 1)) ** 2
     centre = (p + z2 / (2 * effective)) / (1 + z2 / effective)
     reach = math.sqrt(z2 * (p * (1 - p) + z2 / (4 * effective)) / effective) / (1 + z2 / effective)
     return max(0.0, float(centre - reach)), min(1.0, float(centre + reach))
@@ -142,7 +144,7 @@ def grouped_accuracy_interval(
         "y_true": ["array-like"],
         "y_pred": ["array-like"],
         "groups": ["array-like", None],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
+        "confidence_level": [Interval(Real, 0, 1, closed="neither")],
     },
     prefer_skip_nested_validation=True,
 )
@@ -150,7 +152,7 @@ def balanced_accuracy_interval(
     y_true: ArrayLike,
     y_pred: ArrayLike,
     groups: ArrayLike | None = None,
-    confidence: float = 0.95,
+    confidence_level: float = 0.95,
 ) -> tuple[float, float]:
     """Interval of a balanced accuracy, the mean of the classes' recalls, of one set of images.
 
@@ -163,7 +165,7 @@ def balanced_accuracy_interval(
         True and predicted labels.
     groups : array-like of shape (n,), default=None
         The patient, slide or the like of each image, whose images are alike.
-    confidence : float, default=0.95
+    confidence_level : float, default=0.95
         Probability with which the interval covers the balanced accuracy.
 
     Returns
@@ -183,7 +185,7 @@ def balanced_accuracy_interval(
 
     Examples
     --------
-    >>> from skcell.metrics import balanced_accuracy_interval
+    >>> from skcell.stats import balanced_accuracy_interval
     >>> truth = ["blast"] * 10 + ["lymphocyte"] * 90
     >>> low, high = balanced_accuracy_interval(truth, ["blast"] * 8 + ["lymphocyte"] * 92)
     >>> print(f"{low:.2f} to {high:.2f}")
@@ -195,9 +197,9 @@ def balanced_accuracy_interval(
         of = y == label
         right = predicted[of] == label
         if groups is None:
-            low, high = accuracy_interval(int(right.sum()), len(right), confidence)
+            low, high = accuracy_interval(int(right.sum()), len(right), confidence_level)
         else:
-            low, high = grouped_accuracy_interval(right, np.asarray(groups)[of], confidence)
+            low, high = grouped_accuracy_interval(right, np.asarray(groups)[of], confidence_level)
         ends.append((right.mean(), low, high))
     recall, low_ends, high_ends = np.array(ends).T
     mean, n = float(recall.mean()), len(recall)
@@ -211,8 +213,8 @@ def balanced_accuracy_interval(
         "scores": ["array-like"],
         "n_train": [Interval(Real, 0, None, closed="neither")],
         "n_test": [Interval(Real, 0, None, closed="neither")],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
-        "least_error": [Interval(Real, 0, None, closed="left")],
+        "confidence_level": [Interval(Real, 0, 1, closed="neither")],
+        "min_standard_error": [Interval(Real, 0, None, closed="left")],
     },
     prefer_skip_nested_validation=True,
 )
@@ -221,8 +223,8 @@ def cross_validated_interval(
     *,
     n_train: float,
     n_test: float,
-    confidence: float = 0.95,
-    least_error: float = 0.0,
+    confidence_level: float = 0.95,
+    min_standard_error: float = 0.0,
 ) -> tuple[float, float]:
     r"""Corrected resampled t interval of the mean of cross-validated scores.
 
@@ -240,9 +242,9 @@ def cross_validated_interval(
         One score for each split, of any metric, or differences of such.
     n_train, n_test : float
         Number of samples on the two sides of a split; means, where splits differ.
-    confidence : float, default=0.95
+    confidence_level : float, default=0.95
         Probability with which the interval covers the expected score.
-    least_error : float, default=0.0
+    min_standard_error : float, default=0.0
         Standard error that the mean has at the least, from what is known beside the splits: few
         splits may agree by chance.
 
@@ -273,7 +275,7 @@ def cross_validated_interval(
 
     Examples
     --------
-    >>> from skcell.metrics import cross_validated_interval
+    >>> from skcell.stats import cross_validated_interval
     >>> low, high = cross_validated_interval(
     ...     [0.84, 0.86, 0.83, 0.85, 0.87], n_train=800, n_test=200
     ... )
@@ -287,7 +289,7 @@ def cross_validated_interval(
             "For a single split, use accuracy_interval."
         )
     n = len(values)
-    error = max(least_error, math.sqrt((1 / n + n_test / n_train) * values.var(ddof=1)))
-    reach = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error
+    error = max(min_standard_error, math.sqrt((1 / n + n_test / n_train) * values.var(ddof=1)))
+    reach = float(stats.t.ppf((1 + confidence_level) / 2, n - 1)) * error
     mean = float(values.mean())
     return mean - reach, mean + reach

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from skcell.stats import (
     accuracy_interval,
     balanced_accuracy_interval,
-    corrected_t_test,
+    corrected_resampled_ttest,
     cross_validated_interval,
     grouped_accuracy_interval,
-    holm,
+    holm_correction,
 )
 from skcell.study._records import (
     ACCURACY,
@@ -33,7 +33,7 @@ def summarise(
     *,
     n_folds: int,
     validated: Validated,
-    confidence: float,
+    confidence_level: float,
 ) -> TechniqueResult:
     """Sum up the folds of one technique.
 
@@ -47,7 +47,7 @@ def summarise(
         Number of folds planned.
     validated : Validated
         The images.
-    confidence : float
+    confidence_level : float
         Of the intervals.
 
     Returns
@@ -67,7 +67,7 @@ def summarise(
         fit_seconds=_mean([fold.fit_seconds for fold in fitted]),
         summaries={
             # A mean over the folds that went well would flatter.
-            name: Summary(math.nan) if error else _sum_up(name, fitted, validated, confidence)
+            name: Summary(math.nan) if error else _sum_up(name, fitted, validated, confidence_level)
             for name in names
         },
         error=error,
@@ -76,13 +76,15 @@ def summarise(
 
 
 def _sum_up(
-    name: str, folds: Sequence[FoldResult], validated: Validated, confidence: float
+    name: str, folds: Sequence[FoldResult], validated: Validated, confidence_level: float
 ) -> Summary:
     scores = [fold.score(name) for fold in folds]
-    low, high = _sampling_interval(name, folds, validated, confidence)
+    low, high = _sampling_interval(name, folds, validated, confidence_level)
     known = [score for score in scores if not math.isnan(score)]
     if len(folds) > 1 and len(known) == len(folds):
-        spread = cross_validated_interval(scores, confidence=confidence, **_sizes(folds))
+        spread = cross_validated_interval(
+            scores, confidence_level=confidence_level, **_sizes(folds)
+        )
         low = spread[0] if math.isnan(low) else min(low, spread[0])
         high = spread[1] if math.isnan(high) else max(high, spread[1])
     if name in (ACCURACY, BALANCED):
@@ -91,20 +93,20 @@ def _sum_up(
 
 
 def _sampling_interval(
-    name: str, folds: Sequence[FoldResult], validated: Validated, confidence: float
+    name: str, folds: Sequence[FoldResult], validated: Validated, confidence_level: float
 ) -> tuple[float, float]:
     """Interval that only knows that images are a sample, whatever folds do: they may agree."""
     pooled = validated.pooled(folds)
     if name == ACCURACY and (pooled is None or validated.groups is None):
         share = sum(fold.n_correct for fold in folds) / sum(fold.n_test for fold in folds)
         n = validated.n_images(folds)
-        return accuracy_interval(round(share * n), n, confidence)
+        return accuracy_interval(round(share * n), n, confidence_level)
     if name not in (ACCURACY, BALANCED) or pooled is None:
         return math.nan, math.nan
     truth, predicted, groups = pooled
     if name == ACCURACY:
-        return grouped_accuracy_interval(truth == predicted, groups, confidence)
-    return balanced_accuracy_interval(truth, predicted, groups, confidence)
+        return grouped_accuracy_interval(truth == predicted, groups, confidence_level)
+    return balanced_accuracy_interval(truth, predicted, groups, confidence_level)
 
 
 def _sizes(folds: Sequence[FoldResult]) -> dict[str, float]:
@@ -173,7 +175,7 @@ def compare(
     techniques: Sequence[TechniqueResult],
     folds: Sequence[FoldResult],
     validated: Validated,
-    confidence: float,
+    confidence_level: float,
 ) -> list[TechniqueResult]:
     """Compare each technique with the first, on the folds that both have.
 
@@ -189,7 +191,7 @@ def compare(
         Their folds.
     validated : Validated
         The images.
-    confidence : float
+    confidence_level : float
         Of the intervals.
 
     Returns
@@ -208,7 +210,7 @@ def compare(
     found: dict[str, dict[str, Summary]] = {
         technique.name: dict(technique.summaries) for technique in techniques
     }
-    level = 1 - (1 - confidence) / max(1, len(others))
+    level = 1 - (1 - confidence_level) / max(1, len(others))
     for name in first.summaries:
         for technique in others:
             shared = sorted(by_technique[technique.name].keys() & by_technique[first.name].keys())
@@ -218,13 +220,15 @@ def compare(
                 name, found[technique.name][name], mine, base, validated, level
             )
         p_values = (
-            holm([found[technique.name][name].p_value for technique in others]) if others else []
+            holm_correction([found[technique.name][name].p_value for technique in others])
+            if others
+            else []
         )
         for technique, p in zip(others, p_values, strict=True):
             known = replace(found[technique.name][name], p_value=float(p))
-            if p < 1 - confidence and known.difference > 0:
+            if p < 1 - confidence_level and known.difference > 0:
                 known = replace(known, difference_low=max(known.difference_low, 0.0))
-            elif p < 1 - confidence:
+            elif p < 1 - confidence_level:
                 known = replace(known, difference_high=min(known.difference_high, 0.0))
             found[technique.name][name] = known
     return [replace(technique, summaries=found[technique.name]) for technique in techniques]
@@ -245,12 +249,12 @@ def _compare(
     least = _paired_error(name, mine, base, mean, validated)
     if math.isinf(least):
         return replace(summary, difference=mean)
-    sizes = {**_sizes(base), "least_error": least}
-    low, high = cross_validated_interval(differences, confidence=level, **sizes)
+    sizes = {**_sizes(base), "min_standard_error": least}
+    low, high = cross_validated_interval(differences, confidence_level=level, **sizes)
     return replace(
         summary,
         difference=mean,
         difference_low=low,
         difference_high=high,
-        p_value=corrected_t_test(differences, **sizes),
+        p_value=corrected_resampled_ttest(differences, **sizes),
     )

@@ -337,7 +337,7 @@ def read_study(path: Path) -> StudyRecord:
         folds=folds,
         images=images,
         score=configuration["score"],
-        confidence=configuration["confidence"],
+        confidence_level=configuration["confidence_level"],
         complete=found["complete"],
         configuration=configuration,
         data=found["data"],

@@ -21,7 +21,7 @@ from skcell._digest import digest
 from skcell._environment import environment, software
 from skcell._images import layout_of
 from skcell.classifiers import BaseCellClassifier, CellCNNClassifier
-from skcell.metrics import mean_auc
+from skcell.metrics import macro_roc_auc
 from skcell.pipeline import Pipeline
 from skcell.study._progress import EpochWatch, Reporter
 from skcell.study._records import FoldResult
@@ -63,7 +63,7 @@ class FoldScorer:
         """Score predictions."""
         present = np.unique(y)
         recalls = recall_score(y, predicted, labels=self.classes, average=None, zero_division=0)
-        auc = math.nan if probabilities is None else mean_auc(y, probabilities, self.classes)
+        auc = math.nan if probabilities is None else macro_roc_auc(y, probabilities, self.classes)
         with warnings.catch_warnings():  # of classes that are predicted, and not here
             warnings.simplefilter("ignore", UserWarning)
             balanced = balanced_accuracy_score(y, predicted)
@@ -310,7 +310,7 @@ def check_technique(pipeline: Pipeline, technique: Technique, X: Any) -> None:
     resamples = [name for name, step in model.steps if hasattr(step, "fit_resample")]
     if resamples and layout_of(X) == "paths":
         raise ValueError(
-            f"Technique {technique.name!r} resamples pixels (step {resamples[0]!r}), but X holds file "
-            "paths. "
-            "Load the images with skcell.datasets.load_image_folder, or leave out this technique."
+            f"Technique {technique.name!r} resamples pixels (step {resamples[0]!r}), but X holds "
+            "file paths. Load the images with skcell.datasets.load_image_folder, or leave out this "
+            "technique."
         )

@@ -89,7 +89,7 @@ def plot_techniques(result: StudyRecord, ax: Any = None) -> Any:
     ax.set_ylim(len(techniques) - 0.4, -0.6)
     unit = " (%)" if in_percent(score) else ""
     what = f"validation {readable(score)[0].lower()}{readable(score)[1:]}"
-    ax.set_xlabel(f"{what}{unit}, {100 * result.confidence:g} % interval")
+    ax.set_xlabel(f"{what}{unit}, {100 * result.confidence_level:g} % interval")
     ax.grid(axis="x", color="0.9")
     ax.set_axisbelow(True)
     ax.spines[["top", "right", "left"]].set_visible(False)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from skcell.study._records import FoldResult
-from skcell.study._tally import Tally, duration
+from skcell.study._tally import StudyProgress, duration
 from skcell.study._text import printable
 
 
@@ -20,11 +20,11 @@ class Reporter:
 
     Parameters
     ----------
-    tally : Tally
+    tally : StudyProgress
         What to keep and show.
     """
 
-    def __init__(self, tally: Tally):
+    def __init__(self, tally: StudyProgress):
         self.tally = tally
 
     def __enter__(self) -> Self:
@@ -94,7 +94,7 @@ class LogReporter(Reporter):
 class LiveReporter(Reporter):
     """A table that redraws itself while the study runs, and is gone at its end."""
 
-    def __init__(self, tally: Tally, console: Console):
+    def __init__(self, tally: StudyProgress, console: Console):
         super().__init__(tally)
         self._said = ""
         self._live = Live(
@@ -162,12 +162,12 @@ class LiveReporter(Reporter):
         return now
 
 
-def make_reporter(tally: Tally, verbose: int | bool) -> Reporter:
+def make_reporter(tally: StudyProgress, verbose: int | bool) -> Reporter:
     """Choose how to follow a study.
 
     Parameters
     ----------
-    tally : Tally
+    tally : StudyProgress
         What to keep and show.
     verbose : int or bool
         0 is silence.
@@ -222,7 +222,7 @@ class EpochWatch(keras.callbacks.Callback):
             self.reporter.epoch(self.technique, epoch + 1, self.params["epochs"])
 
 
-def _left(tally: Tally) -> str:
+def _left(tally: StudyProgress) -> str:
     if tally.n_done == tally.n_fits:
         return f"all done in {duration(tally.elapsed())}"
     seconds = tally.seconds_left()

@@ -246,7 +246,7 @@ class StudyRecord:
         The images validated on; None where they are not known.
     score : str
         Name of the score that decides.
-    confidence : float
+    confidence_level : float
         Of the intervals.
     complete : bool
         Whether all fits were done.
@@ -260,7 +260,7 @@ class StudyRecord:
     folds: Sequence[FoldResult]
     images: Validated | None
     score: str
-    confidence: float
+    confidence_level: float
     complete: bool
     configuration: Mapping[str, Any]
     data: Mapping[str, Any]

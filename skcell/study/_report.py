@@ -80,10 +80,10 @@ def _best(result: StudyRecord) -> dict[str, str]:
         "figure": figure(summary.mean, result.score),
     }
     if not math.isnan(summary.low):
-        level = f"{100 * result.confidence:g} % interval"
+        level = f"{100 * result.confidence_level:g} % interval"
         said["interval"] = f"{level} {interval(summary, result.score)}"
     if best is not result.techniques[0] and not math.isnan(summary.p_value):
-        sure = summary.p_value < 1 - result.confidence
+        sure = summary.p_value < 1 - result.confidence_level
         said["difference"] = (
             f"{difference(summary, result.score)} against {result.techniques[0].name}, "
             f"p {p_value(summary)}{'' if sure else ', which may be chance'}"
@@ -102,7 +102,7 @@ def _main_scores(result: StudyRecord) -> _Table:
     head = [
         "Technique",
         readable(score),
-        f"{100 * result.confidence:g} % interval",
+        f"{100 * result.confidence_level:g} % interval",
         f"vs. {result.techniques[0].name}",
         "Its interval",
         "p",

@@ -35,7 +35,7 @@ class StudyResult(StudyRecord):
         Names, classes and predictions of the images validated on; None where they are not known.
     score : str
         Name of the score that decides.
-    confidence : float
+    confidence_level : float
         Of the intervals.
     complete : bool
         Whether all fits were done.
@@ -128,7 +128,9 @@ class StudyResult(StudyRecord):
             )
             for technique in ordered
         ]
-        return replace(self, techniques=compare(bare, self.folds, self.images, self.confidence))
+        return replace(
+            self, techniques=compare(bare, self.folds, self.images, self.confidence_level)
+        )
 
     def show(self, console: Console | None = None) -> None:
         """Print the table.

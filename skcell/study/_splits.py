@@ -87,7 +87,7 @@ def describe_data(
 
 
 def plan_splits(
-    cv: Any, y: NDArray[Any], groups: NDArray[Any] | None, random_state: int, repeats: int = 1
+    cv: Any, y: NDArray[Any], groups: NDArray[Any] | None, random_state: int, n_repeats: int = 1
 ) -> tuple[list[Split], str]:
     """Make the splits that every technique is fitted on.
 
@@ -101,7 +101,7 @@ def plan_splits(
         Kept together in one fold.
     random_state : int
         Seed of the folds.
-    repeats : int
+    n_repeats : int
         How often a number of folds is drawn.
 
     Returns
@@ -120,11 +120,11 @@ def plan_splits(
     if isinstance(cv, Integral):
         splitters = [
             _folds(int(cv), classes, codes, counts, groups, random_state + i)
-            for i in range(repeats)
+            for i in range(n_repeats)
         ]
-    elif repeats > 1:
+    elif n_repeats > 1:
         raise ValueError(
-            f"repeats={repeats} needs cv to be a number of folds, got {cv!r}; a splitter repeats "
+            f"repeats={n_repeats} needs cv to be a number of folds, got {cv!r}; a splitter repeats "
             "itself, as RepeatedStratifiedKFold does."
         )
     else:
@@ -140,7 +140,7 @@ def plan_splits(
         _check_split(train, test, classes, codes)
     if groups is not None:
         check_groups_kept(splits, groups, cv)
-    return splits, _describe(cv, splits, groups, repeats)
+    return splits, _describe(cv, splits, groups, n_repeats)
 
 
 def _folds(
@@ -193,14 +193,14 @@ def _check_split(
         )
 
 
-def _describe(cv: Any, splits: list[Split], groups: NDArray[Any] | None, repeats: int) -> str:
+def _describe(cv: Any, splits: list[Split], groups: NDArray[Any] | None, n_repeats: int) -> str:
     train, test = (round(np.mean([len(split[side]) for split in splits])) for side in (0, 1))
     sizes = f"{train:,} images train, {test:,} validate"
     if len(splits) == 1:
         return f"one holdout: {sizes}"
     if isinstance(cv, Integral):
         by_group = "" if groups is None else ", whole groups"
-        times = f", {repeats} times" if repeats > 1 else ""
+        times = f", {n_repeats} times" if n_repeats > 1 else ""
         return f"{cv}-fold cross-validation{times}, stratified{by_group}: {sizes}"
     name = "given" if isinstance(cv, Iterable) else type(cv).__name__
     return f"{len(splits)} splits ({name}): {sizes}"

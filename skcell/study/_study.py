@@ -18,7 +18,7 @@ from sklearn.metrics import get_scorer
 from skcell._digest import digest, digest_files
 from skcell._environment import environment
 from skcell._holdout import warn_of_copies
-from skcell._parameters import SuggestsParameters, did_you_mean
+from skcell._parameters import ParameterHintsMixin, did_you_mean
 from skcell._sklearn import HasMethods, Interval
 from skcell.study._comparison import compare, summarise
 from skcell.study._files import plain, reserved_columns
@@ -36,12 +36,12 @@ from skcell.study._progress import make_reporter
 from skcell.study._records import FoldResult, TechniqueResult, Validated
 from skcell.study._result import StudyResult
 from skcell.study._splits import check_data, describe_data, plan_splits
-from skcell.study._tally import Tally
+from skcell.study._tally import StudyProgress
 from skcell.study._techniques import Technique, resolve_techniques, with_random_state
 from skcell.study._workers import run_fits
 
 
-class Study(SuggestsParameters, BaseEstimator):
+class Study(ParameterHintsMixin, BaseEstimator):
     """Compare techniques of cell-image classification on the same folds and seeds.
 
     Every technique is a `Technique`: parameters of one pipeline, ``Pipeline([("smote",
@@ -58,16 +58,16 @@ class Study(SuggestsParameters, BaseEstimator):
         Number of folds, shuffled by `random_state`, stratified by class, with whole groups where
         `groups` are given; or any splitter of scikit-learn, such as ``PredefinedSplit`` for one
         holdout; or (train, test) technique numbers.
-    repeats : int, default=1
+    n_repeats : int, default=1
         How often a number of folds is drawn anew.
     scoring : list or dict of scorers, default=None
         Scores of scikit-learn beside accuracy, balanced accuracy, macro F1, mean AUC
-        (`skcell.metrics.mean_auc`) and the recall of each class, which are always measured.
+        (`skcell.metrics.macro_roc_auc`) and the recall of each class, which are always measured.
     epochs : int, default=20
         Passes over the training images in each fit.
     batch_size : int, default=32
         Images in each gradient step.
-    confidence : float, default=0.95
+    confidence_level : float, default=0.95
         Of the intervals.
     random_state : int, default=0
         Seed of the folds; with the number of a fold it makes the seed of weights, order, resampling
@@ -135,11 +135,11 @@ class Study(SuggestsParameters, BaseEstimator):
     _parameter_constraints: dict = {
         "techniques": ["array-like", None],
         "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split"]), Iterable],
-        "repeats": [Interval(Integral, 1, None, closed="left")],
+        "n_repeats": [Interval(Integral, 1, None, closed="left")],
         "scoring": [list, tuple, dict, None],
         "epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
+        "confidence_level": [Interval(Real, 0, 1, closed="neither")],
         "random_state": [Interval(Integral, 0, 2**31 - 1, closed="both")],
         "results_file": [str, os.PathLike, None],
         "score": [str],
@@ -153,11 +153,11 @@ class Study(SuggestsParameters, BaseEstimator):
         techniques: Sequence[Technique | str] | None = None,
         *,
         cv: Any = 5,
-        repeats: int = 1,
+        n_repeats: int = 1,
         scoring: Any = None,
         epochs: int = 20,
         batch_size: int = 32,
-        confidence: float = 0.95,
+        confidence_level: float = 0.95,
         random_state: int = 0,
         results_file: str | os.PathLike[str] | None = None,
         score: str = "accuracy",
@@ -167,11 +167,11 @@ class Study(SuggestsParameters, BaseEstimator):
     ):
         self.techniques = techniques
         self.cv = cv
-        self.repeats = repeats
+        self.n_repeats = n_repeats
         self.scoring = scoring
         self.epochs = epochs
         self.batch_size = batch_size
-        self.confidence = confidence
+        self.confidence_level = confidence_level
         self.random_state = random_state
         self.results_file = results_file
         self.score = score
@@ -231,7 +231,7 @@ class Study(SuggestsParameters, BaseEstimator):
         classes, codes = np.unique(y, return_inverse=True)
         scorer = FoldScorer(classes, _check_scoring(self.scoring, classes))
         score = _check_score(self.score, scorer)
-        splits, protocol = plan_splits(self.cv, y, groups, self.random_state, self.repeats)
+        splits, protocol = plan_splits(self.cv, y, groups, self.random_state, self.n_repeats)
         pipeline = study_pipeline()
         for technique in techniques:
             check_technique(pipeline, technique, X)
@@ -239,7 +239,9 @@ class Study(SuggestsParameters, BaseEstimator):
         data = describe_data(data_name, X, y, groups)
         data["duplicates"] = warn_of_copies(X, y, splits, names)
         title = "{name}: {n_images:,} images, {n_classes} classes".format(**data)
-        tally = Tally([technique.name for technique in techniques], len(splits), title, protocol)
+        tally = StudyProgress(
+            [technique.name for technique in techniques], len(splits), title, protocol
+        )
         reporter = make_reporter(tally, self.verbose)
         content = digest_files(X) if X.ndim == 1 else digest(X)
         seeds = [_derive_seed(self.random_state, fold) for fold in range(len(splits))]
@@ -286,7 +288,7 @@ class Study(SuggestsParameters, BaseEstimator):
                         folds=folds,
                         images=validated,
                         score=score,
-                        confidence=self.confidence,
+                        confidence_level=self.confidence_level,
                         complete=complete,
                         configuration=configuration,
                         data=data,
@@ -312,10 +314,10 @@ class Study(SuggestsParameters, BaseEstimator):
             "score": score,
             "protocol": protocol,
             "cv": plain(self.cv),
-            "repeats": self.repeats,
+            "n_repeats": self.n_repeats,
             "epochs": self.epochs,
             "batch_size": self.batch_size,
-            "confidence": self.confidence,
+            "confidence_level": self.confidence_level,
             "random_state": self.random_state,
             "pipeline": plain(pipeline),
             "techniques": [
@@ -360,10 +362,10 @@ class Study(SuggestsParameters, BaseEstimator):
                         mine,
                         n_folds=len(validated.tests),
                         validated=validated,
-                        confidence=self.confidence,
+                        confidence_level=self.confidence_level,
                     )
                 )
-        return compare(found, folds, validated, self.confidence)
+        return compare(found, folds, validated, self.confidence_level)
 
 
 def _check_kept(fits: Sequence[Fit], results_file: str | os.PathLike[str] | None) -> None:

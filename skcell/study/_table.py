@@ -31,7 +31,7 @@ def result_table(result: StudyRecord, width: int = 80) -> Table:
     table = Table(title=Text(printable(title)), title_justify="left")
     table.add_column("Technique", overflow="fold", min_width=10)  # gives way in a narrow terminal
     table.add_column(_SHORT.get(result.score, readable(result.score)), justify="right")
-    table.add_column(f"{100 * result.confidence:g} % interval", justify="right", no_wrap=True)
+    table.add_column(f"{100 * result.confidence_level:g} % interval", justify="right", no_wrap=True)
     compared = any(not math.isnan(technique.difference) for technique in techniques)
     if compared:
         table.add_column(

@@ -10,7 +10,7 @@ from skcell.study._records import FoldResult
 
 
 @dataclass
-class Tally:
+class StudyProgress:
     """Counts fits, and estimates the time left from those measured.
 
     Parameters

@@ -81,12 +81,12 @@ TECHNIQUES: tuple[Technique, ...] = (
 TRANSFER_TECHNIQUES: tuple[Technique, ...] = (
     Technique(
         "frozen transfer",
-        {"clf": TransferClassifier(image_size=96)},
+        {"clf": TransferClassifier(input_size=96)},
         "a network pretrained on everyday images, with a new last layer",
     ),
     Technique(
         "fine-tuned",
-        {"clf": TransferClassifier(image_size=96, unfreeze=0.3)},
+        {"clf": TransferClassifier(input_size=96, unfreeze=0.3)},
         "the same, and then the last third of its layers trained, slowly",
     ),
 )

@@ -9,7 +9,7 @@ from scipy.ndimage import affine_transform
 from skcell import CellCNNClassifier, ImageAugmenter, make_pipeline
 from skcell.networks import RandomTransform
 
-OFF = {"horizontal_flip": False, "vertical_flip": False, "turns": False}
+OFF = {"horizontal_flip": False, "vertical_flip": False, "quarter_turns": False}
 
 
 @pytest.fixture
@@ -37,10 +37,10 @@ def which(image, found):
     [
         ({"horizontal_flip": True}, {0, 4}),
         ({"vertical_flip": True}, {0, 6}),
-        ({"turns": True}, {0, 1, 2, 3}),
+        ({"quarter_turns": True}, {0, 1, 2, 3}),
         ({"horizontal_flip": True, "vertical_flip": True}, {0, 2, 4, 6}),
-        ({"horizontal_flip": True, "turns": True}, set(range(8))),
-        ({"horizontal_flip": True, "vertical_flip": True, "turns": True}, set(range(8))),
+        ({"horizontal_flip": True, "quarter_turns": True}, set(range(8))),
+        ({"horizontal_flip": True, "vertical_flip": True, "quarter_turns": True}, set(range(8))),
     ],
 )
 def test_flips_and_turns_are_exact_and_equally_likely(images, params, allowed):
@@ -53,13 +53,13 @@ def test_flips_and_turns_are_exact_and_equally_likely(images, params, allowed):
 
 def test_turns_of_images_that_are_not_square_are_half_turns(images):
     wide = images[:, :6]
-    for image, found in zip(wide, changed(wide, turns=True), strict=True):
+    for image, found in zip(wide, changed(wide, quarter_turns=True), strict=True):
         assert np.array_equal(found, image) or np.array_equal(found, image[::-1, ::-1])
 
 
 def test_symmetries_folded_into_the_affine_map_are_the_same(images):
     """A zoom too small to see goes through the affine path."""
-    moved = changed(images, horizontal_flip=True, vertical_flip=True, turns=True, zoom=1e-7)
+    moved = changed(images, horizontal_flip=True, vertical_flip=True, quarter_turns=True, zoom=1e-7)
     for image, found in zip(images, moved, strict=True):
         errors = [np.abs(m - found).max() for m in symmetries(image)]
         assert min(errors) < 1e-4

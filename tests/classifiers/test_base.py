@@ -32,7 +32,7 @@ from sklearn.utils import estimator_html_repr
 
 import skcell
 from skcell import CellCNNClassifier, ImageAugmenter, TransferClassifier
-from skcell.engine import clear_programs
+from skcell.engine import clear_model_pool
 from skcell.errors import ImageReadError, PixelRangeWarning
 
 
@@ -283,17 +283,17 @@ def test_pickle_goes_on_where_it_was(cells):
 @pytest.mark.backends
 def test_second_fit_of_a_graph_traces_nothing_and_is_a_new_model(cells):
     X, y = cells.images, cells.target
-    skcell.engine.clear_programs()
+    skcell.engine.clear_model_pool()
     params = {"dropout": 0.3, "batch_norm": True, "augmentation": ImageAugmenter(zoom=0.1)}
     first = small(random_state=3, **params).fit(X, y)
-    program = first._network.program
+    program = first._lease.compiled
     expected = first.predict_proba(X)
     del first
     gc.collect()
     small(random_state=5, learning_rate=0.01, epochs=1, **params).fit(X[:100], y[:100])
     gc.collect()
     again = small(random_state=3, **params).fit(X, y)
-    assert again._network.program is program
+    assert again._lease.compiled is program
     np.testing.assert_array_equal(again.predict_proba(X), expected)
 
 
@@ -302,7 +302,7 @@ def test_live_estimators_do_not_share(cells):
     one = small(random_state=1).fit(X, y)
     before = one.predict_proba(X)
     two = small(random_state=2).fit(X, y)
-    assert one._network.program is not two._network.program
+    assert one._lease.compiled is not two._lease.compiled
     np.testing.assert_array_equal(one.predict_proba(X), before)
 
 
@@ -744,7 +744,7 @@ def test_the_order_of_channels_in_the_users_configuration_changes_nothing(cells,
         "for clf in (\n"
         "    CellCNNClassifier(filters=(4, 8), batch_norm=True, augmentation=turn, **common),\n"
         "    SEInceptionResNetClassifier(filters=8, stem_filters=8, **common),\n"
-        "    TransferClassifier('mobilenet_v2_0.35', weights=None, image_size=32, unfreeze=1,\n"
+        "    TransferClassifier('mobilenet_v2_0.35', weights=None, input_size=32, unfreeze=1,\n"
         "                       fine_tuning_epochs=1, cache=False, **common),\n"
         "):\n"
         "    clf.fit(cells.images, cells.target)\n"
@@ -767,17 +767,17 @@ def test_the_order_of_channels_in_the_users_configuration_changes_nothing(cells,
 
 def test_showing_a_fitted_estimator_changes_nothing(cells):
     X, y = cells.images[:60], cells.target[:60]
-    clear_programs()
+    clear_model_pool()
     clf = small().fit(X, y)
     predicted = clf.predict_proba(X)
     for look in (repr, str, lambda e: e._repr_html_(), estimator_html_repr, dir, vars):
         assert look(clf)
     inspect.getmembers(clf)
     np.testing.assert_array_equal(clf.predict_proba(X), predicted)
-    model = clf._network.program
+    model = clf._lease.compiled
     del clf
     gc.collect()
-    assert small(random_state=1).fit(X, y)._network.program is model, "used again"
+    assert small(random_state=1).fit(X, y)._lease.compiled is model, "used again"
 
 
 def test_the_last_update_may_not_explode_in_silence(cells):
@@ -797,7 +797,7 @@ def test_the_last_update_may_not_explode_in_silence(cells):
                     keras.layers.GlobalAveragePooling2D(),
                 ]
             ),
-            image_size=None,
+            input_size=None,
             cache=False,
             unfreeze=True,
             fine_tuning_learning_rate=1e30,

@@ -166,7 +166,7 @@ def test_a_checkpoint_of_fine_tuning_with_layer_decay_loads(cells, tmp_path):
     clf = TransferClassifier(
         backbone,
         weights=None,
-        image_size=24,
+        input_size=24,
         unfreeze=True,
         layer_decay=0.5,
         weight_decay=1e-3,

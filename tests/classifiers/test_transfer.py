@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skcell import ImageAugmenter, TransferClassifier
-from skcell.classifiers import WatchesClassifier
+from skcell.classifiers import ClassifierCallback
 from skcell.engine import _pool
 from skcell.networks._backbone_graph import describe, find_backbone
 
@@ -22,7 +22,7 @@ def small(**params):
         **{
             "backbone": "mobilenet_v2_0.35",
             "weights": None,
-            "image_size": 32,
+            "input_size": 32,
             "epochs": 2,
             "fine_tuning_epochs": 2,
             "cache": False,
@@ -69,7 +69,7 @@ def data(cells):
 def test_real_weights_tell_real_cells_apart(real_cells, mobilenet_weights):
     X, y = real_cells
     clf = small(
-        weights=mobilenet_weights, image_size=96, epochs=30, learning_rate=0.005, cache="memory"
+        weights=mobilenet_weights, input_size=96, epochs=30, learning_rate=0.005, cache="memory"
     )
     pretrained = cross_val_score(clf, X, y, cv=3).mean()
     untrained = cross_val_score(clf.set_params(weights=None), X, y, cv=3).mean()
@@ -90,7 +90,7 @@ def test_a_frozen_backbone_is_unchanged_to_the_bit(data, augmentation):
     net = own_backbone()
     start = weights_of(net)
     params = {"dropout": 0.0, "epochs": 4, "learning_rate": 0.01}
-    clf = small(backbone=net, image_size=None, augmentation=augmentation, **params)
+    clf = small(backbone=net, input_size=None, augmentation=augmentation, **params)
     clf.fit(*data)
     assert changed(clf, start) == set()
     assert weights_of(net).keys() == start.keys()
@@ -146,7 +146,7 @@ def test_grey_images_are_repeated(data):
 
 
 def test_too_small_images_are_an_error_at_once(data):
-    with pytest.raises(ValueError, match=r"at least 75 pixels.*image_size=299"):
+    with pytest.raises(ValueError, match=r"at least 75 pixels.*input_size=299"):
         TransferClassifier(weights=None).fit(*data)
 
 
@@ -169,7 +169,7 @@ def test_exactly_what_is_unfrozen_is_trained(data, unfreeze, tuned):
     net = own_backbone()
     start = weights_of(net)
     clf = small(
-        backbone=net, image_size=None, unfreeze=unfreeze, fine_tuning_learning_rate=0.01
+        backbone=net, input_size=None, unfreeze=unfreeze, fine_tuning_learning_rate=0.01
     ).fit(*data)
     assert changed(clf, start) == tuned, "batch normalisation stays in inference mode"
     assert clf.history_["phase"] == ["head"] * 2 + ["fine-tuning"] * 2
@@ -181,7 +181,7 @@ def test_exactly_what_is_unfrozen_is_trained(data, unfreeze, tuned):
 def test_batch_norm_is_trained_where_asked(data):
     net = own_backbone()
     start = weights_of(net)
-    clf = small(backbone=net, image_size=None, unfreeze=2, train_batch_norm=True).fit(*data)
+    clf = small(backbone=net, input_size=None, unfreeze=2, train_batch_norm=True).fit(*data)
     assert changed(clf, start) == {"conv_2", "bn_1"}
 
 
@@ -221,9 +221,9 @@ def test_gradual_unfreezing_adds_group_by_group(data, weight_decay):
     seen = Remember()
     small(
         backbone=own_backbone(),
-        image_size=None,
+        input_size=None,
         unfreeze="all",
-        gradual=True,
+        gradual_unfreezing=True,
         weight_decay=weight_decay,
         fine_tuning_epochs=4,  # of four groups: convolutions, and one that normalises
         fine_tuning_learning_rate=0.01,
@@ -243,7 +243,7 @@ def test_layer_decay_is_a_factor_from_group_to_group(data):
     seen = Remember()
     small(
         backbone=net,
-        image_size=None,
+        input_size=None,
         unfreeze="all",
         layer_decay=0.1,
         optimizer="lion",  # moves each weight by just the learning rate
@@ -266,7 +266,7 @@ def test_layer_decay_is_a_factor_from_group_to_group(data):
     ],
 )
 def test_what_cannot_be_unfrozen_is_said_before_training(data, unfreeze, message):
-    clf = small(backbone=own_backbone(), image_size=None, unfreeze=unfreeze)
+    clf = small(backbone=own_backbone(), input_size=None, unfreeze=unfreeze)
     with pytest.raises(ValueError, match=message):
         clf.fit(*data)
     assert not hasattr(clf, "history_")
@@ -275,7 +275,7 @@ def test_what_cannot_be_unfrozen_is_said_before_training(data, unfreeze, message
 @pytest.mark.backends
 def test_a_reused_program_is_a_new_one_to_the_bit(data):
     params = {"unfreeze": 2, "augmentation": ImageAugmenter(), "layer_decay": 0.5, "dropout": 0.3}
-    _pool.clear_programs()
+    _pool.clear_model_pool()
     first = small(**params).fit(*data).predict_proba(data[0])
     small(**{**params, "random_state": 1}).fit(*data)
     again = small(**params).fit(*data).predict_proba(data[0])
@@ -284,14 +284,14 @@ def test_a_reused_program_is_a_new_one_to_the_bit(data):
 
 def test_clones_of_a_model_share_one_program(data, monkeypatch):
     made = []
-    original = _pool.Program
+    original = _pool.CompiledModel
 
     def program(*arguments):
         made.append(1)
         return original(*arguments)
 
-    monkeypatch.setattr(_pool, "Program", program)
-    clf = small(backbone=own_backbone(), image_size=None, unfreeze=1)
+    monkeypatch.setattr(_pool, "CompiledModel", program)
+    clf = small(backbone=own_backbone(), input_size=None, unfreeze=1)
     for _ in range(3):
         clone(clf).fit(*data)
     assert len(made) == 2, "one for the head, one for fine-tuning"
@@ -359,7 +359,7 @@ def test_a_function_over_a_model_leaves_the_model_alone(data, unfreeze):
     start = weights_of(net)
     clf = small(
         backbone=lambda x: net(x * 2.0),
-        image_size=None,
+        input_size=None,
         unfreeze=unfreeze,
         fine_tuning_learning_rate=0.01,
     )
@@ -431,14 +431,14 @@ def test_inception_v3_is_built_saved_loaded_and_trained(tmp_path):
 def test_a_pickle_is_of_the_model_as_it_was(data, predict_elsewhere):
     X, y = data
     model = own_backbone()
-    clf = small(backbone=model, image_size=None).fit(X, y)
+    clf = small(backbone=model, input_size=None).fit(X, y)
     expected = clf.predict_proba(X)
     model.set_weights([w * -2 for w in model.get_weights()])
     np.testing.assert_allclose(predict_elsewhere(clf, X), expected, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize(
-    "change", [{"image_size": 64}, {"backbone": "mobilenet_v2_0.5"}, {"weights": "other.h5"}]
+    "change", [{"input_size": 64}, {"backbone": "mobilenet_v2_0.5"}, {"weights": "other.h5"}]
 )
 def test_a_frozen_backbone_cannot_be_changed_on_the_way(data, change):
     clf = small(warm_start=True).fit(*data)
@@ -460,7 +460,7 @@ def test_batches_inside_a_layer_of_ones_own_are_not_normalised_anew(data):
     def backbone(x):
         return Block(name="block")(keras.layers.Conv2D(4, 3)(x))
 
-    tuned = small(backbone=backbone, image_size=None, unfreeze="all").fit(*data)
+    tuned = small(backbone=backbone, input_size=None, unfreeze="all").fit(*data)
     block = find_backbone(tuned.to_keras()).get_layer("block")
     assert not block.norm.trainable
     assert not keras.ops.convert_to_numpy(block.norm.moving_mean).any()
@@ -470,7 +470,7 @@ def test_a_callback_sees_the_model_of_the_moment(data):
     X, y = data
     apart = []
 
-    class Look(WatchesClassifier):
+    class Look(ClassifierCallback):
         def on_epoch_end(self, epoch, logs=None):
             seen = self.classifier.to_keras().predict(X, verbose=0)
             apart.append(np.abs(seen - self.classifier.predict_proba(X)).max())
@@ -483,7 +483,7 @@ def test_a_callback_sees_the_model_of_the_moment(data):
 def test_true_unfreezes_everything(data):
     net = own_backbone()
     start = weights_of(net)
-    params = {"backbone": net, "image_size": None, "fine_tuning_learning_rate": 0.01}
+    params = {"backbone": net, "input_size": None, "fine_tuning_learning_rate": 0.01}
     clf = small(unfreeze=True, train_batch_norm=True, **params).fit(*data)
     assert changed(clf, start) == {"conv_0", "conv_1", "bn_1", "conv_2"}
     start = weights_of(net)

@@ -44,12 +44,12 @@ def test_two_devices_learn_what_one_does(data):
 
 @needs_two
 def test_each_device_has_all_weights_and_half_of_a_batch(data):
-    fitted = make(2).fit(*data)._network.program
+    fitted = make(2).fit(*data)._lease.compiled
     for variable in fitted.model.variables:
         assert len(variable.value.sharding.device_set) == 2
         assert variable.value.is_fully_replicated
-    placed = fitted.steps._place(data[0][:32])
-    assert {part.data.shape[0] for part in placed.addressable_shards} == {16}
+    on_device = fitted.steps._place(data[0][:32])
+    assert {part.data.shape[0] for part in on_device.addressable_shards} == {16}
 
 
 @needs_two

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from skcell.engine import FittedNetwork, Recipe, _pool, build, clear_programs
+from skcell.engine import ModelLease, Recipe, _pool, build, clear_model_pool
 from skcell.networks import cnn
 
 pytestmark = pytest.mark.backends
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.backends
 def recipe(**changes):
     params = {
         "network": cnn,
-        "arguments": (("dense_units", 8), ("dropout", 0.2), ("filters", (4,))),
+        "kwargs": (("dense_units", 8), ("dropout", 0.2), ("filters", (4,))),
         "input_shape": (8, 8, 1),
         "dtype": "uint8",
         "n_classes": 3,
@@ -29,9 +29,9 @@ def recipe(**changes):
 @pytest.fixture(autouse=True)
 def _empty():
     gc.collect()
-    clear_programs()
+    clear_model_pool()
     yield
-    clear_programs()
+    clear_model_pool()
 
 
 def values(model):
@@ -52,54 +52,54 @@ def test_build_is_a_function_of_its_seed_and_leaves_global_state():
 
 
 def test_a_reset_program_is_a_new_one():
-    used = FittedNetwork(recipe(), seed=1)
-    program = used.program
+    used = ModelLease(recipe(), seed=1)
+    program = used.compiled
     X = np.random.default_rng(0).integers(0, 255, (32, 8, 8, 1)).astype(np.uint8)
     program.model.fit(X, np.eye(3)[np.arange(32) % 3], epochs=2, verbose=0)
     del used
-    again = FittedNetwork(recipe(), seed=7)
-    assert again.program is program
-    fresh = FittedNetwork(recipe(), seed=7)
-    assert fresh.program is not program
-    expected = fresh.program.get_state()
+    again = ModelLease(recipe(), seed=7)
+    assert again.compiled is program
+    fresh = ModelLease(recipe(), seed=7)
+    assert fresh.compiled is not program
+    expected = fresh.compiled.get_state()
     for _ in range(3):  # the same seed again takes a shorter way
-        for a, b in zip(again.program.get_state(), expected, strict=True):
+        for a, b in zip(again.compiled.get_state(), expected, strict=True):
             np.testing.assert_array_equal(a, b)
         program.model.fit(X, np.eye(3)[np.arange(32) % 3], verbose=0)
         del again
-        again = FittedNetwork(recipe(), seed=7)
-        assert again.program is program
+        again = ModelLease(recipe(), seed=7)
+        assert again.compiled is program
 
 
 def test_programs_without_owner_are_bounded(monkeypatch):
     monkeypatch.setattr(_pool, "MAX_IDLE", 2)
-    kept = [FittedNetwork(recipe(n_classes=n), seed=0) for n in (2, 3, 4)]
-    oldest = kept[0].program
+    kept = [ModelLease(recipe(n_classes=n), seed=0) for n in (2, 3, 4)]
+    oldest = kept[0].compiled
     while kept:
         kept.pop(0)
-    FittedNetwork(recipe(n_classes=5), seed=0)
-    assert len(_pool._idle) <= 2
-    assert oldest not in _pool._idle, "the least recently used goes first"
+    ModelLease(recipe(n_classes=5), seed=0)
+    assert len(_pool._available) <= 2
+    assert oldest not in _pool._available, "the least recently used goes first"
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 100])
 def test_forward_takes_any_number(n):
-    network = FittedNetwork(recipe(), seed=0)
+    network = ModelLease(recipe(), seed=0)
     X = np.zeros((n, 8, 8, 1), np.uint8)
-    out = network.program.forward(X)
+    out = network.compiled.forward(X)
     assert out.shape == (n, 3)
-    np.testing.assert_allclose(out, network.program.model.predict(X, verbose=0), atol=1e-6)
+    np.testing.assert_allclose(out, network.compiled.model.predict(X, verbose=0), atol=1e-6)
 
 
 def test_weight_decay_spares_biases_and_reads_its_value_at_run_time():
-    network = FittedNetwork(recipe(decays=True, augmentation=None), seed=0)
-    model = network.program.model
+    network = ModelLease(recipe(use_weight_decay=True, augmentation=None), seed=0)
+    model = network.compiled.model
     model.optimizer.learning_rate = 1.0
-    before = network.program.get_state()
+    before = network.compiled.get_state()
     X = np.zeros((4, 8, 8, 1), np.uint8)
     for decay, factor in ((0.0, 1.0), (0.5, 0.5)):
-        network.program.set_state(before)
-        network.program.weight_decay.assign(decay)
+        network.compiled.set_state(before)
+        network.compiled.weight_decay.assign(decay)
         # Weights of zero leave the decay as the only change.
         model.fit(X, np.eye(3)[[0, 1, 2, 0]], sample_weight=np.zeros(4), verbose=0)
         kernel = keras.ops.convert_to_numpy(model.layers[3].kernel.value)

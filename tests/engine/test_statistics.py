@@ -6,15 +6,17 @@ import pytest
 
 from skcell import CellCNNClassifier, ImageAugmenter, SEInceptionResNetClassifier
 from skcell._images._contract import ImageSpec
-from skcell.classifiers import WatchesClassifier
-from skcell.engine import ImageBatches, Program, Recipe
+from skcell.classifiers import ClassifierCallback
+from skcell.engine import CompiledModel, ImageBatches, Recipe
 from skcell.engine._statistics import find_normalisers
 from skcell.networks import cnn
 
 
 def program(momentum=0.9, **arguments):
     arguments = {"batch_norm": True, "dense_units": 8, "filters": (4,), **arguments}
-    made = Program(Recipe(cnn, tuple(sorted(arguments.items())), (8, 8, 1), "uint8", 3), seed=3)
+    made = CompiledModel(
+        Recipe(cnn, tuple(sorted(arguments.items())), (8, 8, 1), "uint8", 3), seed=3
+    )
     for layer in find_normalisers(made.model):
         layer.momentum = momentum
     return made
@@ -64,7 +66,7 @@ def test_estimating_changes_nothing_else_and_is_the_same_again():
         np.testing.assert_array_equal(value, to_numpy(variable.value))
 
 
-class Looks(WatchesClassifier):
+class Looks(ClassifierCallback):
     """Predicts after each epoch."""
 
     def __init__(self, X):
@@ -101,7 +103,7 @@ def test_predictions_follow_the_weights(real_cells):
         filters=16, stem_filters=8, epochs=4, learning_rate=3e-3, random_state=0
     )
     clf.fit(X[:400], y[:400], X_val=X[400:], y_val=y[400:])
-    model = clf._network.program.model
+    model = clf._lease.compiled.model
     trained = to_numpy(model(X[:400], training=True)).argmax(axis=1)
     in_training = (clf.classes_[trained] == y[:400]).mean()
     assert clf.score(X[:400], y[:400]) > in_training - 0.05
@@ -113,7 +115,7 @@ def test_a_stream_of_few_images_keeps_the_moving_average(cells):
     X, y = cells.images, cells.target
     clf = CellCNNClassifier(filters=(4,), dense_units=8, batch_norm=True, random_state=0)
     clf.partial_fit(X, y)
-    layer = find_normalisers(clf._network.program.model)[0]
+    layer = find_normalisers(clf._lease.compiled.model)[0]
     before = to_numpy(layer.moving_mean.value).copy()
     clf.partial_fit(X[:4], y[:4])
     moved = np.abs(to_numpy(layer.moving_mean.value) - before)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from skcell._images._contract import ImageSpec
-from skcell.engine import ImageBatches, Program, Recipe
+from skcell.engine import CompiledModel, ImageBatches, Recipe
 from skcell.engine import _steps as steps_module
 from skcell.engine import train as train_at
 from skcell.networks import cnn
@@ -24,13 +24,13 @@ train = functools.partial(train_at, learning_rate=1e-3)
 def program(seed=3, **changes):
     params = {
         "network": cnn,
-        "arguments": (("batch_norm", True), ("dense_units", 8), ("filters", (4,))),
+        "kwargs": (("batch_norm", True), ("dense_units", 8), ("filters", (4,))),
         "input_shape": (8, 8, 1),
         "dtype": "uint8",
         "n_classes": 3,
         **changes,
     }
-    return Program(Recipe(**params), seed)
+    return CompiledModel(Recipe(**params), seed)
 
 
 def batches(n=50, batch_size=8, seed=0):
@@ -124,15 +124,15 @@ def test_steps_keep_what_was_learned_before_an_error():
 
 @only_jax
 def test_steps_with_images_on_the_device_are_the_same():
-    fed, placed = program(), program()
+    fed, on_device = program(), program()
     there = batches(), batches(n=20, seed=None)
     for part in there:
-        part.placed = tuple(steps_module._upload(a) for a in (part.images, part.targets))
+        part.on_device = tuple(steps_module._upload(a) for a in (part.images, part.targets))
     one = train(fed, batches(), batches(n=20, seed=None), [], epochs=3)
-    many = train(placed, *there, [], epochs=3)
+    many = train(on_device, *there, [], epochs=3)
     for name, values in one.items():
         np.testing.assert_allclose(many[name], values, rtol=1e-4)
-    for a, b in zip(weights_of(fed), weights_of(placed), strict=True):
+    for a, b in zip(weights_of(fed), weights_of(on_device), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
@@ -143,7 +143,7 @@ def test_steps_with_images_on_the_device_are_the_same():
 def test_steps_with_images_on_two_devices_are_the_same():
     one, two = program(), program(n_devices=2)
     part = batches()
-    part.placed = tuple(
+    part.on_device = tuple(
         two.steps._place(steps_module._upload(a), axis=None) for a in (part.images, part.targets)
     )
     assert train(two, part, None, [], epochs=2)["loss"] == pytest.approx(
@@ -158,7 +158,7 @@ def test_steps_on_the_device_do_not_depend_on_the_number_of_images():
     p = program()
     for n in (50, 53, 56):
         part = batches(n=n)
-        part.placed = tuple(steps_module._upload(a) for a in (part.images, part.targets))
+        part.on_device = tuple(steps_module._upload(a) for a in (part.images, part.targets))
         train(p, part, None, [], epochs=1)
     assert p.steps._many["train"]._cache_size() == 1
 

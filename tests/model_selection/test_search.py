@@ -241,7 +241,7 @@ def test_two_phases_of_a_fit_are_reported_one_after_the_other(cells):
     clf = TransferClassifier(
         "mobilenet_v2_0.35",
         weights=None,
-        image_size=32,
+        input_size=32,
         epochs=2,
         unfreeze=1,
         fine_tuning_epochs=1,
@@ -601,7 +601,9 @@ def test_a_full_disk_is_said_and_what_is_done_is_kept(data, tmp_path):
     storage.engine.dispose()
     with pytest.raises(OSError, match=r"cannot be used: .*full.*is kept"):
         search(n_trials=50, storage=storage, study_name="cells").fit(*data)
-    again = search(n_trials=3, heartbeat=1, **params).fit(*data)  # waits for nobody for long
+    again = search(n_trials=3, heartbeat_interval=1, **params).fit(
+        *data
+    )  # waits for nobody for long
     assert (again.cv_results_["state"] == "COMPLETE").sum() >= 3
 
 

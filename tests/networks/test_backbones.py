@@ -90,7 +90,7 @@ def test_names_are_found_by_pattern():
 
 
 def test_too_small_images_are_named_with_the_smallest_size():
-    with pytest.raises(ValueError, match=r"at least 75 pixels.*image_size=299"):
+    with pytest.raises(ValueError, match=r"at least 75 pixels.*input_size=299"):
         backbones.build_backbone("inception_v3", (74, 96, 3), None)
 
 

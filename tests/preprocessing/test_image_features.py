@@ -24,7 +24,7 @@ def random_backbone(**params):
         **{
             "backbone": "mobilenet_v2_0.35",
             "weights": None,
-            "image_size": 32,
+            "input_size": 32,
             "random_state": 0,
             "cache": False,
             **params,
@@ -40,19 +40,19 @@ def cache(tmp_path):
 def test_real_weights_tell_real_cells_apart(real_cells, mobilenet_weights):
     X, y = real_cells
     features = ImageFeatures(
-        "mobilenet_v2_0.35", weights=mobilenet_weights, image_size=96, cache="memory"
+        "mobilenet_v2_0.35", weights=mobilenet_weights, input_size=96, cache="memory"
     )
     model = make_pipeline(features, StandardScaler(), LogisticRegression(max_iter=2000))
     pretrained = cross_val_score(model, X, y, cv=3).mean()
     untrained = cross_val_score(
-        model.set_params(imagefeatures=random_backbone(image_size=96)), X, y, cv=3
+        model.set_params(imagefeatures=random_backbone(input_size=96)), X, y, cv=3
     ).mean()
     assert pretrained > 0.75
     assert pretrained > untrained + 0.1
 
 
 def test_features_are_those_of_the_plain_model(cells, mobilenet_weights):
-    features = ImageFeatures("mobilenet_v2_0.35", weights=mobilenet_weights, image_size=32)
+    features = ImageFeatures("mobilenet_v2_0.35", weights=mobilenet_weights, input_size=32)
     ours = features.set_params(cache=False).fit_transform(cells.images[:10])
     model = keras.applications.MobileNetV2((32, 32, 3), 0.35, include_top=False, weights=None)
     model.load_weights(mobilenet_weights)
@@ -65,7 +65,7 @@ def test_features_are_those_of_the_plain_model(cells, mobilenet_weights):
 
 def test_each_image_goes_through_the_network_once(cells, cache, computed):
     X, y = cells.images[:60], cells.target[:60]
-    model = make_pipeline(random_backbone(cache=cache, image_size=32), LogisticRegression())
+    model = make_pipeline(random_backbone(cache=cache, input_size=32), LogisticRegression())
     cross_val_score(model, X, y, cv=3)
     cross_val_score(model.set_params(logisticregression__C=0.1), X, y, cv=3)
     assert sum(computed) == len(np.unique(X, axis=0))
@@ -84,7 +84,7 @@ def test_cached_features_are_the_same(cells, cache):
     [
         {"random_state": 1},
         {"pooling": "max"},
-        {"image_size": 40},
+        {"input_size": 40},
         {"backbone": "mobilenet_v2_0.5"},
         {"dtype_policy": "mixed_bfloat16"},
     ],
@@ -92,8 +92,8 @@ def test_cached_features_are_the_same(cells, cache):
 )
 def test_the_cache_is_never_stale(cells, cache, computed, change):
     X = cells.images[:8]
-    random_backbone(cache=cache, image_size=32).fit(X).transform(X)
-    changed = random_backbone(cache=cache, **{"image_size": 32, **change}).fit(X)
+    random_backbone(cache=cache, input_size=32).fit(X).transform(X)
+    changed = random_backbone(cache=cache, **{"input_size": 32, **change}).fit(X)
     kept = changed.transform(X)
     assert computed == [8, 8]
     np.testing.assert_array_equal(kept, changed.set_params(cache=False).transform(X))
@@ -125,7 +125,7 @@ def test_replaced_weights_are_noticed(cells, cache, tmp_path):
         keras.applications.MobileNetV2(
             (32, 32, 3), 0.35, include_top=False, weights=None
         ).save_weights(file)
-        features = ImageFeatures("mobilenet_v2_0.35", weights=file, cache=cache, image_size=32)
+        features = ImageFeatures("mobilenet_v2_0.35", weights=file, cache=cache, input_size=32)
         values.append(features.fit_transform(X))
     assert (values[0] != values[1]).any()
 
@@ -158,7 +158,7 @@ def test_grey_files_and_rows_are_taken(cells, tmp_path):
     for i, image in enumerate(X):
         paths.append(str(tmp_path / f"{i}.png"))
         Image.fromarray(image).save(paths[-1])
-    params = {"image_shape": (24, 24, 3), "image_size": 32}
+    params = {"image_shape": (24, 24, 3), "input_size": 32}
     from_files = random_backbone(**params).fit_transform(paths)
     from_rows = random_backbone(**params).fit_transform(X.reshape(5, -1))
     np.testing.assert_allclose(from_files, from_rows, rtol=1e-5)
@@ -177,7 +177,7 @@ def test_unknown_backbones_are_named(cells):
 
 def test_smote_finds_neighbours_by_what_cells_look_like(cells):
     X, y = cells.images[:60], np.r_[np.zeros(45, int), np.ones(15, int)]
-    smote = ImageSMOTE(feature_space=random_backbone(image_size=32), random_state=0)
+    smote = ImageSMOTE(feature_space=random_backbone(input_size=32), random_state=0)
     images, labels = smote.fit_resample(X, y)
     assert np.bincount(labels).tolist() == [45, 45]
     assert images.dtype == np.uint8
@@ -188,7 +188,7 @@ def test_a_pickle_holds_the_weights_once_and_works_elsewhere(cells, tmp_path, mo
     weights = tmp_path / "net.weights.h5"
     weights.write_bytes(mobilenet_weights.read_bytes())
     features = ImageFeatures(
-        "mobilenet_v2_0.35", weights=str(weights), cache=False, image_size=32
+        "mobilenet_v2_0.35", weights=str(weights), cache=False, input_size=32
     ).fit(X)
     stored = pickle.dumps(features)
     assert 1 < len(stored) / (4 * 410_208) < 1.2
@@ -359,7 +359,7 @@ def test_data_frames_as_output_change_no_prediction(cells):
     pytest.importorskip("pandas", reason="pandas comes with skcell[tests]")
     X, y = cells.images[:60], cells.target[:60]
     clf = TransferClassifier(
-        "mobilenet_v2_0.35", weights=None, image_size=32, epochs=1, cache=False, random_state=0
+        "mobilenet_v2_0.35", weights=None, input_size=32, epochs=1, cache=False, random_state=0
     )
     plain = cross_val_score(clf, X, y, cv=2)
     with config_context(transform_output="pandas"):

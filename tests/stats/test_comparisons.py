@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from skcell.metrics import mean_auc
-from skcell.stats import corrected_t_test, cross_validated_interval, holm
+from skcell.metrics import macro_roc_auc
+from skcell.stats import corrected_resampled_ttest, cross_validated_interval, holm_correction
 
 
 def test_p_is_below_a_level_just_where_the_interval_leaves_out_zero():
@@ -14,8 +14,8 @@ def test_p_is_below_a_level_just_where_the_interval_leaves_out_zero():
     seen = set()
     for _ in range(300):
         d = rng.normal(0.01, 0.01, 5)
-        p = corrected_t_test(d, n_train=800, n_test=200)
-        low, high = cross_validated_interval(d, n_train=800, n_test=200, confidence=0.9)
+        p = corrected_resampled_ttest(d, n_train=800, n_test=200)
+        low, high = cross_validated_interval(d, n_train=800, n_test=200, confidence_level=0.9)
         assert (p < 0.1) == (low > 0 or high < 0)
         seen.add(p < 0.1)
     assert seen == {True, False}
@@ -24,33 +24,35 @@ def test_p_is_below_a_level_just_where_the_interval_leaves_out_zero():
 def test_without_overlap_it_is_the_paired_t_test():
     d = np.random.default_rng(0).normal(0.3, 1, 20)
     assert np.isclose(
-        corrected_t_test(d, n_train=1e12, n_test=1), stats.ttest_1samp(d, 0).pvalue, rtol=1e-6
+        corrected_resampled_ttest(d, n_train=1e12, n_test=1),
+        stats.ttest_1samp(d, 0).pvalue,
+        rtol=1e-6,
     )
 
 
 @pytest.mark.parametrize(("d", "p"), [([0.0, 0.0], 1.0), ([0.1, 0.1], 0.0)])
 def test_equal_differences(d, p):
-    assert corrected_t_test(d, n_train=2, n_test=1) == p
+    assert corrected_resampled_ttest(d, n_train=2, n_test=1) == p
 
 
 def test_one_difference_is_refused():
     with pytest.raises(ValueError, match="at least two differences"):
-        corrected_t_test([0.1], n_train=2, n_test=1)
+        corrected_resampled_ttest([0.1], n_train=2, n_test=1)
 
 
 def test_holm_against_scipys_adjustment_by_hand():
-    assert np.allclose(holm([0.01, 0.02, 0.03, 0.5]), [0.04, 0.06, 0.06, 0.5])
-    np.testing.assert_allclose(holm([np.nan, 0.03, 0.01]), [np.nan, 0.03, 0.02])
-    assert holm([0.9, 0.8]).max() == 1.0
-    assert holm([]).shape == (0,)
+    assert np.allclose(holm_correction([0.01, 0.02, 0.03, 0.5]), [0.04, 0.06, 0.06, 0.5])
+    np.testing.assert_allclose(holm_correction([np.nan, 0.03, 0.01]), [np.nan, 0.03, 0.02])
+    assert holm_correction([0.9, 0.8]).max() == 1.0
+    assert holm_correction([]).shape == (0,)
 
 
 def test_auc_is_scikit_learns_and_skips_missing_classes():
     rng = np.random.default_rng(0)
     y, p = rng.integers(0, 3, 200), rng.dirichlet(np.ones(3), 200)
     expected = roc_auc_score(y, p, multi_class="ovr", average="macro")
-    assert np.isclose(mean_auc(y, p, [0, 1, 2]), expected)
+    assert np.isclose(macro_roc_auc(y, p, [0, 1, 2]), expected)
     without = np.where(y == 2, 1, y)
     expected = np.mean([roc_auc_score(without == c, p[:, c]) for c in (0, 1)])
-    assert np.isclose(mean_auc(without, p, [0, 1, 2]), expected)
-    assert np.isnan(mean_auc([0, 0], [[1, 0], [1, 0]], [0, 1]))
+    assert np.isclose(macro_roc_auc(without, p, [0, 1, 2]), expected)
+    assert np.isnan(macro_roc_auc([0, 0], [[1, 0], [1, 0]], [0, 1]))

@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skcell import CellCNNClassifier, ImageAugmenter, SEInceptionResNetClassifier
 from skcell.datasets import make_cells
-from skcell.stats import corrected_t_test, cross_validated_interval, holm
+from skcell.stats import corrected_resampled_ttest, cross_validated_interval, holm_correction
 from skcell.study import Study, Technique, load_techniques, resolve_techniques
 from skcell.study._journal import Journal
 
@@ -288,11 +288,11 @@ def test_differences_are_paired_and_corrected(study):
         assert np.isclose(technique.difference, d.mean())
         # McNemar's least error: all of 90 images that changed did so one way, and one did.
         least = np.sqrt((max(abs(d.mean()), 1 / 90) - d.mean() ** 2) / 90)
-        sizes = {"n_train": 60, "n_test": 30, "least_error": least}
-        ends = cross_validated_interval(d, confidence=0.975, **sizes)  # of two
+        sizes = {"n_train": 60, "n_test": 30, "min_standard_error": least}
+        ends = cross_validated_interval(d, confidence_level=0.975, **sizes)  # of two
         np.testing.assert_allclose((technique.difference_low, technique.difference_high), ends)
-        raw.append(corrected_t_test(d, **sizes))
-    np.testing.assert_allclose([technique.p_value for technique in others], holm(raw))
+        raw.append(corrected_resampled_ttest(d, **sizes))
+    np.testing.assert_allclose([technique.p_value for technique in others], holm_correction(raw))
 
 
 def test_scores_are_scikit_learns(data):
@@ -318,7 +318,7 @@ def test_scores_are_scikit_learns(data):
 
 def test_table_and_best_estimator(data):
     pytest.importorskip("pandas", reason="comes with skcell[tests]")
-    study = make(refit=True, repeats=2).fit(*data)
+    study = make(refit=True, n_repeats=2).fit(*data)
     table = study.result_.table
     assert list(table.index) == ["base", "norm", "balanced"]
     assert np.isclose(
@@ -337,7 +337,7 @@ def test_table_and_best_estimator(data):
 
 def test_repeats_of_a_splitter_are_refused(data):
     with pytest.raises(ValueError, match="repeats=2 needs cv to be a number of folds"):
-        make(cv=[(np.arange(60), np.arange(60, 90))], repeats=2).fit(*data)
+        make(cv=[(np.arange(60), np.arange(60, 90))], n_repeats=2).fit(*data)
 
 
 # The page

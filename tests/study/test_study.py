@@ -306,7 +306,7 @@ def test_each_fold_has_a_seed_of_its_own_that_rows_share(data):
     study = Study(
         [BASE, Technique("same", {**SMALL, "clf__label_smoothing": 0.0})],
         cv=3,
-        repeats=2,
+        n_repeats=2,
         epochs=1,
         refit=False,
         verbose=False,
@@ -549,9 +549,9 @@ class _StopAfter:
 
 def test_time_left_follows_the_fits():
     from skcell.study._records import FoldResult
-    from skcell.study._tally import Tally, duration
+    from skcell.study._tally import StudyProgress, duration
 
-    tally = Tally(["a", "b"], 2)
+    tally = StudyProgress(["a", "b"], 2)
     assert tally.seconds_left() is None
     for _ in range(2):
         time.sleep(0.05)
@@ -563,9 +563,9 @@ def test_time_left_follows_the_fits():
 
 def test_time_left_knows_the_fits_of_before():
     from skcell.study._records import FoldResult
-    from skcell.study._tally import Tally
+    from skcell.study._tally import StudyProgress
 
-    tally = Tally(["a", "b"], 2)
+    tally = StudyProgress(["a", "b"], 2)
     tally.add(FoldResult("a", 0, 1, 2, 2, 100.0), measured=False)
     tally.add(FoldResult("b", 0, 1, 2, 2, 0.0))
     assert 95 < tally.seconds_left() < 101
@@ -583,10 +583,10 @@ def test_folds_that_agree_by_chance_are_no_certainty():
     technique = Technique("base", {})
     folds = [FoldResult("base", i, 15, 30, 30, 1.0) for i in range(2)]
     validated = Validated([np.arange(30), np.arange(30, 60)], np.zeros(60, int))
-    found = summarise(technique, folds, n_folds=2, validated=validated, confidence=0.95)
+    found = summarise(technique, folds, n_folds=2, validated=validated, confidence_level=0.95)
     assert (found.low, found.high) == accuracy_interval(30, 60)
     assert found.low < 0.4 < 0.6 < found.high
-    again = summarise(technique, folds * 20, n_folds=40, validated=validated, confidence=0.95)
+    again = summarise(technique, folds * 20, n_folds=40, validated=validated, confidence_level=0.95)
     assert (again.low, again.high) == (found.low, found.high), "no image counts twice"
 
 
@@ -604,7 +604,7 @@ def test_differences_that_agree_by_chance_are_no_certainty():
             [f for f in folds if f.technique == technique.name],
             n_folds=2,
             validated=validated,
-            confidence=0.95,
+            confidence_level=0.95,
         )
         for technique in techniques
     ]
