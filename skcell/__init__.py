@@ -19,7 +19,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "classifiers",
         "datasets",
         "engine",
-        "errors",
+        "exceptions",
         "metrics",
         "model_selection",
         "networks",

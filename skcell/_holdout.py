@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 
 from skcell._digest import digest_each_file, digest_images
 from skcell._images import as_paths, check_labels
-from skcell.errors import DuplicateImageWarning
+from skcell.exceptions import DuplicateImageWarning
 
 
 def check_groups(groups: Any, n: int) -> NDArray[Any] | None:

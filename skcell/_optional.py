@@ -3,7 +3,7 @@
 from importlib import import_module
 from types import ModuleType
 
-from skcell.errors import MissingExtraError
+from skcell.exceptions import MissingExtraError
 
 
 def import_optional(module: str, *, extra: str, purpose: str) -> ModuleType:

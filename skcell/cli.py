@@ -154,27 +154,29 @@ def study(
     run: Study | None = None
     try:
         _check_writable(out, data, _STUDY_FILES)
-        from skcell import study as room
+        from skcell import study as study_module
 
         with _quietly_starting(console):
-            room.Study  # noqa: B018 # imports the classifiers, and so Keras
-        named: list[Any] = list(room.TECHNIQUES)
+            study_module.Study  # noqa: B018 # imports the classifiers, and so Keras
+        named: list[Any] = list(study_module.TECHNIQUES)
         if techniques is not None:
             named = (
-                list(room.load_techniques(techniques))
+                list(study_module.load_techniques(techniques))
                 if techniques.endswith(".toml")
                 else techniques.split(",")
             )
-        named += room.TRANSFER_TECHNIQUES if transfer else ()
-        chosen = room.with_backbone(room.resolve_techniques(named), backbone, weights)
+        named += study_module.TRANSFER_TECHNIQUES if transfer else ()
+        chosen = study_module.with_backbone(
+            study_module.resolve_techniques(named), backbone, weights
+        )
         console.print(Text(f"Loading {data} ...", style="dim"))
-        cells = room.load_study_data(
+        cells = study_module.load_study_data(
             data, image_size=image_size, quick=quick, skip_broken=skip_broken, random_state=seed
         )
         if cv:
             cells = cells.training_part()  # folds are of these; the others stay unseen
         _say_what_is_left_out(cells, by_folder, console)
-        run = room.Study(
+        run = study_module.Study(
             chosen,
             cv=cells.choose_cv(cv, holdout=holdout, by_group=by_folder, random_state=seed),
             epochs=epochs or cells.epochs,
@@ -233,7 +235,7 @@ def search(
         ),
     ] = None,
     study_name: Annotated[
-        str, typer.Option("--study", metavar="NAME", help="Name of the search in the storage.")
+        str, typer.Option("--name", metavar="NAME", help="Name of the search in the storage.")
     ] = "skcell",
     cv: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 3,
     epochs: Annotated[
@@ -263,19 +265,19 @@ def search(
     found = None
     try:
         _check_writable(out, data, _SEARCH_FILES)
-        from skcell import study as room
+        from skcell import study as study_module
 
         with _quietly_starting(console):
-            room.Study  # noqa: B018 # imports the classifiers, and so Keras
+            study_module.Study  # noqa: B018 # imports the classifiers, and so Keras
         console.print(Text(f"Loading {data} ...", style="dim"))
-        cells = room.load_study_data(
+        cells = study_module.load_study_data(
             data, image_size=image_size, skip_broken=skip_broken, random_state=seed
         )
         cells = cells.training_part()
         _say_what_is_left_out(cells, by_folder, console)
         with _short_warnings():
-            found = room.search_technique(
-                room.resolve_techniques([technique])[0],
+            found = study_module.search_technique(
+                study_module.resolve_techniques([technique])[0],
                 cells.images,
                 cells.labels,
                 groups=cells.groups if by_folder else None,
@@ -290,7 +292,7 @@ def search(
         best = f"Best mean accuracy {100 * found.best_score_:.1f} %, of {found.best_params_}"
         console.print(Text(best))
         console.print("The best of many trials was lucky as well: test it on images left aside.")
-        files = room.save_search(found, out)
+        files = study_module.save_search(found, out)
     except KeyboardInterrupt:
         console.print("Interrupted; with --storage, the same command goes on.", style="yellow")
         raise typer.Exit(_INTERRUPTED) from None

@@ -196,7 +196,7 @@ def test_broken_file_is_named_or_skipped(tmp_path, folder):
 
 def test_search_goes_on_and_keeps_the_best(tmp_path, folder):
     command = ["search", "--data", "cells", "--image-size", "16", "--epochs", "1", "--cv", "2"]
-    command += ["--storage", "kept.db", "--study", "mine"]
+    command += ["--storage", "kept.db", "--name", "mine"]
     first = skcell(*command, "--n-trials", "2", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert first.stderr == ""
@@ -242,7 +242,7 @@ def test_study_goes_on_and_reads_rows_from_a_file(tmp_path, folder):
     command = ["study", "--data", "cells", "--image-size", "16", "--epochs", "1", "--cv", "2"]
     assert skcell(*command, "--techniques", "techniques.toml", cwd=tmp_path).returncode == 0
     again = skcell(*command, "--techniques", "techniques.toml", cwd=tmp_path)
-    assert "Going on: 2 of 2 fits are done already." in again.stdout
+    assert "Resuming: 2 of 2 fits are done already." in again.stdout
     page = (tmp_path / "skcell-study" / "study.html").read_text()
     assert "<td>small</td>" in page
 

@@ -24,7 +24,7 @@ from skcell._images._pixels import (
     pixel_dtype,
     warn_raw_range,
 )
-from skcell.errors import PixelRangeWarning
+from skcell.exceptions import PixelRangeWarning
 
 Layout = Literal["images", "rows", "paths"]
 

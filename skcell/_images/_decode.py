@@ -14,7 +14,7 @@ from skcell._console import progress_bar
 from skcell._images._failures import UnusableError, read_error
 from skcell._images._pixels import FileDtype
 from skcell._images._read import read_pixels
-from skcell.errors import ImageReadError
+from skcell.exceptions import ImageReadError
 
 Shape = tuple[int, int, int]
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from PIL import Image, UnidentifiedImageError
 
-from skcell.errors import ImageReadError, ImageReadWarning, MissingExtraError
+from skcell.exceptions import ImageReadError, ImageReadWarning, MissingExtraError
 
 
 class UnusableError(Exception):

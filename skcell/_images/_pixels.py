@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from skcell.errors import PixelRangeWarning
+from skcell.exceptions import PixelRangeWarning
 
 #: The dtypes that a network reads pixels in.
 PixelDtype = Literal["uint8", "uint16", "float32"]

@@ -16,7 +16,7 @@ from skcell._console import progress_bar
 from skcell._data_home import find_home
 from skcell._sklearn import Interval, Options, validate_params
 from skcell.datasets._npz import load_npz
-from skcell.errors import DownloadError
+from skcell.exceptions import DownloadError
 
 #: Where BloodMNIST is published; the environment may name a mirror.
 _URL = "https://zenodo.org/records/10519652/files"

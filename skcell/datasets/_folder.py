@@ -10,7 +10,7 @@ from sklearn.utils import Bunch
 from skcell._images import FileDtype, decode_files, probe_image, report_failures
 from skcell._sklearn import Interval, StrOptions, validate_params
 from skcell.datasets._scan import check_classes, scan_folder
-from skcell.errors import ImageReadError
+from skcell.exceptions import ImageReadError
 
 
 @validate_params(

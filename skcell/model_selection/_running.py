@@ -9,13 +9,13 @@ import optuna
 from optuna.exceptions import StorageInternalError, TrialPruned, UpdateFinishedTrialError
 from optuna.trial import Trial, TrialState
 
-from skcell.model_selection._storage import counted, has_heartbeat, wait_for_others
-from skcell.model_selection._trials import Evaluation
+from skcell.model_selection._storage import has_heartbeat, relevant_trials, wait_for_others
+from skcell.model_selection._trials import Objective
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
-class _TooMany(Exception):
+class _Surplus(Exception):
     """A trial that another worker's made superfluous."""
 
 
@@ -27,7 +27,7 @@ class Runner:
     ----------
     study : optuna.Study
         Where trials are kept.
-    evaluation : Evaluation
+    objective : Objective
         What each trial is.
     n_trials : int
         How many, by all workers together.
@@ -46,7 +46,7 @@ class Runner:
     """
 
     study: optuna.Study
-    evaluation: Evaluation
+    objective: Objective
     n_trials: int
     timeout: float | None
     seed: int | None
@@ -56,9 +56,9 @@ class Runner:
     verbose: int
     _left_over: set[int] = field(default_factory=set)  # trials of processes that died without sign
     _first_error: list[Exception] = field(default_factory=list)
-    _mine: int = -1  # number of the last trial of this process
+    _last_trial: int = -1  # number of the last trial of this process
     _waited_for: set[int] = field(default_factory=set)
-    _room: int = 0  # trials that were missing when it began; looking costs time in a storage
+    _remaining: int = 0  # trials that were missing when it began; looking costs time in a storage
 
     def run(self) -> None:
         """Run trials.
@@ -70,7 +70,7 @@ class Runner:
         """
         study, began = self.study, time.monotonic()
         if not has_heartbeat(study):
-            running = (t for t in counted(study) if t.state == TrialState.RUNNING)
+            running = (t for t in relevant_trials(study) if t.state == TrialState.RUNNING)
             self._left_over = {trial.number for trial in running}
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.CRITICAL)
@@ -78,7 +78,7 @@ class Runner:
             while self.timeout is None or time.monotonic() - began < self.timeout:
                 if self._first_error and self.raises:
                     break
-                if self._room > 1 or self._is_missing():
+                if self._remaining > 1 or self._is_missing():
                     self._run_one()
                     if getattr(study, "_stop_flag", False):  # the sampler has no more settings
                         break
@@ -90,25 +90,25 @@ class Runner:
             optuna.logging.set_verbosity(verbosity)
         if self._first_error and self.raises:
             raise self._first_error[0]
-        finished = [t.state for t in counted(study) if t.state in FINISHED]
+        finished = [t.state for t in relevant_trials(study) if t.state in FINISHED]
         if self._first_error and set(finished) == {TrialState.FAIL}:
             error = self._first_error[0]
             error.add_note(f"Each of {len(finished)} trials failed, this one first.")
             raise error
 
     def _is_missing(self) -> bool:
-        trials = counted(self.study, self._left_over)
+        trials = relevant_trials(self.study, self._left_over)
         return len(trials) < self.n_trials or self._is_any(TrialState.WAITING)
 
     def _is_any(self, state: TrialState) -> bool:
-        return any(trial.state == state for trial in counted(self.study, self._left_over))
+        return any(trial.state == state for trial in relevant_trials(self.study, self._left_over))
 
     def _run_one(self) -> None:
         try:
             self.study.optimize(self._objective, n_trials=1, catch=(Exception,))
         except (UpdateFinishedTrialError, ValueError):
             # Taken for dead, as after a sleep, and given to another: go on.
-            if not self.study.get_trials(deepcopy=False)[self._mine].state.is_finished():
+            if not self.study.get_trials(deepcopy=False)[self._last_trial].state.is_finished():
                 raise
         except AssertionError as error:
             # Optuna's own, where its storage cannot take even the failure: that is the cause.
@@ -119,18 +119,18 @@ class Runner:
             self._say()
 
     def _objective(self, trial: Trial) -> Any:
-        self._mine = trial.number
+        self._last_trial = trial.number
         if self.shared:  # others may have begun as many in the meantime
-            began_before = counted(self.study, self._left_over)
-            self._room = self.n_trials - sum(t.number < trial.number for t in began_before)
-            if self._room < 1:
-                raise _TooMany
+            began_before = relevant_trials(self.study, self._left_over)
+            self._remaining = self.n_trials - sum(t.number < trial.number for t in began_before)
+            if self._remaining < 1:
+                raise _Surplus
         if self.seed is not None:  # by the trial, whoever runs it
             self.study.sampler = optuna.samplers.TPESampler(
                 seed=(self.seed + trial.number) % 2**32, constant_liar=self.shared
             )
         try:
-            return self.evaluation(trial)
+            return self.objective(trial)
         except (TrialPruned, UpdateFinishedTrialError):
             raise
         except Exception as error:
@@ -141,9 +141,10 @@ class Runner:
             raise
 
     def _say(self) -> None:
-        trial = self.study.get_trials(deepcopy=False)[self._mine]
-        done = sum(t.state in FINISHED for t in counted(self.study, self._left_over))
+        trial = self.study.get_trials(deepcopy=False)[self._last_trial]
+        done = sum(t.state in FINISHED for t in relevant_trials(self.study, self._left_over))
         value = "" if not trial.values else " ".join(f"{v:.4f}" for v in trial.values)
         error = trial.user_attrs.get("error", "")
         state = trial.state.name.lower()
-        print(f"[{done}/{self.n_trials}] trial {self._mine} {state} {value}{error}", flush=True)
+        trial_is = f"trial {self._last_trial} {state} {value}{error}"
+        print(f"[{done}/{self.n_trials}] {trial_is}", flush=True)

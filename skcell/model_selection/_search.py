@@ -40,17 +40,17 @@ from skcell.model_selection._results import read_trials
 from skcell.model_selection._running import FINISHED, Runner
 from skcell.model_selection._space import Space, identify
 from skcell.model_selection._storage import (
-    counted,
-    join,
+    claim_study,
     open_storage,
-    reached,
-    shown,
+    redact_password,
+    relevant_trials,
+    storage_errors,
     without_storage,
 )
 from skcell.model_selection._trials import (
     COSTS,
-    Evaluation,
     FitParams,
+    Objective,
     Split,
     prefix_of,
     retry_with_smaller_batches,
@@ -262,8 +262,8 @@ n_splits_, multimetric_
         distributions = self.param_distributions
         weights = params.get("sample_weight")
         metadata = None if weights is None else {"sample_weight": weights}
-        shown = {"X": X, "y": y, "metadata": metadata}
-        task = begin_fit(self, 1 + (self.refit is not False), **shown)
+        task_info = {"X": X, "y": y, "metadata": metadata}
+        task = begin_fit(self, 1 + (self.refit is not False), **task_info)
         space = Space(
             self.estimator,
             default_space(self.estimator) if distributions is None else distributions,
@@ -289,7 +289,7 @@ n_splits_, multimetric_
         objectives = self._check_objectives(metric)
 
         where = str(getattr(self.storage, "url", self.storage))
-        with reached(where):
+        with storage_errors(where):
             self.study_ = self._open(objectives, space, splits, X, y, fit_params)
             trials_task = task.subcontext(
                 task_name="search",
@@ -297,7 +297,7 @@ n_splits_, multimetric_
                 max_subtasks=self.n_trials if self.storage is None else None,
                 sequential_subtasks=False,
             ).call_on_fit_task_begin(estimator=self)
-            evaluation = Evaluation(
+            objective = Objective(
                 self.estimator,
                 space,
                 X,
@@ -315,7 +315,7 @@ n_splits_, multimetric_
             seed = check_random_state(self.random_state).randint(2**31 - 1)
             Runner(
                 self.study_,
-                evaluation,
+                objective,
                 n_trials=self.n_trials,
                 timeout=self.timeout,
                 seed=seed if self.sampler is None else None,
@@ -325,7 +325,7 @@ n_splits_, multimetric_
                 verbose=self.verbose,
             ).run()
             trials_task.call_on_fit_task_end(estimator=self)
-            trials = [t for t in counted(self.study_) if t.state in FINISHED]
+            trials = [t for t in relevant_trials(self.study_) if t.state in FINISHED]
         self.cv_results_ = read_trials(trials, space, len(splits), self._format_results)
         self._warn_of_failures()
         self.n_splits_ = len(splits)
@@ -338,9 +338,9 @@ n_splits_, multimetric_
             self.pareto_indices_ = np.flatnonzero(np.isin(self.cv_results_["trial"], best))
         if self.refit:
             refit_task = task.subcontext(task_name="refit-with-best-params")
-            self._refit(trials, passed, refit_task, **shown)
-            refit_task.call_on_fit_task_end(estimator=self, **shown)
-        task.call_on_fit_task_end(estimator=self, **shown)
+            self._refit(trials, passed, refit_task, **task_info)
+            refit_task.call_on_fit_task_end(estimator=self, **task_info)
+        task.call_on_fit_task_end(estimator=self, **task_info)
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -349,7 +349,7 @@ n_splits_, multimetric_
         if "study_" in state:
             state["study_"] = without_storage(state["study_"])
             if not isinstance(self.storage, BaseStorage | None):
-                state["storage"] = shown(os.fspath(self.storage))
+                state["storage"] = redact_password(os.fspath(self.storage))
         return state
 
     def _warn_of_failures(self) -> None:
@@ -412,7 +412,7 @@ n_splits_, multimetric_
             "fit parameters": digest(fit_params),
             "versions": software(),
         }
-        join(study, configuration)
+        claim_study(study, configuration)
         if self.sampler is not None and self.storage is not None:
             study.sampler.reseed_rng()  # so that no worker draws what another does
         return study
@@ -429,7 +429,7 @@ n_splits_, multimetric_
         self.best_params_ = results["params"][self.best_index_]
 
     def _refit(
-        self, trials: list[FrozenTrial], fit_params: FitParams, task: Any, **shown: Any
+        self, trials: list[FrozenTrial], fit_params: FitParams, task: Any, **task_info: Any
     ) -> None:
         """Fit the best setting on everything."""
         model = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
@@ -444,10 +444,10 @@ n_splits_, multimetric_
             )
         if "batch_size" in attributes:
             model.set_params(**{f"{prefix}batch_size": attributes["batch_size"]})
-        X, y = shown["X"], shown["y"]
+        X, y = task_info["X"], task_info["y"]
         began, params = time.time(), fit_params.of(model, X)
         with task.propagate_callback_context(model):
-            task.call_on_fit_task_begin(estimator=self, **shown)
+            task.call_on_fit_task_begin(estimator=self, **task_info)
             self.best_estimator_ = retry_with_smaller_batches(
                 model, lambda m: m.fit(X, **params) if y is None else m.fit(X, y, **params)
             )

@@ -31,21 +31,21 @@ class Parameter:
         Of numbers and texts, which a storage can hold.
     values : mapping or None
         From what is drawn to the value, where these differ.
-    frozen : object or None
+    scipy_distribution : object or None
         A distribution of scipy, of which quantiles are drawn.
     """
 
     distribution: BaseDistribution
     values: Mapping[Any, Any] | None = None
-    frozen: Any = None
+    scipy_distribution: Any = None
 
     def decode(self, drawn: Any) -> Any:
         """Turn what was drawn into a value."""
         if self.values is not None:
             return self.values[drawn]
-        if self.frozen is not None:
-            value = self.frozen.ppf(drawn)
-            return int(value) if hasattr(self.frozen, "pmf") else float(value)
+        if self.scipy_distribution is not None:
+            value = self.scipy_distribution.ppf(drawn)
+            return int(value) if hasattr(self.scipy_distribution, "pmf") else float(value)
         return drawn
 
     def largest(self) -> Any:
@@ -144,7 +144,7 @@ class Space:
                 [
                     distribution_to_json(parameter.distribution),
                     *(identify(value) for value in (parameter.values or {}).values()),
-                    *(identify(part) for part in _parts(parameter.frozen)),
+                    *(identify(part) for part in _parts(parameter.scipy_distribution)),
                 ]
             )
             for name, parameter in self.parameters.items()
@@ -181,7 +181,7 @@ def _read(name: str, given: Any) -> Parameter:
             f"give a list: {sorted(map(str, given))}."
         )
     if hasattr(given, "ppf"):
-        return Parameter(FloatDistribution(1e-9, 1 - 1e-9), frozen=given)
+        return Parameter(FloatDistribution(1e-9, 1 - 1e-9), scipy_distribution=given)
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise ValueError(
             f"{name} is to be searched over {given!r}; give an Optuna distribution, a frozen scipy "

@@ -58,12 +58,12 @@ def open_storage(
         # A URI, in which any letter can be written: % ? and braces mean something in a plain URL.
         url = f"sqlite:///{path}" if _PLAIN.fullmatch(str(path)) else _as_uri(path)
     try:
-        with reached(url):
-            return _quick_file(_open(url, heartbeat))
+        with storage_errors(url):
+            return _tune_sqlite(_open(url, heartbeat))
     except ImportError as error:
         extra = "; pip install 'skcell[postgresql]'" if url.startswith("postgresql") else ""
         raise ImportError(
-            f"The driver of {shown(url)} is not installed: {error}{extra}."
+            f"The driver of {redact_password(url)} is not installed: {error}{extra}."
         ) from error
 
 
@@ -100,7 +100,7 @@ def _open(url: str, heartbeat: int) -> RDBStorage:
     raise AssertionError("unreachable")
 
 
-def _quick_file(storage: RDBStorage) -> RDBStorage:
+def _tune_sqlite(storage: RDBStorage) -> RDBStorage:
     """Let a file be written without waiting for the disk each time; a killed process loses nothing.
 
     After a power cut the last trials may be missing, and the file is whole.
@@ -118,7 +118,7 @@ def _quick_file(storage: RDBStorage) -> RDBStorage:
 
 
 @contextlib.contextmanager
-def reached(where: str) -> Iterator[None]:
+def storage_errors(where: str) -> Iterator[None]:
     """Say plainly if a storage cannot be reached, or takes no more."""
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -128,18 +128,18 @@ def reached(where: str) -> Iterator[None]:
         cause = error.__cause__ or error
         reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
         raise OSError(
-            f"The search's storage {shown(where)} cannot be used: {reason}. What it holds is "
-            "kept; mend that, and start the same search again to go on."
+            f"The search's storage {redact_password(where)} cannot be used: {reason}. Stored "
+            "trials are kept. Fix this and run the same search again to resume."
         ) from error
 
 
-def shown(url: str) -> str:
+def redact_password(url: str) -> str:
     """Leave out the password of a URL."""
     head, at, tail = url.rpartition("@")
     return f"{head.rsplit(':', 1)[0]}:***@{tail}" if at and ":" in head.split("//")[-1] else url
 
 
-def join(study: Study, configuration: dict[str, Any]) -> None:
+def claim_study(study: Study, configuration: dict[str, Any]) -> None:
     """Make sure that a study is one of this search, or make it so if it is new.
 
     Parameters
@@ -168,7 +168,7 @@ def join(study: Study, configuration: dict[str, Any]) -> None:
         )
 
 
-def counted(study: Study, left_over: Collection[int] = ()) -> list[FrozenTrial]:
+def relevant_trials(study: Study, left_over: Collection[int] = ()) -> list[FrozenTrial]:
     """List the trials that count: not those of dead workers, of interrupts, or too many.
 
     Parameters

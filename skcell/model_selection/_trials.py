@@ -102,7 +102,7 @@ def prefix_of(model: BaseEstimator) -> str:
     return f"{model.steps[-1][0]}__" if hasattr(model, "steps") else ""
 
 
-def run_folds(
+def score_folds(
     model: BaseEstimator,
     X: Any,
     y: Any,
@@ -164,13 +164,13 @@ def run_folds(
             watch = EpochScores(fitted, X_test, y_test, score, partial(report, fold))
             final.callbacks = [*(final.callbacks or ()), watch]
         began = time.perf_counter()
-        shown = {"estimator": caller, "X": X_train, "y": y_train}
+        task_info = {"estimator": caller, "X": X_train, "y": y_train}
         try:
             with tasks[fold].propagate_callback_context(fitted):
-                tasks[fold].call_on_fit_task_begin(**shown)
+                tasks[fold].call_on_fit_task_begin(**task_info)
                 fitted.fit(X_train, y_train, **fit_params.of(fitted, X, train))
         finally:
-            tasks[fold].call_on_fit_task_end(**shown)
+            tasks[fold].call_on_fit_task_end(**task_info)
         fit_time = time.perf_counter() - began - (watch.seconds if watch else 0.0)
         began = time.perf_counter()
         scores = score(fitted, X_test, y_test)
@@ -248,7 +248,7 @@ def _n_parameters(final: Any) -> int | None:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Objective:
     """Fits and scores one setting after the other on the same folds.
 
     Parameters
@@ -319,7 +319,7 @@ class Evaluation:
                 raise TrialPruned
 
         def run(model: BaseEstimator) -> list[dict[str, Any]]:
-            found = run_folds(
+            found = score_folds(
                 model,
                 self.X,
                 self.y,

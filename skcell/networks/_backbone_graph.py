@@ -35,7 +35,7 @@ class UserModel:
 
     def __init__(self, model: keras.Model):
         self.model = model
-        self.key = describe(model)
+        self.key = fingerprint_model(model)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, UserModel):
@@ -50,7 +50,7 @@ class UserModel:
 BackboneLike: TypeAlias = Any
 
 
-def embed(
+def backbone_features(
     x: Any,
     *,
     backbone: BackboneLike,
@@ -155,7 +155,7 @@ def _copy(model: keras.Model) -> keras.Model:
 
 
 def find_backbone(model: keras.Model) -> keras.Model:
-    """Find the backbone in a model that `embed` is part of."""
+    """Find the backbone in a model that `backbone_features` is part of."""
     return model.get_layer(BACKBONE)
 
 
@@ -165,9 +165,9 @@ def find_groups(backbone: BackboneLike, model: keras.Model) -> list[list[keras.L
     Parameters
     ----------
     backbone : str, UserModel or callable
-        As for `embed`.
+        As for `backbone_features`.
     model : keras.Model
-        A model that `embed` is part of.
+        A model that `backbone_features` is part of.
 
     Returns
     -------
@@ -186,9 +186,9 @@ def choose_layers(
     Parameters
     ----------
     backbone : str, UserModel or callable
-        As for `embed`.
+        As for `backbone_features`.
     model : keras.Model
-        A model that `embed` is part of.
+        A model that `backbone_features` is part of.
     unfreeze : int, float or str
         Number of groups, fraction of all groups, name of the first layer, or "all".
 
@@ -223,7 +223,7 @@ def choose_layers(
     return tuple(i for i, layer in enumerate(inner) if id(layer) in chosen)
 
 
-def describe(model: keras.Model, *more: Any) -> bytes | None:
+def fingerprint_model(model: keras.Model, *more: Any) -> bytes | None:
     """Digest a model's graph, without its names, and its weights, and whatever else is given.
 
     Parameters

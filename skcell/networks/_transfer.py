@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from skcell._keras import to_numpy
-from skcell.networks._backbone_graph import BACKBONE, BackboneLike, embed
+from skcell.networks._backbone_graph import BACKBONE, BackboneLike, backbone_features
 from skcell.networks._blocks import LAST, dense
 from skcell.networks._seeds import draw_seed
 
@@ -29,7 +29,7 @@ def transfer(
     x : KerasTensor of shape (n, H, W, C)
         Images, pixels in 0..1.
     backbone : str, UserModel or callable
-        As for `embed`; its weights are to be given by `copy_shared_weights`.
+        As for `backbone_features`; its weights are to be given by `copy_shared_weights`.
     input_size : int or None
         Height and width that images are resized to.
     pooling : {"avg", "max"}
@@ -48,7 +48,7 @@ def transfer(
     KerasTensor of shape (n, n_features)
         Features.
     """
-    features = embed(
+    features = backbone_features(
         x,
         backbone=backbone,
         input_size=input_size,

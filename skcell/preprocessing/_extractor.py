@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from skcell._keras import fresh_layer_names, reproducible_build, to_numpy
 from skcell.engine import make_forward
-from skcell.networks import BackboneLike, UserModel, describe, embed, find_backbone, rescale_to_unit
+from skcell.networks import (
+    BackboneLike,
+    UserModel,
+    backbone_features,
+    find_backbone,
+    fingerprint_model,
+    rescale_to_unit,
+)
 
 #: Extractors kept in memory though nobody uses them; the least recently used goes first.
 MAX_EXTRACTORS = 4
@@ -28,7 +35,7 @@ class Extractor:
     input_shape, dtype
         Of images, as for `Recipe`.
     backbone, weights, input_size, pooling
-        As for `embed`.
+        As for `backbone_features`.
     seed : int
         Seed of random weights.
     dtype_policy : str
@@ -58,7 +65,7 @@ class Extractor:
         with reproducible_build(seed, dtype_policy):
             with fresh_layer_names():
                 inputs = keras.Input(input_shape, dtype=dtype, name="image")
-                outputs = embed(
+                outputs = backbone_features(
                     rescale_to_unit(inputs),
                     backbone=backbone,
                     weights=weights,
@@ -71,7 +78,7 @@ class Extractor:
 
     def _finish(self) -> None:
         self._forward = make_forward(self.model)
-        self.key = describe(self.model, self._made_of[-1])
+        self.key = fingerprint_model(self.model, self._made_of[-1])
         if self.key is not None:
             _known.setdefault(self.key, self)
 
@@ -113,12 +120,12 @@ class Extractor:
 _known: weakref.WeakValueDictionary[bytes, Extractor] = weakref.WeakValueDictionary()
 
 
-def get_extractor(stamp: Hashable = None, **arguments: Any) -> Extractor:
+def get_extractor(weights_version: Hashable = None, **arguments: Any) -> Extractor:
     """Build an extractor, or return one of the same network that was built before.
 
     Parameters
     ----------
-    stamp : hashable
+    weights_version : hashable
         Tells apart a weight file before and after it was replaced: the digest of its content.
     **arguments
         As for `Extractor`.
@@ -129,11 +136,11 @@ def get_extractor(stamp: Hashable = None, **arguments: Any) -> Extractor:
         The extractor.
     """
     if isinstance(arguments["backbone"], (str, UserModel)):
-        return _build(stamp, **arguments)
+        return _build(weights_version, **arguments)
     built = Extractor(**arguments)  # what a function makes may change from call to call
     return built if built.key is None else _known.get(built.key, built)
 
 
 @functools.lru_cache(MAX_EXTRACTORS)
-def _build(stamp: Hashable, **arguments: Any) -> Extractor:
+def _build(weights_version: Hashable, **arguments: Any) -> Extractor:
     return Extractor(**arguments)

@@ -277,7 +277,7 @@ class ImageFeatures(
             pooling=self.pooling,
             seed=0 if weights is not None else seed,
             dtype_policy=self.dtype_policy or keras.config.dtype_policy().name,
-            stamp=None if weights is None else file_digest(weights),
+            weights_version=None if weights is None else file_digest(weights),
         )
 
     def _digested_params(self) -> dict[str, Any]:

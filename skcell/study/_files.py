@@ -45,9 +45,9 @@ def write_study(folder: Path, result: StudyRecord) -> list[Path]:
         "results.csv": lambda: to_csv(table_records(result)),
         "folds.csv": lambda: to_csv(_fold_records(result)),
         "predictions.csv": lambda: _predictions_csv(result),
-        "study.json": lambda: (json.dumps(describe(result), indent=2) + "\n").encode(),
+        "study.json": lambda: (json.dumps(study_summary(result), indent=2) + "\n").encode(),
         "study.png": lambda: draw(result),
-        "study.html": lambda: encode(make_page(result, describe(result))),
+        "study.html": lambda: encode(make_page(result, study_summary(result))),
     }
     for name, make in contents.items():  # numbers before pictures, each as soon as it is made
         replace_file(folder / name, make())
@@ -84,11 +84,11 @@ def write_report(path: Path, result: StudyRecord) -> Path:
     """
     path = path.expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, encode(make_page(result, describe(result))))
+    replace_file(path, encode(make_page(result, study_summary(result))))
     return path
 
 
-def describe(result: StudyRecord) -> dict[str, Any]:
+def study_summary(result: StudyRecord) -> dict[str, Any]:
     """Sum up a study: configuration, data, hardware, versions and results.
 
     Parameters
@@ -121,7 +121,7 @@ def describe(result: StudyRecord) -> dict[str, Any]:
     }
 
 
-def plain(value: Any) -> Any:
+def to_jsonable(value: Any) -> Any:
     """Reduce parameters to what JSON knows; of objects, their text in one line.
 
     Parameters
@@ -139,9 +139,9 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if hasattr(value, "items"):
-        return {str(name): plain(item) for name, item in value.items()}
+        return {str(name): to_jsonable(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [to_jsonable(item) for item in value]
     return " ".join(repr(value).split())
 
 
@@ -178,7 +178,7 @@ def _technique_record(technique: TechniqueResult) -> dict[str, Any]:
         "fit_seconds": _round(technique.fit_seconds),
         "loss_drop": _round(technique.loss_drop),
         "error": technique.error,
-        "parameters": plain(technique.parameters),
+        "parameters": to_jsonable(technique.parameters),
     }
 
 

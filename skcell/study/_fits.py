@@ -129,7 +129,7 @@ class Fit:
     key: str | None = None
     watch: EpochWatch | None = None
 
-    def run(
+    def evaluate(
         self, pipeline: Pipeline, X: Any, y: NDArray[Any], groups: NDArray[Any] | None
     ) -> tuple["Fit", FoldResult]:
         """Fit and score.

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from skcell.study._records import FoldResult
-from skcell.study._tally import StudyProgress, duration
+from skcell.study._study_progress import StudyProgress, duration
 from skcell.study._text import printable
 
 
@@ -20,15 +20,15 @@ class Reporter:
 
     Parameters
     ----------
-    tally : StudyProgress
+    progress : StudyProgress
         What to keep and show.
     """
 
-    def __init__(self, tally: StudyProgress):
-        self.tally = tally
+    def __init__(self, progress: StudyProgress):
+        self.progress = progress
 
     def __enter__(self) -> Self:
-        self.tally.start()
+        self.progress.start()
         return self
 
     def __exit__(
@@ -41,61 +41,66 @@ class Reporter:
 
     def epoch(self, technique: str, done: int, epochs: int) -> None:
         """Hear of an epoch's end, or of a fit's first epoch beginning."""
-        self.tally.epoch = technique, done, epochs
+        self.progress.epoch = technique, done, epochs
 
     def fold(self, result: FoldResult) -> None:
         """Hear of a fit that was scored."""
-        self.tally.add(result)
+        self.progress.add(result)
 
     def resume(self, results: list[FoldResult], n_others: int, n_odd: int = 0) -> None:
         """Hear of fits that were scored before, of how many of other studies, and of odd lines."""
         for result in results:
-            self.tally.add(result, measured=False)
-        known = f"Going on: {len(results)} of {self.tally.n_fits} fits are done already. "
-        others = f"{n_others} results of other data or settings in the file are left alone. "
-        odd = f"{n_odd} lines of the file are no results, and are left alone."
-        self.say((known if results else "") + (others if n_others else "") + (odd if n_odd else ""))
+            self.progress.add(result, measured=False)
+        known = f"Resuming: {len(results)} of {self.progress.n_fits} fits are done already. "
+        others = (
+            f"The file also holds {n_others} results of other data or settings; they are kept. "
+        )
+        odd = f"{n_odd} lines of the file are not results; they are kept as they are."
+        self.message(
+            (known if results else "") + (others if n_others else "") + (odd if n_odd else "")
+        )
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Tell something, unless it is nothing."""
 
 
 class LogReporter(Reporter):
     """A line for each fit."""
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Write a line."""
         if text:
             _say(text.strip())
 
     def __enter__(self) -> Self:
-        tally = self.tally
-        _say(f"Study of {tally.title}; {tally.protocol}")
-        _say(f"{len(tally.techniques)} techniques x {tally.n_folds} split(s) = {tally.n_fits} fits")
+        progress = self.progress
+        _say(f"Study of {progress.title}; {progress.protocol}")
+        n_techniques = len(progress.techniques)
+        _say(f"{n_techniques} techniques x {progress.n_folds} split(s) = {progress.n_fits} fits")
         return super().__enter__()
 
     def fold(self, result: FoldResult) -> None:
         """Write the line."""
         super().fold(result)
-        tally = self.tally
+        progress = self.progress
         what = (
             f"failed: {result.error.rstrip('.')}"
             if result.error
             else f"accuracy {result.accuracy:.3f} ({result.n_correct}/{result.n_test}), "
             f"fit {result.fit_seconds:.1f} s"
         )
-        width = len(str(tally.n_fits))
+        width = len(str(progress.n_fits))
         _say(
-            f"[{tally.n_done:{width}}/{tally.n_fits}] {result.technique}, fold {result.fold + 1}/"
-            f"{tally.n_folds}: {what}, {_left(tally)}"
+            f"[{progress.n_done:{width}}/{progress.n_fits}] {result.technique}, "
+            f"fold {result.fold + 1}/{progress.n_folds}: {what}, {_eta(progress)}"
         )
 
 
 class LiveReporter(Reporter):
     """A table that redraws itself while the study runs, and is gone at its end."""
 
-    def __init__(self, tally: StudyProgress, console: Console):
-        super().__init__(tally)
+    def __init__(self, progress: StudyProgress, console: Console):
+        super().__init__(progress)
         self._said = ""
         self._live = Live(
             get_renderable=self.render, console=console, refresh_per_second=4, transient=True
@@ -110,31 +115,31 @@ class LiveReporter(Reporter):
         """Give the terminal back."""
         self._live.stop()
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Show below the table."""
         self._said = text.strip()
 
     def render(self) -> Group:
         """Draw the present state."""
-        tally = self.tally
-        title = Text(printable(tally.title))
-        table = Table(title=title, caption=Text(tally.protocol), title_justify="left")
+        progress = self.progress
+        title = Text(printable(progress.title))
+        table = Table(title=title, caption=Text(progress.protocol), title_justify="left")
         table.caption_justify = "left"
         table.add_column("Technique", no_wrap=True)
         table.add_column("Folds", no_wrap=True)
         table.add_column("Mean so far", justify="right", no_wrap=True)
         table.add_column("Fit", justify="right", no_wrap=True)
         table.add_column("Now", width=24, no_wrap=True)
-        best = tally.best()
-        for technique in tally.techniques:
-            folds = tally.folds.get(technique, [])
-            mean = tally.mean(technique)
+        best = progress.best()
+        for technique in progress.techniques:
+            folds = progress.folds.get(technique, [])
+            mean = progress.mean(technique)
             seconds = [fold.fit_seconds for fold in folds if not fold.error]
             failed = any(fold.error for fold in folds)
             style = "bold green" if best and best[0] == technique else ""
             table.add_row(
                 Text(printable(technique), style=style),
-                f"{len(folds)}/{tally.n_folds}",
+                f"{len(folds)}/{progress.n_folds}",
                 Text("failed", style="red")
                 if failed
                 else Text("" if mean is None else f"{100 * mean:.1f} %", style=style),
@@ -143,15 +148,15 @@ class LiveReporter(Reporter):
             )
         leader = f"; best so far: {printable(best[0])}, {100 * best[1]:.1f} %" if best else ""
         line = (
-            f"{tally.n_done} of {tally.n_fits} fits in {duration(tally.elapsed())}, "
-            f"{_left(tally)}{leader}"
+            f"{progress.n_done} of {progress.n_fits} fits in {duration(progress.elapsed())}, "
+            f"{_eta(progress)}{leader}"
         )
         hint = f"{self._said} Ctrl-C stops and keeps what is done.".strip()
         return Group(table, Text(line), Text(hint, style="dim"))
 
     def _now(self, technique: str) -> Table | str:
-        tally = self.tally
-        epoch = tally.epoch
+        progress = self.progress
+        epoch = progress.epoch
         if epoch is None or epoch[0] != technique:
             return ""
         now = Table.grid(padding=(0, 1, 0, 0))
@@ -162,12 +167,12 @@ class LiveReporter(Reporter):
         return now
 
 
-def make_reporter(tally: StudyProgress, verbose: int | bool) -> Reporter:
+def make_reporter(progress: StudyProgress, verbose: int | bool) -> Reporter:
     """Choose how to follow a study.
 
     Parameters
     ----------
-    tally : StudyProgress
+    progress : StudyProgress
         What to keep and show.
     verbose : int or bool
         0 is silence.
@@ -179,10 +184,10 @@ def make_reporter(tally: StudyProgress, verbose: int | bool) -> Reporter:
     """
     console = Console()
     if not verbose:
-        return Reporter(tally)
+        return Reporter(progress)
     if console.is_terminal and not console.is_dumb_terminal:
-        return LiveReporter(tally, console)
-    return LogReporter(tally)
+        return LiveReporter(progress, console)
+    return LogReporter(progress)
 
 
 class EpochWatch(keras.callbacks.Callback):
@@ -222,10 +227,10 @@ class EpochWatch(keras.callbacks.Callback):
             self.reporter.epoch(self.technique, epoch + 1, self.params["epochs"])
 
 
-def _left(tally: StudyProgress) -> str:
-    if tally.n_done == tally.n_fits:
-        return f"all done in {duration(tally.elapsed())}"
-    seconds = tally.seconds_left()
+def _eta(progress: StudyProgress) -> str:
+    if progress.n_done == progress.n_fits:
+        return f"all done in {duration(progress.elapsed())}"
+    seconds = progress.seconds_left()
     return "estimating the time left" if seconds is None else f"about {duration(seconds)} left"
 
 

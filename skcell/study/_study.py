@@ -21,7 +21,7 @@ from skcell._holdout import warn_of_copies
 from skcell._parameters import ParameterHintsMixin, did_you_mean
 from skcell._sklearn import HasMethods, Interval
 from skcell.study._comparison import compare, summarise
-from skcell.study._files import plain, reserved_columns
+from skcell.study._files import reserved_columns, to_jsonable
 from skcell.study._fits import (
     Fit,
     FoldScorer,
@@ -36,7 +36,7 @@ from skcell.study._progress import make_reporter
 from skcell.study._records import FoldResult, TechniqueResult, Validated
 from skcell.study._result import StudyResult
 from skcell.study._splits import check_data, describe_data, plan_splits
-from skcell.study._tally import StudyProgress
+from skcell.study._study_progress import StudyProgress
 from skcell.study._techniques import Technique, resolve_techniques, with_random_state
 from skcell.study._workers import run_fits
 
@@ -239,10 +239,10 @@ class Study(ParameterHintsMixin, BaseEstimator):
         data = describe_data(data_name, X, y, groups)
         data["duplicates"] = warn_of_copies(X, y, splits, names)
         title = "{name}: {n_images:,} images, {n_classes} classes".format(**data)
-        tally = StudyProgress(
+        progress = StudyProgress(
             [technique.name for technique in techniques], len(splits), title, protocol
         )
-        reporter = make_reporter(tally, self.verbose)
+        reporter = make_reporter(progress, self.verbose)
         content = digest_files(X) if X.ndim == 1 else digest(X)
         seeds = [_derive_seed(self.random_state, fold) for fold in range(len(splits))]
         by_split = [[self._complete(technique, seed) for seed in seeds] for technique in given]
@@ -272,15 +272,15 @@ class Study(ParameterHintsMixin, BaseEstimator):
                         journal.add(fit.key, result)
                 complete = True
             except KeyboardInterrupt:
-                if not tally.n_done:
+                if not progress.n_done:
                     raise
             finally:  # also after an error: what was measured is kept
-                if tally.n_done:
+                if progress.n_done:
                     folds = [
                         fold
                         for technique in techniques
                         for fold in sorted(
-                            tally.folds.get(technique.name, []), key=lambda f: f.fold
+                            progress.folds.get(technique.name, []), key=lambda f: f.fold
                         )
                     ]
                     self.result_ = StudyResult(
@@ -313,18 +313,18 @@ class Study(ParameterHintsMixin, BaseEstimator):
         return {
             "score": score,
             "protocol": protocol,
-            "cv": plain(self.cv),
+            "cv": to_jsonable(self.cv),
             "n_repeats": self.n_repeats,
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "confidence_level": self.confidence_level,
             "random_state": self.random_state,
-            "pipeline": plain(pipeline),
+            "pipeline": to_jsonable(pipeline),
             "techniques": [
                 {
                     "name": technique.name,
                     "description": technique.description,
-                    "parameters": plain(technique.parameters),
+                    "parameters": to_jsonable(technique.parameters),
                 }
                 for technique in techniques
             ],

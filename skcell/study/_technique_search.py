@@ -16,7 +16,7 @@ from skcell._environment import environment
 from skcell._images import layout_of
 from skcell.model_selection import OptunaPruningSearchCV, default_space
 from skcell.resampling import ImageSMOTE
-from skcell.study._files import plain, replace_file, to_csv
+from skcell.study._files import replace_file, to_csv, to_jsonable
 from skcell.study._fits import study_pipeline
 from skcell.study._techniques import Technique, with_random_state
 
@@ -119,9 +119,9 @@ def save_search(search: OptunaPruningSearchCV, folder: str | os.PathLike[str]) -
     states = results["state"].tolist()
     best = {
         "score": float(search.best_score_),
-        "parameters": plain(search.best_params_),
+        "parameters": to_jsonable(search.best_params_),
         "trials": {state: states.count(state) for state in sorted(set(states))},
-        "estimator": plain(search.estimator),
+        "estimator": to_jsonable(search.estimator),
         "environment": environment(),
     }
     files = [folder / "trials.csv", folder / "best.json"]
@@ -136,4 +136,4 @@ def save_search(search: OptunaPruningSearchCV, folder: str | os.PathLike[str]) -
 
 
 def _cell(value: Any) -> Any:
-    return "" if value is None or value is np.ma.masked else plain(value)
+    return "" if value is None or value is np.ma.masked else to_jsonable(value)

@@ -61,7 +61,7 @@ def run_fits(
 def _run(fit: Fit, pipeline: Pipeline, X: Any, y: Any, groups: Any) -> tuple[Fit, FoldResult]:
     # A fit stays in its process: a cluster's backend would spread what is inside over others.
     with parallel_config(backend="threading", n_jobs=1):
-        return fit.run(pipeline, X.get() if isinstance(X, _InRay) else X, y, groups)
+        return fit.evaluate(pipeline, X.get() if isinstance(X, _InRay) else X, y, groups)
 
 
 class _InRay:

@@ -12,7 +12,7 @@ from skcell import CellCNNClassifier, ImageAugmenter, ImageSMOTE
 from skcell._images._contract import check_images
 from skcell._images._labels import check_labels
 from skcell._images._pixels import find_range, warn_unused_bits
-from skcell.errors import PixelRangeWarning
+from skcell.exceptions import PixelRangeWarning
 
 
 @pytest.fixture(scope="module")

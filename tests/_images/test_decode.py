@@ -15,7 +15,7 @@ from skcell._images._decode import decode_files, decode_image
 from skcell._images._failures import report_failures
 from skcell._images._read import probe_image
 from skcell.datasets import load_image_folder
-from skcell.errors import ImageReadError, ImageReadWarning
+from skcell.exceptions import ImageReadError, ImageReadWarning
 
 ORIENTATION = 0x0112
 

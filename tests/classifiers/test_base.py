@@ -33,7 +33,7 @@ from sklearn.utils import estimator_html_repr
 import skcell
 from skcell import CellCNNClassifier, ImageAugmenter, TransferClassifier
 from skcell.engine import clear_model_pool
-from skcell.errors import ImageReadError, PixelRangeWarning
+from skcell.exceptions import ImageReadError, PixelRangeWarning
 
 
 def small(**params):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from skcell.datasets import _fetch, fetch_bloodmnist
-from skcell.errors import DownloadError
+from skcell.exceptions import DownloadError
 
 NAME = "bloodmnist.npz"
 

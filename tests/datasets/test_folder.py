@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from skcell.datasets import load_image_folder
-from skcell.errors import ImageReadError, ImageReadWarning
+from skcell.exceptions import ImageReadError, ImageReadWarning
 
 DATA = Path(os.environ.get("SKCELL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -252,7 +252,7 @@ def test_a_folder_that_cannot_be_read_is_an_error(cells):
     slide.chmod(0)
     code = (
         "import os, sys; from skcell.datasets import load_image_folder\n"
-        "from skcell.errors import ImageReadError\n"
+        "from skcell.exceptions import ImageReadError\n"
         "if os.getuid() == 0:\n"
         "    load_image_folder(sys.argv[1])\n"
         "    os.setgid(65534); os.setuid(65534)\n"

@@ -36,7 +36,7 @@ from skcell import (
     make_pipeline,
 )
 from skcell.model_selection import OptunaPruningSearchCV, default_space
-from skcell.model_selection._storage import counted
+from skcell.model_selection._storage import relevant_trials
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -686,7 +686,7 @@ def test_workers_share_a_search_and_take_up_a_dead_ones_trial(kind, tmp_path, re
         assert "fit" in out, "each worker had a share"
     address = url if "://" in url else f"sqlite:///{url}"
     study = optuna.load_study(study_name="shared", storage=address)
-    done = counted(study)
+    done = relevant_trials(study)
     assert [t.state for t in done] == [TrialState.COMPLETE] * 24
     lost = [t for t in study.trials if t.state == TrialState.FAIL and "error" not in t.user_attrs]
     retried = [t for t in done if "failed_trial" in t.system_attrs]

@@ -50,13 +50,13 @@ def counted(monkeypatch):
     """Count the fits that are made."""
     from skcell.study import _fits
 
-    made, original = [], _fits.Fit.run
+    made, original = [], _fits.Fit.evaluate
 
     def run(self, *args):
         made.append((self.technique.name, self.fold))
         return original(self, *args)
 
-    monkeypatch.setattr(_fits.Fit, "run", run)
+    monkeypatch.setattr(_fits.Fit, "evaluate", run)
     return made
 
 
@@ -75,7 +75,7 @@ def test_what_is_done_is_not_done_again(data, study, tmp_path, monkeypatch, caps
     assert [technique.means for technique in again.result_.techniques] == [
         technique.means for technique in study.result_.techniques
     ]
-    assert "Going on: 6 of 9 fits are done already." in capsys.readouterr().out
+    assert "Resuming: 6 of 9 fits are done already." in capsys.readouterr().out
     make(results_file=file).fit(*data)
     assert len(made) == 3
 
@@ -103,9 +103,7 @@ def test_other_data_and_settings_are_noticed_and_not_mixed_in(
         }[change]
     make(techniques, results_file=file, verbose=True, **params).fit(X, y)
     assert len(made) == 3
-    assert "3 results of other data or settings in the file are left alone" in (
-        capsys.readouterr().out
-    )
+    assert "3 results of other data or settings" in (capsys.readouterr().out)
     make(TECHNIQUES[:1], results_file=file).fit(*data)
     assert len(made) == 3, "those of before are still there"
 
@@ -186,7 +184,7 @@ def test_killed_at_any_moment_only_the_running_fit_is_lost(tmp_path):
     out = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(file)], check=True, capture_output=True, text=True
     ).stdout
-    assert f"Going on: {done} of 20 fits are done already" in out
+    assert f"Resuming: {done} of 20 fits are done already" in out
     assert sum(line.startswith("[") for line in out.splitlines()) == 20 - done
     keys = [json.loads(line)["key"] for line in file.read_text().splitlines()]
     assert len(keys) == len(set(keys)) == 20

@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcell import CellCNNClassifier, ImageSMOTE
 from skcell.datasets import make_cells
-from skcell.errors import DuplicateImageWarning
+from skcell.exceptions import DuplicateImageWarning
 from skcell.pipeline import Pipeline
 from skcell.stats import accuracy_interval, cross_validated_interval, grouped_accuracy_interval
 from skcell.study import TECHNIQUES, FoldResult, Study, StudyResult, Technique, resolve_techniques
@@ -549,7 +549,7 @@ class _StopAfter:
 
 def test_time_left_follows_the_fits():
     from skcell.study._records import FoldResult
-    from skcell.study._tally import StudyProgress, duration
+    from skcell.study._study_progress import StudyProgress, duration
 
     tally = StudyProgress(["a", "b"], 2)
     assert tally.seconds_left() is None
@@ -563,7 +563,7 @@ def test_time_left_follows_the_fits():
 
 def test_time_left_knows_the_fits_of_before():
     from skcell.study._records import FoldResult
-    from skcell.study._tally import StudyProgress
+    from skcell.study._study_progress import StudyProgress
 
     tally = StudyProgress(["a", "b"], 2)
     tally.add(FoldResult("a", 0, 1, 2, 2, 100.0), measured=False)

@@ -1,7 +1,11 @@
 """Errors and warnings of skcell; each message says what to do next."""
 
 
-class ImageReadError(ValueError):
+class SkcellError(Exception):
+    """Base of all errors that are skcell's own."""
+
+
+class ImageReadError(SkcellError, ValueError):
     """Image files that cannot be read, all named in one message.
 
     Attributes
@@ -19,11 +23,11 @@ class ImageReadError(ValueError):
         return type(self), (str(self), self.failures)
 
 
-class DownloadError(OSError):
+class DownloadError(SkcellError, OSError):
     """A file that could not be fetched or did not match its checksum."""
 
 
-class MissingExtraError(ImportError):
+class MissingExtraError(SkcellError, ImportError):
     """An optional dependency is absent; the message names the extra to install."""
 
 
