@@ -32,11 +32,11 @@ def run(backend, *arguments, **environment):
 
 @pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=pytest.mark.slow)])
 def test_core_of_the_suite(backend):
-    parts = [str(TESTS / part) for part in ("networks", "classifiers", "test_common.py")]
+    parts = [str(TESTS / part) for part in ("engine", "networks", "classifiers", "test_common.py")]
     run(backend, "-m", "backends and not slow", *parts)
 
 
 def test_one_fit_on_two_devices():
     two = "--xla_force_host_platform_device_count=2"
-    out = run("jax", "-k", "devices and not other", str(TESTS / "networks"), XLA_FLAGS=two)
+    out = run("jax", "-k", "devices and not other", str(TESTS / "engine"), XLA_FLAGS=two)
     assert "skipped" not in out, out

@@ -498,7 +498,7 @@ class BaseCellClassifier(
         return state
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_network")
+        return hasattr(self, "_lease")
 
     @classmethod
     def _get_test_params(cls) -> dict[str, Any]:
