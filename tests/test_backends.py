@@ -33,7 +33,7 @@ def run(backend, *arguments, **environment):
 @pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=pytest.mark.slow)])
 def test_core_of_the_suite(backend):
     parts = [str(TESTS / part) for part in ("engine", "networks", "classifiers", "test_common.py")]
-    run(backend, "-m", "backends and not slow", *parts)
+    run(backend, "-m", "core and not slow", *parts)
 
 
 def test_one_fit_on_two_devices():

@@ -175,7 +175,7 @@ def test_classifier_returns_the_labels_it_was_given(cls, labels, cells):
 
 
 @pytest.mark.parametrize("cls", CLASSIFIERS)
-@pytest.mark.backends
+@pytest.mark.core
 def test_one_random_state_is_one_model_to_the_bit(cls, cells):
     X, y = cells.images[:80], cells.target[:80]
     # A higher rate saturates a head over plain pixels: all seeds may then agree on one class.

@@ -66,7 +66,7 @@ class Unreached(keras.callbacks.Callback):
 # It learns
 
 
-@pytest.mark.backends
+@pytest.mark.core
 def test_learns_drawn_cells(cells):
     clf = small(epochs=15).fit(cells.images[:180], cells.target[:180])
     assert clf.score(cells.images[180:], cells.target[180:]) > 0.6  # chance is about 0.3
@@ -133,7 +133,7 @@ def test_schedule_lowers_the_rate(cells):
 # Weights
 
 
-@pytest.mark.backends
+@pytest.mark.core
 def test_zero_weight_is_absence(cells):
     X, y = cells.images, cells.target
     weights = np.where(np.arange(len(y)) < 160, 1.0, 0.0)
@@ -164,7 +164,7 @@ def test_balanced_weights_find_more_of_a_rare_class(cells):
 # Early stopping
 
 
-@pytest.mark.backends
+@pytest.mark.core
 def test_early_stopping_stops_and_keeps_the_best(cells):
     clf = small(early_stopping=True, patience=2, epochs=60, learning_rate=0.01)
     X, y = cells.images[:180], cells.target[:180].copy()
@@ -226,7 +226,7 @@ def test_holdout_is_of_whole_groups(cells, monkeypatch):
 # Going on
 
 
-@pytest.mark.backends
+@pytest.mark.core
 def test_partial_fit_epochs_are_those_of_fit(cells):
     X, y = cells.images, cells.target
     clf = small(epochs=1)
@@ -267,7 +267,7 @@ def test_partial_fit_wants_all_classes_first(cells):
         )
 
 
-@pytest.mark.backends
+@pytest.mark.core
 def test_pickle_goes_on_where_it_was(cells):
     X, y = cells.images, cells.target
     clf = small(epochs=1).partial_fit(X, y)
@@ -280,7 +280,7 @@ def test_pickle_goes_on_where_it_was(cells):
 # Compiled programs
 
 
-@pytest.mark.backends
+@pytest.mark.core
 def test_second_fit_of_a_graph_traces_nothing_and_is_a_new_model(cells):
     X, y = cells.images, cells.target
     skcell.engine.clear_model_pool()
@@ -330,7 +330,7 @@ def test_an_error_in_training_leaves_no_trace(cells):
     np.testing.assert_array_equal(small().fit(X, y).predict_proba(X), expected)
 
 
-@pytest.mark.backends
+@pytest.mark.core
 def test_half_precision_is_used_again_to_the_bit(cells):
     X, y = cells.images, cells.target
     first, second = (
@@ -585,7 +585,7 @@ def test_files_of_sixteen_bits_keep_them(cells, tmp_path):
     np.testing.assert_array_equal(clf.predict_proba(paths), expected)
 
 
-@pytest.mark.backends
+@pytest.mark.core
 def test_files_cross_validate_and_stop_early(files, cells):
     clf = small(image_shape=(24, 24, 3), early_stopping=True, epochs=2)
     assert cross_val_score(clf, files, cells.target[:120], cv=2).shape == (2,)
@@ -716,7 +716,7 @@ def test_prediction_wants_what_was_fitted(cells):
         clf.predict(cells.images[:, :12])
 
 
-@pytest.mark.backends
+@pytest.mark.core
 def test_divergence_is_an_error_not_a_score(cells):
     with pytest.raises(FloatingPointError, match="Lower learning_rate"):
         small(optimizer="sgd", learning_rate=1e30).fit(cells.images, cells.target)
@@ -812,7 +812,7 @@ def test_the_last_update_may_not_explode_in_silence(cells):
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1 / 60, 50.0])
-@pytest.mark.backends
+@pytest.mark.core
 def test_only_ratios_of_weights_count(cells, scale):
     X, y = cells.images[:60], cells.target[:60]
     weights = np.random.default_rng(0).uniform(0.5, 2.0, 60)

@@ -60,7 +60,7 @@ class Compiles(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("what", ["trainable", "rate", "clipnorm", "regulariser"])
-@pytest.mark.backends
+@pytest.mark.core
 def test_what_a_callback_changed_is_not_seen_by_later_fits(cells, what):
     X, y = cells.images, cells.target
     before = cross_val_score(small(), X, y, cv=3, scoring="neg_log_loss")
@@ -71,7 +71,7 @@ def test_what_a_callback_changed_is_not_seen_by_later_fits(cells, what):
     assert cross_val_score(small(), X, y, cv=3, scoring="neg_log_loss").tolist() == before.tolist()
 
 
-@pytest.mark.backends
+@pytest.mark.core
 def test_compile_in_a_callback_is_an_error_and_the_next_fit_is_sound(cells):
     X, y = cells.images[:60], cells.target[:60]
     before = small().fit(X, y).history_["loss"]

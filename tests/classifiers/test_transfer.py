@@ -85,7 +85,7 @@ def test_each_image_goes_through_the_backbone_once(data, tmp_path, computed):
 
 
 @pytest.mark.parametrize("augmentation", [None, ImageAugmenter()], ids=["kept", "drawn anew"])
-@pytest.mark.backends
+@pytest.mark.core
 def test_a_frozen_backbone_is_unchanged_to_the_bit(data, augmentation):
     net = own_backbone()
     start = weights_of(net)
@@ -164,7 +164,7 @@ def test_too_small_images_are_an_error_at_once(data):
         ("all", {"conv_0", "conv_1", "conv_2"}),
     ],
 )
-@pytest.mark.backends
+@pytest.mark.core
 def test_exactly_what_is_unfrozen_is_trained(data, unfreeze, tuned):
     net = own_backbone()
     start = weights_of(net)
@@ -177,7 +177,7 @@ def test_exactly_what_is_unfrozen_is_trained(data, unfreeze, tuned):
     np.testing.assert_array_equal(next(iter(weights_of(net).values())), next(iter(start.values())))
 
 
-@pytest.mark.backends
+@pytest.mark.core
 def test_batch_norm_is_trained_where_asked(data):
     net = own_backbone()
     start = weights_of(net)
@@ -272,7 +272,7 @@ def test_what_cannot_be_unfrozen_is_said_before_training(data, unfreeze, message
     assert not hasattr(clf, "history_")
 
 
-@pytest.mark.backends
+@pytest.mark.core
 def test_a_reused_program_is_a_new_one_to_the_bit(data):
     params = {"unfreeze": 2, "augmentation": ImageAugmenter(), "layer_decay": 0.5, "dropout": 0.3}
     _pool.clear_model_pool()

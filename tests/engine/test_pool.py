@@ -10,7 +10,7 @@ import pytest
 from skcell.engine import ModelLease, Recipe, _pool, build, clear_model_pool
 from skcell.networks import cnn
 
-pytestmark = pytest.mark.backends
+pytestmark = pytest.mark.core
 
 
 def recipe(**changes):

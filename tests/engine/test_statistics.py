@@ -34,7 +34,7 @@ def to_numpy(x):
 
 
 @pytest.mark.parametrize("momentum", [0.9, 0.99])
-@pytest.mark.backends
+@pytest.mark.core
 def test_they_are_mean_and_variance_over_all_batches(momentum):
     made, fed = program(momentum), batches(64, 16)
     made.statistics.estimate(fed)
@@ -51,7 +51,7 @@ def test_they_are_mean_and_variance_over_all_batches(momentum):
     )
 
 
-@pytest.mark.backends
+@pytest.mark.core
 def test_estimating_changes_nothing_else_and_is_the_same_again():
     made, fed = program(dropout=0.5), batches(40, 8)
     kept = {id(v) for n in find_normalisers(made.model) for v in n.non_trainable_variables}
@@ -110,7 +110,7 @@ def test_predictions_follow_the_weights(real_cells):
     assert clf.history_["val_accuracy"][-1] == pytest.approx(clf.score(X[400:], y[400:]), abs=1e-6)
 
 
-@pytest.mark.backends
+@pytest.mark.core
 def test_a_stream_of_few_images_keeps_the_moving_average(cells):
     X, y = cells.images, cells.target
     clf = CellCNNClassifier(filters=(4,), dense_units=8, batch_norm=True, random_state=0)

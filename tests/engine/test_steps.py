@@ -16,7 +16,7 @@ only_jax = pytest.mark.skipif(
     keras.backend.backend() != "jax", reason="images stay on a device under jax only"
 )
 
-pytestmark = pytest.mark.backends
+pytestmark = pytest.mark.core
 
 train = functools.partial(train_at, learning_rate=1e-3)
 
