@@ -23,10 +23,14 @@ suppress_warnings = ["ref.ref", "ref.term"]
 numpydoc_show_class_members = False
 autosummary_generate = True
 # Links into other projects' pages need a network; without one they are plain text.
-intersphinx_mapping = {} if os.environ.get("SKCELL_DOCS_OFFLINE") else {
-    "sklearn": ("https://scikit-learn.org/stable", None),
-    "imblearn": ("https://imbalanced-learn.org/stable", None),
-}
+intersphinx_mapping = (
+    {}
+    if os.environ.get("SKCELL_DOCS_OFFLINE")
+    else {
+        "sklearn": ("https://scikit-learn.org/stable", None),
+        "imblearn": ("https://imbalanced-learn.org/stable", None),
+    }
+)
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",

@@ -1,10 +1,10 @@
-"""What skcell uses of Keras that Keras does not promise, and state of Keras that is for all.
+"""Access to private parts of Keras and to its global state.
 
-Private parts, tried with Keras 3.12 to 3.15. If one is gone:
+The private parts were tested with Keras 3.12 to 3.15. If a new release removes one of them:
 
-- `global_state` (the counters of layer names): only the last bits of fits of models built in one
-  process then depend on what was built before; look for where Keras counts names now.
-- `Layer._flatten_layers`: walk `vars(layer)` and lists of layers in it instead.
+- `global_state` (the counters of layer names): find where Keras counts names now. Without it, only
+  the last bits of a fit's results depend on which models were built before in the same process.
+- `Layer._flatten_layers`: search `vars(layer)`, and lists of layers in it, instead.
 """
 
 import collections
@@ -25,17 +25,17 @@ _building = threading.RLock()
 
 @contextlib.contextmanager
 def reproducible_build(seed: int, dtype_policy: str | None) -> Iterator[None]:
-    """Build layers from `seed` under `dtype_policy`, and leave global state as it was.
+    """Build layers from `seed` under `dtype_policy`, and restore the global state afterwards.
 
-    Keras draws the seeds that its initializers and generators are not given from Python's
-    `random`; nothing else of the process's random state is read while a model is built.
+    Initializers and generators that are not given a seed draw one from Python's `random`. No other
+    random state of the process is used while a model is built.
     """
     with _building:
         state, policy = random.getstate(), keras.config.dtype_policy()
         data_format = keras.config.image_data_format()
         try:
             random.seed(seed)
-            keras.config.set_image_data_format("channels_last")  # as skcell's images are
+            keras.config.set_image_data_format("channels_last")  # the format of skcell's images
             if dtype_policy is not None:
                 keras.config.set_dtype_policy(dtype_policy)
             yield
@@ -47,11 +47,11 @@ def reproducible_build(seed: int, dtype_policy: str | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def fresh_layer_names() -> Iterator[None]:
-    """Name layers as in a new process, and count on after that as before.
+    """Name layers as in a new process, and restore the counters of names afterwards.
 
-    TensorFlow adds up the gradients of parallel branches in the order of their layers' names, where
-    "conv2d_10" comes before "conv2d_9": with names that count on through a process, the last bits
-    of results would depend on what was built before.
+    TensorFlow adds up the gradients of parallel branches in the order of their layers' names, and
+    "conv2d_10" sorts before "conv2d_9". If the counters were not reset, the last bits of the
+    results would depend on which models were built before.
     """
     counted = global_state.get_global_attribute("object_name_uids")
     global_state.set_global_attribute("object_name_uids", collections.defaultdict(int))
@@ -67,5 +67,6 @@ def to_numpy(variable: keras.Variable) -> NDArray[Any]:
 
 
 def find_layers(layer: Any) -> Iterator[keras.Layer]:
-    """Iterate over the layers in a model or layer, however deep."""
-    yield from layer._flatten_layers(include_self=False)  # Keras' own, also of composite layers
+    """Iterate over all layers inside a model or layer, at any depth."""
+    # Unlike `layers`, this private method of Keras also finds the layers of composite layers.
+    yield from layer._flatten_layers(include_self=False)

@@ -1,16 +1,16 @@
-"""All that skcell uses of scikit-learn beyond its public interface, tried with 1.7 to 1.9.
+"""All private parts of scikit-learn that skcell uses, tested with scikit-learn 1.7 to 1.9.
 
-When one of these is gone from a new release, mend it here:
+If a new release removes one of them, fix it here:
 
 - `_param_validation` (`Interval`, `StrOptions`, `validate_params`, ...), `_fit_context`: the checks
-  of constructor parameters. Without them, check in `fit`.
+  of constructor parameters. Without them, check the parameters in `fit`.
 - `_check_feature_names`, `_check_sample_weight`, `_num_samples`, `_safe_indexing`, `_safe_split`,
-  `_check_method_params`: small helpers that can be written out.
+  `_check_method_params`: small helpers that can be reimplemented here.
 - `_clone_parametrized`: what `clone` does for an estimator without `__sklearn_clone__`.
-- `BaseSearchCV`, `_MultimetricScorer`, `_score`: what a search shares with `GridSearchCV`. Look at
-  its `fit` and `_fit_and_score`.
-- `_name_estimators`, `_print_elapsed_time`, `_routing_enabled`: what pipelines share.
-- `CallbackSupportMixin` is public from 1.9 on; with an older release nobody listens to callbacks.
+- `BaseSearchCV`, `_MultimetricScorer`, `_score`: the code that a search shares with
+  `GridSearchCV`. See its `fit` and `_fit_and_score`.
+- `_name_estimators`, `_print_elapsed_time`, `_routing_enabled`: the code that pipelines share.
+- `CallbackSupportMixin` is public since 1.9; older releases have no callbacks.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -41,25 +41,25 @@ try:
     from sklearn.callback import CallbackSupportMixin
 except ImportError:  # scikit-learn before 1.9
 
-    class CallbackSupportMixin:  # type: ignore[no-redef] # the same, with nothing to support
-        """Mixin of estimators: none of scikit-learn's callbacks can be set."""
+    class CallbackSupportMixin:  # type: ignore[no-redef] # replaces the class of scikit-learn 1.9
+        """Empty mixin for estimators, because this scikit-learn has no callbacks."""
 
 
 class NoTask:
-    """Stands in for scikit-learn's `CallbackContext` where it has none."""
+    """Replacement for scikit-learn's `CallbackContext` in releases without callbacks."""
 
     def subcontext(self, **_: Any) -> Self:
-        """Return the task of a part."""
+        """Return the task of a part of the fit."""
         return self
 
     call_on_fit_task_begin = subcontext
 
     def call_on_fit_task_end(self, **_: Any) -> bool:
-        """Tell the end; nobody wants to stop."""
+        """End the task; return False, because no callback asks to stop."""
         return False
 
     def propagate_callback_context(self, _: Any) -> AbstractContextManager[None]:
-        """Let an estimator inside tell of its own fit."""
+        """Return a context in which a nested estimator is fitted; it does nothing."""
         return nullcontext()
 
 
@@ -69,16 +69,16 @@ def begin_fit(estimator: Any, max_subtasks: int, **shown: Any) -> Any:
     Parameters
     ----------
     estimator : estimator
-        What is fitted; itself, for callbacks know it by identity.
+        Estimator that is fitted. It must not be a copy, because callbacks identify it by identity.
     max_subtasks : int
-        Number of parts.
+        Maximum number of parts.
     **shown : dict
-        What callbacks may ask for: `X`, `y`, `metadata`.
+        Data that callbacks may ask for: `X`, `y`, `metadata`.
 
     Returns
     -------
     CallbackContext or NoTask
-        The task, to be ended by ``call_on_fit_task_end``.
+        The task, which the caller ends by ``call_on_fit_task_end``.
     """
     begin = getattr(estimator, "_init_callback_context", lambda **_: NoTask())
     return begin(max_subtasks=max_subtasks).call_on_fit_task_begin(estimator=estimator, **shown)

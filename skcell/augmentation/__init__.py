@@ -1,4 +1,4 @@
-"""Random changes of images, in training or as extra samples."""
+"""Random augmentation of images, during training or as additional samples."""
 
 import lazy_loader as _lazy
 

@@ -1,4 +1,4 @@
-"""Random changes of arrays of images, outside a network."""
+"""Random augmentation of arrays of images, outside a network."""
 
 from typing import Any
 
@@ -12,7 +12,9 @@ _AT_A_TIME = 256
 
 
 class PerImageTransform(RandomTransform):
-    """The same change of an image wherever it comes up: drawn by the image's own generator.
+    """`RandomTransform` with a separate random generator for each image.
+
+    The transformation of an image then does not depend on the other images of its batch.
 
     Parameters
     ----------
@@ -22,7 +24,7 @@ class PerImageTransform(RandomTransform):
     Attributes
     ----------
     generators : list of numpy.random.Generator
-        One for each image of the next batch.
+        One generator for each image of the next batch.
     """
 
     generators: list[np.random.Generator]
@@ -33,14 +35,14 @@ class PerImageTransform(RandomTransform):
 
 
 def transform_in_place(images: NDArray[Any], layer: RandomTransform) -> None:
-    """Put images through a layer, in place.
+    """Apply a layer to images in place.
 
     Parameters
     ----------
     images : ndarray of shape (n, H, W, C)
         Images of any dtype.
     layer : RandomTransform
-        What changes them.
+        Layer that transforms the images.
     """
     scale = np.iinfo(images.dtype).max if images.dtype.kind == "u" else 1.0
     for start in range(0, len(images), _AT_A_TIME):
@@ -54,23 +56,23 @@ def transform_in_place(images: NDArray[Any], layer: RandomTransform) -> None:
 def make_view(
     images: NDArray[Any], digests: list[bytes], view: int, arguments: dict[str, Any]
 ) -> NDArray[Any]:
-    """Change each image at random, but the same way whenever it is asked for.
+    """Transform each image at random, but reproducibly for the same image and view.
 
     Parameters
     ----------
     images : ndarray of shape (n, H, W, C)
         Images.
     digests : list of bytes
-        Of their content.
+        Digests of the images' content, which seed the transformations.
     view : int
         Number of the view.
     arguments : dict
-        Of `RandomTransform`.
+        Arguments of `RandomTransform`.
 
     Returns
     -------
     ndarray of shape (n, H, W, C)
-        Changed copies.
+        Transformed copies.
     """
     layer = PerImageTransform(**arguments, clip=images.dtype.kind == "u", dtype="float32")
     out = images.copy()

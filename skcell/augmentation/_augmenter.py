@@ -1,4 +1,4 @@
-"""Random changes of images: drawn anew in every epoch, or added as extra samples."""
+"""Random augmentation of images, applied anew in every epoch or added as new samples."""
 
 from numbers import Integral, Real
 from typing import Any
@@ -25,63 +25,69 @@ _LAYER_PARAMETERS = (
 
 
 class ImageAugmenter(BaseImageSampler):
-    """Augment images by random flips, turns, affine moves and changes of light.
+    """Augment images by random flips, rotations, affine maps, brightness and contrast.
 
-    One class with two uses. As ``augmentation=`` of a classifier it changes every image anew in
-    every epoch, on the device, and is off at prediction. As a step of `skcell.pipeline.Pipeline`
-    it is a sampler that adds changed copies to the training samples, whose labels they keep.
+    The class has two uses. As the parameter ``augmentation`` of a classifier, it transforms every
+    image anew in every epoch, on the device, and is inactive in prediction. As a step of
+    `skcell.pipeline.Pipeline`, it is a sampler that adds transformed copies, with the same labels,
+    to the training samples.
 
-    All geometric moves are composed into one affine map, so that an image is interpolated once.
-    Flips and quarter turns alone move whole pixels and interpolate nothing: cells have no up or
-    down, so they are the default. Other rotations blur images of few pixels. As a sampler it works
-    in float32, which holds uint8, uint16 and float32 exactly, and rounds wider dtypes.
+    All geometric transformations of an image are composed into one affine map, so that it is
+    interpolated only once. Flips and quarter turns alone move whole pixels and need no
+    interpolation. Because cells have no natural orientation, they are the default. Other rotations
+    blur images of few pixels. As a sampler, the class computes in float32, which represents uint8,
+    uint16 and float32 exactly; wider dtypes are rounded.
 
     Parameters
     ----------
     horizontal_flip : bool, default=True
-        Mirror left and right with probability one half.
+        Whether to mirror left and right with a probability of 0.5.
     vertical_flip : bool, default=True
-        Mirror up and down with probability one half.
+        Whether to mirror up and down with a probability of 0.5.
     quarter_turns : bool, default=True
-        Turn by a random multiple of 90 degrees; of 180 where height and width differ.
+        Whether to rotate by a random multiple of 90 degrees (of 180 degrees if height and width
+        differ).
     rotation : float, default=0.0
-        Largest rotation either way, as a fraction of a full turn (0.1 is 36 degrees).
+        Maximum rotation in either direction, as a fraction of a full turn (0.1 is 36 degrees).
     zoom : float, default=0.0
-        Largest relative change of size; factors are uniform in ``1 - zoom`` to ``1 + zoom``.
+        Maximum relative change of size; factors are uniform in ``1 - zoom`` to ``1 + zoom``.
     translation : float, default=0.0
-        Largest shift either way, as a fraction of height and of width.
+        Maximum shift in either direction, as a fraction of the height and of the width.
     brightness : float, default=0.0
-        Largest amount added to or taken from all pixels, where 1 is the full scale of an integer
-        dtype, and 1.0 itself for floats.
+        Maximum amount added to or subtracted from all pixels, as a fraction of the full scale of
+        an integer dtype, or as a pixel value for floats.
     contrast : float, default=0.0
-        Largest relative change of each pixel's distance from its image's mean colour.
+        Maximum relative change of a pixel's distance from the mean colour of the image.
     fill_mode : {"reflect", "nearest", "constant", "wrap"}, default="reflect"
-        What lies beyond the border of a moved image; "constant" is black.
+        How points beyond the border of the original image are filled; "constant" is black.
     sampling_strategy : str, dict, float or callable, default="not majority"
-        As a sampler with ``n_copies=None``: which classes get copies, and how many, as for
-        imbalanced-learn's over-samplers. The default brings every class to the largest one's size,
-        which adds nothing where all are of one size; a warning says so.
+        For use as a sampler with ``n_copies=None``: which classes get copies and how many, as for
+        imbalanced-learn's over-samplers. The default fills up every class to the size of the
+        largest class. If all classes have the same size, nothing is added and a warning is
+        issued.
     n_copies : int or None, default=1
-        As a sampler: number of changed copies to add of each image, whatever its class. None
-        leaves it to `sampling_strategy`.
+        For use as a sampler: number of transformed copies to add for each image, regardless of
+        its class. With None, `sampling_strategy` determines the number.
     image_shape : tuple of int, default=None
-        Height, width and channels of rows; one may be -1. Not used for images.
+        Height, width and channels of the images if `X` is a table whose rows are images; one of
+        them may be -1. It is not used if `X` is an array of images.
     random_state : int, RandomState instance or None, default=None
-        As a sampler: seed of the changes. As ``augmentation=`` the classifier's own is used.
+        For use as a sampler: seed of the transformations. As ``augmentation``, the
+        `random_state` of the classifier is used instead.
 
     Attributes
     ----------
     sampling_strategy_ : dict
-        As a sampler: number of copies for each class.
+        For use as a sampler: number of copies for each class.
     n_features_in_ : int
         Number of pixel values of an image.
     sample_indices_ : ndarray of shape (n_samples_new,)
-        For each output image the index of the input image that it is, or is a copy of.
+        For each output image, the index of the input image that it is or was copied from.
 
     See Also
     --------
-    skcell.ImageSMOTE : Interpolates between images instead of changing one.
-    skcell.CellCNNClassifier : Takes this as ``augmentation=``.
+    skcell.ImageSMOTE : Interpolates between two images instead of transforming one.
+    skcell.CellCNNClassifier : Classifier with the parameter ``augmentation``.
 
     References
     ----------
@@ -155,7 +161,7 @@ class ImageAugmenter(BaseImageSampler):
         self.random_state = random_state
 
     def layer_arguments(self) -> tuple[tuple[str, Any], ...]:
-        """Return the checked arguments of the layer that does the work.
+        """Return the validated arguments of the layer that transforms images.
 
         Returns
         -------
@@ -166,21 +172,21 @@ class ImageAugmenter(BaseImageSampler):
         return tuple((name, getattr(self, name)) for name in _LAYER_PARAMETERS)
 
     def make_view(self, images: NDArray[Any], digests: list[bytes], view: int) -> NDArray[Any]:
-        """Change each image at random, but the same way whenever this view is asked for.
+        """Transform each image at random, but reproducibly for the same image and view.
 
         Parameters
         ----------
         images : ndarray of shape (n, H, W, C)
             Images of uint8, uint16 or float.
         digests : list of bytes
-            Of the images' content; they seed the changes.
+            Digests of the images' content, which seed the transformations.
         view : int
             Number of the view.
 
         Returns
         -------
         ndarray of shape (n, H, W, C)
-            Changed copies.
+            Transformed copies.
         """
         from skcell.augmentation._apply import make_view
 
@@ -188,7 +194,7 @@ class ImageAugmenter(BaseImageSampler):
 
     @classmethod
     def _get_test_params(cls) -> dict[str, Any]:
-        """Parameters of an instance that takes a table of numbers."""
+        """Return parameters of an instance that takes a table of numbers."""
         return {"image_shape": (1, -1, 1), "n_copies": None, "random_state": 0}
 
     def _fit_resample(self, X: NDArray[Any], y: NDArray[Any]) -> tuple:
@@ -210,7 +216,7 @@ class ImageAugmenter(BaseImageSampler):
         return out, y[self.sample_indices_]
 
     def _change(self, out: NDArray[Any], seed: int) -> None:
-        """Change the images of `out` in place, a batch at a time."""
+        """Transform the images of `out` in place."""
         from skcell.augmentation._apply import transform_in_place
         from skcell.networks import RandomTransform
 
@@ -227,13 +233,13 @@ class ImageAugmenter(BaseImageSampler):
     def _row_shape(self, n_features: int) -> tuple[int, int, int]:
         if self.image_shape is None:
             raise ValueError(
-                "ImageAugmenter was given rows and needs image_shape=(height, width, channels) "
-                "to see images in them."
+                "ImageAugmenter was given a table and needs image_shape=(height, width, channels) "
+                "to reshape its rows to images."
             )
         return resolve_shape(self.image_shape, n_features)
 
 
 def _spread(rows: NDArray[np.intp], n_new: int, rng: np.random.RandomState) -> NDArray[np.intp]:
-    """Choose `n_new` of `rows` as evenly as can be."""
+    """Choose `n_new` indices from `rows`, each as often as the others or once more."""
     whole, rest = divmod(n_new, len(rows))
     return np.concatenate([np.tile(rows, whole), rng.choice(rows, rest, replace=False)])

@@ -1,6 +1,6 @@
-"""The compiled loop: from a recipe to a compiled model, lent from a pool, and trained.
+"""The training engine: it takes a compiled model from a pool, or builds it, and trains it.
 
-It knows Keras and arrays, and no estimator. Its way of training is explained in CONTRIBUTING.md.
+It depends on Keras and NumPy, not on any estimator. CONTRIBUTING.md explains how it trains.
 """
 
 from skcell.engine._batches import ImageBatches

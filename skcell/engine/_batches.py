@@ -1,4 +1,4 @@
-"""Batches of images: drawn by index, so that nothing is copied but the batch."""
+"""Batches of images, selected by index so that only the current batch is copied."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -12,43 +12,43 @@ from skcell._images import ImageSpec, take
 
 Batch = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
-_SAMPLE = (2**31, 1)  # sets the sample's order apart from that of any epoch
+_SAMPLE = (2**31, 1)  # makes the seed of the sample different from that of any epoch
 
-#: Threads that decode files ahead of the device, a batch each.
+#: Number of threads that decode files ahead of the device; each decodes one batch.
 DECODERS = 4
 
 
 class ImageBatches:
-    """Batches of one size, in an order that depends on seed and epoch alone.
+    """Batches of equal size, in an order that depends only on the seed and the epoch.
 
-    A last batch with too few images is filled with images of weight zero, so that every batch
-    has the same shape and no step is compiled twice.
+    If the last batch has too few images, it is filled with images of weight zero, so that every
+    batch has the same shape and no step is compiled twice.
 
     Parameters
     ----------
     X : ndarray
-        Images `(n, H, W, C)` or paths `(n,)`; or several views of each, one after the other, of
-        which each epoch draws one.
+        Images `(n, H, W, C)` or paths `(n,)`. `X` may hold several views of each image: all first
+        views, then all second views, and so on. Each epoch then draws one view of each image.
     spec : ImageSpec
-        What `X` holds.
+        Description of the images in `X`.
     targets : ndarray of shape (len(X), n_classes)
         Probability of each class.
     weights : ndarray of shape (n,)
-        Weight of each image; those of weight zero are left out.
+        Weight of each image; images of weight zero are left out.
     batch_size : int
-        Number of images in each batch, where there are as many.
+        Number of images in each batch. If there are fewer images, one batch holds them all.
     seed : int or None
-        Seed of the order in training; None keeps the order, and weighs images so that the mean
-        over batches is the mean over images.
+        Seed of the order in training. None keeps the order, and scales the weights so that the
+        mean over batches equals the mean over images.
 
     Attributes
     ----------
     images : ndarray or None
-        `X`, if it can be drawn from as it is.
+        `X`, if its images can be used without conversion; otherwise None.
     indices, batch_weights : ndarray of shape (n_batches, size)
-        Which images make each batch of this epoch, and their weights.
+        Indices of the images in each batch of this epoch, and their weights.
     on_device : object
-        What a device holds of the images; None if nothing.
+        Copy of the images and targets on the device; None if there is none.
     """
 
     def __init__(
@@ -74,36 +74,39 @@ class ImageBatches:
         return -(-len(self._present) // self._size)
 
     def shuffle(self, epoch: int) -> None:
-        """Draw the order of an epoch, before it begins."""
+        """Draw the order of an epoch; call this before the epoch begins."""
         if self.seed is not None:
             rng = np.random.default_rng([self.seed, epoch])
             self._arrange(rng.permutation(self._present))
             n, views = len(self.weights), len(self.X) // len(self.weights)
-            if views > 1:
+            if views > 1:  # view v of image i has the index v * n + i
                 self.indices += n * rng.integers(views, size=self.indices.shape)
 
     def sample(self, n_images: int) -> Iterator[NDArray[Any]]:
-        """Yield batches of images, up to so many, the same whenever it is asked for."""
+        """Yield batches with at most `n_images` images in total; every call yields the same."""
         order = np.random.default_rng([self.seed or 0, *_SAMPLE]).permutation(self._present)
         for start in range(0, min(n_images, len(order)) - self._size + 1, self._size):
             yield take(self.X, order[start : start + self._size], self.spec, n_jobs=-1)
 
     def _arrange(self, order: NDArray[np.intp]) -> None:
-        """Lay an order out in batches."""
+        """Divide a given order into batches."""
         n, size = len(order), self._size
         missing = len(self) * size - n
         weights = self.weights[order]
+        # Keras divides the loss of a batch by its size, which counts the images that fill it up.
         if self.seed is None:
+            # Then the mean over all batches is the weighted sum over all images divided by n.
             weights = weights * (len(self) * size / n)
         elif missing:
+            # Then the last batch has the same loss as if it were not filled up.
             weights[missing - size :] *= size / (size - missing)
         self.indices: NDArray[np.intp] = np.resize(
             order, (len(self), size)
-        )  # filled up from the start
+        )  # the last batch is filled with the first images of the order
         self.batch_weights = np.pad(weights, (0, missing)).reshape(self.indices.shape)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield images, targets and weights of each batch."""
+        """Yield the images, targets and weights of each batch."""
         if self.spec.layout != "paths":
             for index in range(len(self)):
                 yield self._make(index)

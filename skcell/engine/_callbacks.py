@@ -1,4 +1,4 @@
-"""What happens between epochs: learning rates, progress; and how callbacks are copied."""
+"""Callbacks for learning rates and progress, and functions that copy callbacks."""
 
 import copy
 import math
@@ -13,18 +13,18 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 
 class LearningRate(keras.callbacks.Callback):
-    """Sets the learning rate of each epoch.
+    """Callback that sets the learning rate of each epoch.
 
     Parameters
     ----------
     base : float
-        Rate of the first epoch.
+        Learning rate that is multiplied by the factor of the schedule.
     schedule : {"cosine", "linear"} or callable
-        How the rate falls: a function from the fraction of epochs done to a factor.
+        Name of a schedule, or a function that maps the fraction of completed epochs to a factor.
     epochs : int
-        Epochs of this training.
+        Number of epochs of this training run.
     initial_epoch : int
-        Epochs before it.
+        Number of epochs trained before this run.
     """
 
     uses_model = False
@@ -42,28 +42,32 @@ class LearningRate(keras.callbacks.Callback):
         self.factor = self._named[schedule] if isinstance(schedule, str) else schedule
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Set the rate."""
+        """Set the learning rate of this epoch."""
         rate = self.base * float(self.factor((epoch - self.initial_epoch) / self.epochs))
         self.model.optimizer.learning_rate = rate
 
 
 class LayerwiseLearningRate(keras.callbacks.Callback):
-    """Gives each group of layers its share of the learning rate.
+    """Callback that sets the learning-rate scale of each group of layers.
+
+    Counted from the last group, group `i` has the scale ``decay ** i``. Groups that are still
+    frozen have the scale 0.
 
     Parameters
     ----------
     lr_scales : keras.Variable of shape (n_trainable_variables,)
-        What to set.
+        Learning-rate scales, which this callback sets.
     groups : list of list of keras.Layer
-        Of the backbone, from input to output; all else has its whole share.
+        Groups of the backbone's layers, from input to output; all other layers have the scale 1.
     decay : float
-        Factor from one group to that before it.
+        Ratio of the scale of a group to the scale of the group after it.
     gradual_unfreezing : bool
-        Whether to begin with the last group, and add others evenly over the epochs.
+        Whether to train only the last group at first, and to add the other groups evenly over
+        the epochs.
     epochs : int
-        Epochs of this training.
+        Number of epochs of this training run.
     initial_epoch : int
-        Epochs before it.
+        Number of epochs trained before this run.
     """
 
     uses_model = False
@@ -85,7 +89,7 @@ class LayerwiseLearningRate(keras.callbacks.Callback):
         self.groups = [group for group in reversed(tuned) if group]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Set the shares."""
+        """Set the learning-rate scales of this epoch."""
         reached = len(self.groups)
         if self.gradual_unfreezing:
             reached = math.ceil(reached * (epoch - self.initial_epoch + 1) / self.epochs)
@@ -98,12 +102,12 @@ class LayerwiseLearningRate(keras.callbacks.Callback):
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """A bar where the output can redraw it, else one line for each epoch.
+    """Callback that shows a progress bar on a terminal, and otherwise one line for each epoch.
 
     Parameters
     ----------
     title : str
-        What is being trained.
+        Name of what is being trained.
     """
 
     uses_model = False
@@ -117,7 +121,7 @@ class EpochProgress(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Show the empty bar."""
         self._started = time.perf_counter()
-        # In a notebook rich needs ipywidgets to redraw; lines read well there.
+        # In a notebook, rich needs ipywidgets to redraw a bar; plain lines work without it.
         if self.console.is_terminal and not self.console.is_jupyter:
             columns = (
                 TextColumn("{task.description}"),
@@ -148,40 +152,43 @@ class EpochProgress(keras.callbacks.Callback):
         self.close()
 
     def close(self) -> None:
-        """Give the terminal back, whatever ended training."""
+        """Release the terminal, also if training ended with an error."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
 
 def copy_callback(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
-    """Copy a callback for another fit; one that cannot be copied is shared."""
+    """Copy a callback for another fit; a callback that cannot be copied is returned itself."""
     return _copied(callback, copy.deepcopy) or callback
 
 
 def portable_callback(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
-    """Return a callback as it can be pickled; files and locks that a fit left in it stay here."""
+    """Copy a callback without the files and locks of a fit, so that it can be pickled."""
     return _copied(callback, lambda value: pickle.loads(pickle.dumps(value))) or callback
 
 
 def _copied(callback: Any, duplicate: Callable[[Any], Any]) -> Any:
-    """Duplicate a callback; of Keras' own, without what cannot be, as open files."""
+    """Duplicate a callback, or return None if that fails.
+
+    For callbacks of Keras, attributes that cannot be duplicated (such as open files) become None.
+    """
     try:
         return duplicate(callback)
-    except Exception:  # whatever copying and pickling raise
+    except Exception:  # copying and pickling may raise anything
         if not type(callback).__module__.startswith("keras."):
             return None
     twin = copy.copy(callback)
     for name, value in vars(callback).items():
         try:
             setattr(twin, name, duplicate(value))
-        except Exception:  # as above; Keras makes it anew when training begins
+        except Exception:  # as above; Keras creates the attribute again when training begins
             setattr(twin, name, None)
     return twin
 
 
 def is_foreign(callback: keras.callbacks.Callback) -> bool:
-    """Tell whether a callback runs code of a user, who may do anything to the model."""
+    """Return whether a callback runs the user's code, which may change the model in any way."""
     kind = type(callback)
     named = isinstance(callback, keras.callbacks.LambdaCallback)
     return named or not kind.__module__.startswith(("keras.", "skcell."))

@@ -1,4 +1,4 @@
-"""From a recipe to a compiled Keras model, and back to its first state."""
+"""Build a compiled Keras model from a recipe, and reset it to its initial state."""
 
 import contextlib
 import functools
@@ -20,19 +20,19 @@ from skcell.networks import RandomTransform, rescale_to_unit
 
 
 def build(recipe: Recipe, seed: int) -> keras.Model:
-    """Build the uncompiled model of `recipe`, its weights drawn from `seed`.
+    """Build the uncompiled model of `recipe` with weights drawn from `seed`.
 
     Parameters
     ----------
     recipe : Recipe
-        What to build.
+        Description of the model.
     seed : int
-        Seed of the initial weights and of the generators of dropout and augmentation.
+        Seed of the initial weights and of the random generators of dropout and augmentation.
 
     Returns
     -------
     keras.Model
-        From images, as pixels of `recipe.dtype`, to class probabilities.
+        Model that maps images, with pixels of `recipe.dtype`, to class probabilities.
     """
     with reproducible_build(seed, recipe.dtype_policy):
         with fresh_layer_names():
@@ -49,7 +49,7 @@ def build(recipe: Recipe, seed: int) -> keras.Model:
 
 
 class CompiledModel:
-    """A compiled model that can be brought back to the state of a new one."""
+    """A compiled model that can be reset to the state of a newly compiled one."""
 
     def __init__(self, recipe: Recipe, seed: int):
         _share_machine()
@@ -74,16 +74,17 @@ class CompiledModel:
             weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             jit_compile=_jit_compile(recipe.jit_compile),
         )
-        wrapper = self.model.optimizer  # under mixed_float16, else the optimizer itself
+        # Under mixed_float16 Keras wraps the optimizer; otherwise this is the optimizer itself.
+        wrapper = self.model.optimizer
         if not wrapper.built:
             wrapper.build(self.model.trainable_variables)
         named = {variable.name: variable for variable in optimizer.variables}
         self.weight_decay, self.lr_scales = named.get("weight_decay"), named.get("lr_scales")
         fresh = [to_numpy(v) for v in wrapper.variables]
-        self._fresh = [value if value.any() else None for value in fresh]
+        self._fresh = [value if value.any() else None for value in fresh]  # None stands for zeros
 
     def reset(self, seed: int) -> None:
-        """Become, to the bit, what a model newly compiled from `seed` would be."""
+        """Set the state that a model newly compiled from `seed` would have, bit for bit."""
         self._initial.assign(seed)
         for variable, value in zip(self.model.optimizer.variables, self._fresh, strict=True):
             variable.assign(ops.zeros(variable.shape, variable.dtype) if value is None else value)
@@ -92,24 +93,24 @@ class CompiledModel:
 
     @property
     def n_bytes(self) -> int:
-        """Memory that the variables of model and optimizer take up."""
+        """Memory of the variables of the model and the optimizer, at 4 bytes per element."""
         variables = [*self.model.variables, *self.model.optimizer.variables]
         return sum(4 * math.prod(variable.shape) for variable in variables)
 
     def get_state(self) -> list[np.ndarray]:
-        """Copy the values of all variables of model and optimizer."""
+        """Copy the values of all variables of the model and the optimizer."""
         variables = [*self.model.variables, *self.model.optimizer.variables]
         return [to_numpy(variable) for variable in variables]
 
     def set_state(self, state: list[np.ndarray]) -> None:
-        """Assign what `get_state` returned."""
+        """Assign the values that `get_state` returned."""
         variables = [*self.model.variables, *self.model.optimizer.variables]
         for variable, value in zip(variables, state, strict=True):
             variable.assign(value)
 
 
 def _jit_compile(jit_compile: bool | None) -> bool | str:
-    """Resolve None: XLA is three times slower than TensorFlow's own kernels on a CPU."""
+    """Resolve None; on a CPU, XLA is three times slower than TensorFlow's own kernels."""
     if jit_compile is not None:
         return jit_compile
     if keras.backend.backend() == "tensorflow":
@@ -120,11 +121,11 @@ def _jit_compile(jit_compile: bool | None) -> bool | str:
 
 
 def _share_machine() -> None:
-    """Keep to the cores that joblib granted this process, and to the GPU memory that is needed.
+    """Limit this process to the cores that joblib assigned and to the GPU memory that it needs.
 
-    joblib tells its workers by `OMP_NUM_THREADS`, which TensorFlow reads for some of its kernels
-    only. Both backends would take all memory of a GPU, which leaves none for other processes. All
-    of it must be said before a backend's first operation; later it is without effect.
+    joblib limits its workers by `OMP_NUM_THREADS`, which only some of TensorFlow's kernels respect.
+    By default, TensorFlow and JAX allocate almost all memory of a GPU, which leaves none for other
+    processes. These settings only take effect before the first operation of the backend.
     """
     if keras.backend.backend() == "jax":
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -133,7 +134,7 @@ def _share_machine() -> None:
     import tensorflow as tf
 
     granted = os.environ.get("OMP_NUM_THREADS", "")
-    with contextlib.suppress(RuntimeError):  # already running: too late to change
+    with contextlib.suppress(RuntimeError):  # TensorFlow is already running: too late to change
         if granted.isdigit() and tf.config.threading.get_intra_op_parallelism_threads() == 0:
             tf.config.threading.set_intra_op_parallelism_threads(int(granted))
             tf.config.threading.set_inter_op_parallelism_threads(int(granted))

@@ -1,4 +1,4 @@
-"""Checked training data, and the batches that are made of it."""
+"""Validated training data, and the batches that are made from it."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -22,17 +22,19 @@ class TrainingData:
     images : ndarray
         Images `(n, H, W, C)` or paths `(n,)`.
     spec : ImageSpec
-        What they are.
+        Description of the images.
     classes : ndarray of shape (n_classes,)
-        Labels, sorted.
+        Sorted labels of the classes.
     codes : ndarray of shape (n,)
         Position of each image's label in `classes`.
     weights : ndarray of shape (n,)
-        Weight of each image, its class's included; zero is absence.
+        Weight of each image, multiplied by the weight of its class. Images of weight zero are
+        left out.
     class_weights : ndarray of shape (n_classes,)
         Weight of each class.
     views : int
-        Changed copies of each image, instead of it: all of the first, then all of the second ...
+        Number of views of each image in `images`: all first views, then all second views, and so
+        on. A view is a changed copy that is used instead of the original.
     """
 
     images: NDArray[Any]
@@ -55,7 +57,7 @@ class TrainingData:
         class_weight: Any = None,
         owner: str = "The classifier",
     ) -> Self:
-        """Check labels and weights; `classes` are None where `y` tells them."""
+        """Check labels and weights; if `classes` is None, the classes are taken from `y`."""
         if y is None:
             raise ValueError(
                 f"This {owner} estimator requires y to be passed, but the target y is None."
@@ -68,7 +70,7 @@ class TrainingData:
         if len(unknown):
             raise ValueError(
                 f"y contains labels that are not among the classes {classes.tolist()}: "
-                f"{unknown.tolist()}. For partial_fit, name all classes in the first call."
+                f"{unknown.tolist()}. For partial_fit, pass all classes in the first call."
             )
         codes = np.searchsorted(classes, y)
         weights = _check_sample_weight(
@@ -78,15 +80,15 @@ class TrainingData:
         weights *= class_weights[codes]
         if weights.min() < 0 or not weights.any():
             raise ValueError(
-                "sample_weight times class_weight must be positive for some images and negative "
-                "for none; there is nothing to learn otherwise."
+                "sample_weight times class_weight must be positive for at least one image and "
+                "negative for none; otherwise there is nothing to learn."
             )
         return cls(images, spec, classes, codes, weights, class_weights)
 
     def from_validation_arrays(
         self, images: NDArray[Any], spec: ImageSpec, y: Any, sample_weight: Any = None
     ) -> Self:
-        """Check images to watch, whose classes and class weights are those of these data."""
+        """Check validation data, and give them the classes and class weights of these data."""
         found = type(self).from_arrays(
             images, spec, y, classes=self.classes, sample_weight=sample_weight
         )
@@ -95,11 +97,11 @@ class TrainingData:
 
     @property
     def n_present(self) -> int:
-        """Number of images that are not of weight zero."""
+        """Number of images whose weight is not zero."""
         return int(np.count_nonzero(self.weights))
 
     def normalized(self) -> Self:
-        """Divide weights by their mean, so that only their ratios count, not their size."""
+        """Divide the weights by their mean, so that only their ratios matter."""
         mean = self.weights[self.weights > 0].mean(dtype=np.float64)
         return replace(self, weights=(self.weights / mean).astype(np.float32))
 
@@ -112,7 +114,7 @@ class TrainingData:
     def batches(
         self, *, batch_size: int, smoothing: float = 0.0, seed: int | None = None
     ) -> ImageBatches:
-        """Make batches with one-hot targets, of which `smoothing` is spread over all classes."""
+        """Make batches with one-hot targets; `smoothing` is the amount of label smoothing."""
         hot = np.eye(len(self.classes), dtype=np.float32)
         targets = (hot * (1 - smoothing) + smoothing / len(self.classes))[self.codes]
         return ImageBatches(
@@ -128,11 +130,11 @@ class TrainingData:
 def _weigh_classes(
     class_weight: Any, classes: NDArray[Any], codes: NDArray[np.intp]
 ) -> NDArray[np.float32]:
-    """Weight of each class, by the images that count; those of weight zero are absent."""
+    """Compute the weight of each class; `codes` are those of the images with nonzero weight."""
     weights = np.ones(len(classes), np.float32)
     if class_weight is None:
         return weights
-    # A dict may name classes that these images lack; "balanced" knows those that are there.
+    # A dict may name classes without images here; "balanced" is only defined for the others.
     known = np.arange(len(classes)) if class_weight != "balanced" else np.unique(codes)
     weights[known] = compute_class_weight(class_weight, classes=classes[known], y=classes[codes])
     return weights
@@ -143,11 +145,11 @@ def _find_classes(y: NDArray[Any], owner: str) -> NDArray[Any]:
     if len(classes) < 2:
         raise ValueError(
             f"{owner} needs images of at least two classes, got 1 class: "
-            f"{classes.tolist()[0]!r} for all of the {len(y)} images."
+            f"{classes.tolist()[0]!r} for all {len(y)} images."
         )
     if counts.max() == 1:
         raise ValueError(
-            f"Every class has a single image ({len(y)} images, {len(y)} classes), from which "
-            "nothing can be learned. Are y the classes, not names of the images?"
+            f"Every class has a single image ({len(y)} images, {len(y)} classes), so nothing can "
+            "be learned. Check that y contains class labels and not the names of the images."
         )
     return classes

@@ -1,4 +1,4 @@
-"""Several devices for one fit, by Keras' distribution API."""
+"""Training on several devices with Keras' distribution API."""
 
 import contextlib
 from typing import Any
@@ -7,30 +7,30 @@ import keras
 
 
 def count_devices(wanted: int) -> int:
-    """Find out how many devices share each batch.
+    """Determine how many devices share each batch.
 
     Parameters
     ----------
     wanted : int
-        How many; -1 is all that there are.
+        Requested number of devices; -1 requests all available devices.
 
     Returns
     -------
     int
-        Their number.
+        Number of devices.
 
     Raises
     ------
     ValueError
-        If there are fewer, or the backend cannot share.
+        If fewer devices are available, or the backend cannot use several.
     """
     if wanted == 1:
         return 1
     if keras.backend.backend() != "jax":
         raise ValueError(
-            f"n_devices={wanted} needs Keras' jax backend (KERAS_BACKEND=jax, set before Python "
-            f"starts), and this is {keras.backend.backend()}. Set n_devices=1, or run one process "
-            "for each device."
+            f"n_devices={wanted} needs Keras' jax backend (set KERAS_BACKEND=jax before Python "
+            f"starts), but the backend is {keras.backend.backend()}. Set n_devices=1, or run one "
+            "process for each device."
         )
     found = len(keras.distribution.list_devices())
     if wanted > found:
@@ -41,12 +41,13 @@ def count_devices(wanted: int) -> int:
 
 
 class Devices:
-    """The devices of one compiled model: each holds all variables, and a part of each batch.
+    """The devices of one compiled model; each holds all variables and a part of each batch.
 
     Parameters
     ----------
     n : int
-        How many. Where there are fewer, as may be where a pickle is read, those.
+        Number of devices. If fewer are available, as may happen after unpickling on another
+        machine, all available devices are used.
     """
 
     def __init__(self, n: int):
@@ -56,7 +57,7 @@ class Devices:
             self.distribution = keras.distribution.DataParallel(devices=devices)
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Place variables that are made in this context."""
+        """Return a context in which new variables are placed on the devices."""
         return contextlib.nullcontext() if self.distribution is None else self.distribution.scope()
 
     def place(self, array: Any, axis: int | None = 0) -> Any:
@@ -65,14 +66,15 @@ class Devices:
         Parameters
         ----------
         array : array
-            What to place.
+            Array to place.
         axis : int or None
-            The axis that is divided; None copies the whole to each device.
+            Axis that is divided; None copies the whole array to each device. So does an axis
+            whose length is not a multiple of the number of devices.
 
         Returns
         -------
         array
-            The array, on the devices; as it was where there is one.
+            The array on the devices; with a single device, `array` itself.
         """
         if self.distribution is None:
             return array

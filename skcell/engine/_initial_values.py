@@ -1,7 +1,7 @@
-"""First values of a model's variables, as a function of a seed, without building it again.
+"""Initial values of a model's variables as a function of a seed, without rebuilding the model.
 
-A twin of the model would do, but building one takes longer than a short fit, and TensorFlow keeps
-half a megabyte of each.
+Building the model again would give the same values, but takes longer than a short fit, and
+TensorFlow never releases about half a megabyte of each model.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,26 +14,26 @@ from numpy.typing import NDArray
 
 from skcell._keras import find_layers, to_numpy
 
-#: Stands for the state of a generator of random numbers.
+#: Marks a variable that holds the state of a random number generator.
 _SEED = object()
 
 
 class InitialValues:
-    """Draws a model's first values anew.
+    """Draws new initial values for a model.
 
-    Weights of Keras' layers are drawn by the layers' own initializers, given other seeds; random
-    layers get other seeds as well. Weights of a layer with `weights_are_given` are left alone. If
-    any other variable's first value is neither constant nor of an initializer that a layer shows
-    (layers of one's own), a twin is built.
+    The weights of Keras' layers are drawn by the initializers of the layers with new seeds. Random
+    layers get new seeds as well. The weights of a layer with `weights_are_given` are not changed.
+    Custom layers may have other variables, whose initial value is neither constant nor drawn by an
+    initializer that is an attribute of the layer. In this case the model is built again.
 
     Parameters
     ----------
     model : keras.Model
-        A model as it was just built.
+        Model that was just built.
     rebuild : callable
-        Builds a twin from a seed.
+        Function that builds the same model from another seed.
     seed : int
-        What the model was built from; it is given the first values that belong to it.
+        Seed that the model was built from. The model is given the initial values of this seed.
     """
 
     def __init__(self, model: keras.Model, rebuild: Callable[[int], keras.Model], seed: int):
@@ -54,11 +54,11 @@ class InitialValues:
                 self._sources = None
                 break
         self._last: tuple[int, list[NDArray[Any] | None]] | None = None
-        if self._sources is not None:  # a twin would be what the model is already
+        if self._sources is not None:  # otherwise the model already has the values of this seed
             self.assign(seed)
 
     def assign(self, seed: int) -> None:
-        """Give all variables the first values that belong to `seed`."""
+        """Set all variables to the initial values that belong to `seed`."""
         if self._last is None or self._last[0] != seed:
             self._last = seed, self._draw(seed)
         for variable, value in zip(self._model.variables, self._last[1], strict=True):
@@ -87,7 +87,11 @@ def _is_given(layer: keras.Layer) -> bool:
 
 
 def _drawn(layer: keras.Layer, given: set[int]) -> Iterator[tuple[keras.Variable, Any]]:
-    """Find variables of a layer whose values are those that an initializer of it draws."""
+    """Find the variables of a layer whose values were drawn by one of its initializers.
+
+    By Keras' convention, the attribute `kernel_initializer` belongs to the variable `kernel`.
+    Whether it really drew the value is checked by drawing it again from the same seed.
+    """
     for name, initializer in vars(layer).items():
         variable = getattr(layer, name.removesuffix("_initializer"), None)
         seeded = isinstance(initializer, keras.Initializer) and hasattr(initializer, "seed")
@@ -99,6 +103,6 @@ def _drawn(layer: keras.Layer, given: set[int]) -> Iterator[tuple[keras.Variable
 
 
 def _call(initializer: Any, variable: keras.Variable, seed: int) -> NDArray[Any]:
-    """Draw a value from an initializer with another seed."""
+    """Draw a variable's value from an initializer with the given seed."""
     reseeded = type(initializer).from_config({**initializer.get_config(), "seed": seed})
     return np.array(ops.convert_to_numpy(reseeded(variable.shape, dtype=variable.dtype)))

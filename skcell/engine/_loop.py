@@ -1,4 +1,4 @@
-"""The loop over epochs, with Keras' callbacks."""
+"""The loop over epochs, which calls Keras' callbacks."""
 
 import math
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ class EpochBatches(Batches, Protocol):
     """Batches that are drawn anew for each epoch."""
 
     def shuffle(self, epoch: int) -> None:
-        """Draw the order of an epoch, before it begins."""
+        """Draw the order of an epoch; this is called before the epoch begins."""
 
 
 class _Diverged(Exception):
-    """What shows that training diverged."""
+    """Training diverged; the message says how this was detected."""
 
 
 def train(
@@ -37,38 +37,38 @@ def train(
     history: dict[str, list[Any]] | None = None,
     estimate: bool = True,
 ) -> dict[str, list[Any]]:
-    """Train for some epochs, as Keras' `fit` does.
+    """Train for a number of epochs, as Keras' `fit` does.
 
-    Callbacks are called as by Keras. Under jax, weights and optimizer are theirs to read and to
-    change between epochs, not between batches.
+    Callbacks are called as by Keras. Under jax, callbacks can read and change the weights and the
+    optimizer only between epochs, not between batches.
 
     Parameters
     ----------
     compiled : CompiledModel
-        What to train.
+        Model to train.
     batches : EpochBatches
-        Images to train on.
+        Training images.
     val : EpochBatches or None
-        Images to score after each epoch.
+        Validation images, which are scored after each epoch.
     callbacks : sequence of keras.callbacks.Callback
-        What to call.
+        Callbacks to call.
     epochs : int
-        How many.
+        Number of epochs.
     learning_rate : float
         Learning rate, which a callback may change.
     weight_decay : float
-        Size of the weight decay, where the recipe has one.
+        Weight decay; it is only used if the recipe has weight decay.
     history : dict of str to list or None
-        Scores of the epochs before. If there are any and training fails, the model is left as it
-        was.
+        Scores of earlier epochs, if training is resumed. If resumed training fails, the model is
+        restored to its state before the call.
     estimate : bool
-        Whether to estimate the statistics of batch normalisation anew, at the end and before
-        every look at the model.
+        Whether to estimate the statistics of batch normalisation again after the last epoch; and
+        after every epoch, if there is validation data or a callback may use the model.
 
     Returns
     -------
     dict of str to list
-        Scores of each epoch, those before included.
+        Scores of each epoch, including earlier epochs.
 
     Raises
     ------
@@ -97,13 +97,13 @@ def train(
         if isinstance(error, _Diverged):
             raise FloatingPointError(
                 f"Training diverged: {error}. Lower learning_rate (now {learning_rate:g}), or "
-                "scale float images to about 0..1."
+                "scale float images to approximately 0..1."
             ) from None
         raise
     finally:
         for callback in callbacks:
             getattr(callback, "close", lambda: None)()
-            callback.set_model(None)  # a callback must not keep a model that is lent again
+            callback.set_model(None)  # the model may be reused: callbacks must not refer to it
     return _join(history, new)
 
 
@@ -166,8 +166,8 @@ def _run_epochs(
 def _check_not_compiled(model: keras.Model, optimizer: keras.Optimizer) -> None:
     if model.optimizer is not optimizer:
         raise RuntimeError(
-            "A callback compiled the model while it was being trained, so that neither its loss "
-            "nor its steps are the ones asked for. Set loss, optimizer and learning_rate of the "
+            "A callback compiled the model during training, so its loss and optimizer are no "
+            "longer those of the classifier. Set loss, optimizer and learning_rate of the "
             "classifier instead of calling model.compile."
         )
 
@@ -177,12 +177,12 @@ def _scores(model: keras.Model) -> dict[str, float]:
 
 
 def _may_use_model(callback: keras.callbacks.Callback) -> bool:
-    """Whether a callback may use the model after an epoch, as any of a user's may."""
+    """Return whether a callback may use the model after an epoch; any user's callback may."""
     return getattr(callback, "uses_model", True)
 
 
 def _uses_batch_hooks(callback: keras.callbacks.Callback) -> bool:
-    """Whether a callback does anything between batches: calling those that do not takes time."""
+    """Return whether a callback overrides a batch hook; calling empty hooks costs time."""
     default = keras.callbacks.Callback
     return any(
         getattr(getattr(callback, hook), "__func__", None) is not getattr(default, hook)
@@ -191,20 +191,20 @@ def _uses_batch_hooks(callback: keras.callbacks.Callback) -> bool:
 
 
 def _check_weights(model: keras.Model) -> None:
-    """Look at the weights: clipped probabilities can hide from the loss what became of them."""
+    """Check that the weights are finite; with clipped probabilities the loss may not show it."""
     if not all(np.isfinite(to_numpy(variable)).all() for variable in model.trainable_variables):
         raise _Diverged("weights are not finite")
 
 
 def _check_predictions(compiled: CompiledModel, batches: EpochBatches) -> None:
-    """End a fit with an error whose last update made the network predict no numbers."""
+    """Check that predictions are finite after the last update, which no loss reflects yet."""
     images = next(batches.sample(len(batches.targets)))
     if not np.isfinite(compiled.forward(images)).all():
-        raise _Diverged("after the last step the network's probabilities are not numbers")
+        raise _Diverged("the predicted probabilities are not finite after the last step")
 
 
 def _join(history: dict[str, list[Any]], new: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Append epochs; NaN stands where a score was not watched."""
+    """Append the new epochs; NaN marks the epochs for which a score was not computed."""
     initial_epoch, more = len(history.get("loss", ())), len(new["loss"])
     return {
         name: history.get(name, [float("nan")] * initial_epoch)

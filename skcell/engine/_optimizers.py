@@ -1,4 +1,4 @@
-"""Optimizers by name, with weight decay and a share of the learning rate for each variable."""
+"""Optimizers by name, with weight decay and a learning-rate scale for each variable."""
 
 from typing import Any
 
@@ -19,22 +19,22 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {"sgd": {"momentum": 0.9, "nesterov": Tr
 def make_optimizer(
     name: str, *, use_weight_decay: bool, lr_scales: bool
 ) -> keras.optimizers.Optimizer:
-    """Make an optimizer whose numbers are variables, so that a traced step reads them.
+    """Make an optimizer whose settings are variables, so they can change without a new trace.
 
     Parameters
     ----------
     name : str
         Key of `OPTIMIZERS`.
     use_weight_decay : bool
-        Whether there is weight decay, of the size of the variable `weight_decay`.
+        Whether to apply weight decay; its value is the variable `weight_decay`.
     lr_scales : bool
-        Whether each variable has a learning rate of its own: its element of `lr_scales` times that
-        of the optimizer. A share of zero leaves a variable as it is, to the bit.
+        Whether each variable has a separate learning rate: its element of `lr_scales` times the
+        learning rate of the optimizer. A scale of zero leaves a variable exactly unchanged.
 
     Returns
     -------
     keras.optimizers.Optimizer
-        Not yet built.
+        Optimizer that is not yet built.
     """
     kwargs = _ARGUMENTS.get(name, {})
     if not (use_weight_decay or lr_scales):
@@ -43,16 +43,20 @@ def make_optimizer(
 
 
 class _Tunable:
-    """Reads the size of weight decay, and each variable's share of the rate, from variables.
+    """Mixin that reads the weight decay and the learning-rate scales from variables.
+
+    Each step first applies decoupled weight decay, ``w -= lr * scale * weight_decay * w``, and
+    then the optimizer's own update with the learning rate ``lr * scale``.
 
     Parameters
     ----------
     has_weight_decay : bool
-        Whether there is weight decay, of all but biases and batch normalisation.
+        Whether to apply weight decay. Biases and the parameters of batch normalisation are
+        excluded.
     has_lr_scales : bool
-        Whether each variable has a share of the learning rate.
+        Whether each variable has a learning-rate scale.
     **kwargs
-        Of the optimizer that this is mixed into.
+        Arguments of the optimizer class that this mixin is combined with.
     """
 
     def __init__(
@@ -69,7 +73,7 @@ class _Tunable:
             self.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
 
     def get_config(self: Any) -> dict[str, Any]:
-        config = super().get_config()  # type: ignore[misc] # of the optimizer this is mixed into
+        config = super().get_config()  # type: ignore[misc] # defined by the optimizer class
         return {
             **config,
             "has_weight_decay": self.has_weight_decay,

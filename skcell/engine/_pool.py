@@ -1,7 +1,7 @@
-"""A pool of compiled models: each is in use by one lease at a time, and is used again after it.
+"""A pool of compiled models, each of which is used by one lease at a time and then reused.
 
-Tracing a new Keras model takes longer than many a short fit and leaves memory behind that nothing
-gives back. A compiled model that is reset and used again costs neither.
+Tracing a new Keras model often takes longer than a short fit, and its memory is never released.
+Resetting and reusing a compiled model avoids both costs.
 """
 
 import threading
@@ -14,17 +14,17 @@ import numpy as np
 from skcell.engine._compiled_model import CompiledModel
 from skcell.engine._recipe import Recipe
 
-#: How many idle models are kept; the least recently used is dropped first.
+#: Maximum number of idle models; the least recently used model is dropped first.
 MAX_IDLE = 16
 
-#: Memory that the variables of those may take up, in bytes.
+#: Maximum memory of the variables of all idle models, in bytes.
 MAX_IDLE_BYTES = 1 << 30
 
 _lock = threading.Lock()
-_restore_lock = threading.RLock()  # held while an unpickled lease is given a compiled model
+_restore_lock = threading.RLock()  # held while an unpickled lease acquires a compiled model
 _available: list[CompiledModel] = []
-# Leases are finalized inside the garbage collector, which may run while this thread holds the lock;
-# adding to a deque needs none.
+# Leases are finalized by the garbage collector, which may run while this thread holds the lock.
+# Appending to a deque needs no lock.
 _released: deque[CompiledModel] = deque()
 
 
@@ -63,18 +63,18 @@ def clear_model_pool() -> None:
 
 
 class ModelLease:
-    """The use of a compiled model by one estimator, until the estimator is deleted.
+    """Exclusive use of a compiled model by one estimator, until the estimator is deleted.
 
     Parameters
     ----------
     recipe : Recipe
-        What to build, or to find in the pool.
+        Description of the model to find in the pool or to build.
     seed : int
-        Seed of initial weights and of random layers.
+        Seed of the initial weights and of the random layers.
     shared : bool
-        Whether the model may have been used before, and may be again. Not if code of a user is
-        to hold the model, which can change what no reset undoes: what is trainable, rates of
-        dropout, regularisers, the optimizer.
+        Whether the model may come from the pool and return to it. It must be False if the user's
+        code has access to the model, because a reset does not undo every change that such code
+        can make (trainable flags, dropout rates, regularisers, the optimizer).
     """
 
     def __init__(self, recipe: Recipe, seed: int, *, shared: bool = True):
@@ -90,21 +90,21 @@ class ModelLease:
             self._finalizer.atexit = False
 
     def detach_model(self) -> None:
-        """Never return this model to the pool, since code of a user is to hold it."""
+        """Keep this model out of the pool, because the user's code is given access to it."""
         if self._shared:
             self._shared = False
             self._finalizer.detach()
 
     @property
     def compiled(self) -> CompiledModel:
-        """The compiled model, made again after unpickling when first asked for."""
+        """The compiled model; after unpickling, it is restored when it is first accessed."""
         if self._compiled is None:
             with _restore_lock:
                 if self._compiled is None:
                     assert self._state is not None
                     make = _acquire if self._shared else CompiledModel
                     compiled = make(self.recipe, seed=0)
-                    compiled.set_state(self._state)  # before any thread can see it
+                    compiled.set_state(self._state)  # before other threads can access the model
                     self._own(compiled)
                     self._state = None
         assert self._compiled is not None

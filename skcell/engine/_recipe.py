@@ -1,4 +1,4 @@
-"""What a compiled model depends on."""
+"""The settings that a compiled model depends on."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, fields, replace
@@ -6,48 +6,48 @@ from typing import Any, Self
 
 from skcell._digest import digest, has_own_code
 
-#: Keyword arguments that can be hashed; their values are what the function takes.
+#: Keyword arguments as pairs of name and value, so that they can be hashed.
 FrozenKwargs = tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that a compiled model depends on, and nothing else.
+    """Everything that a compiled model depends on, and nothing else.
 
-    Learning rate, weight decay's size, seeds, epochs, class weights and label smoothing are
-    inputs of a compiled model, so fits that differ in them share it.
+    The learning rate, the value of the weight decay, seeds, epochs, class weights and label
+    smoothing are inputs of a compiled model, so fits that differ only in these share one model.
 
     Parameters
     ----------
     network : callable
-        From an image tensor and `kwargs` to a tensor of features.
+        Function that maps an image tensor and `kwargs` to a tensor of features.
     kwargs : tuple of (str, object)
-        Keyword arguments of `network`, hashable.
+        Keyword arguments of `network`, which must be hashable.
     input_shape : tuple of int
         Height, width and channels.
     dtype : {"uint8", "uint16", "float32"}
-        Dtype of pixels; integers are divided by its maximum.
+        Dtype of the pixels; integer pixels are divided by the maximum of the dtype.
     n_classes : int
         Number of classes.
     augmentation : tuple of (str, object) or None
-        FrozenKwargs of `RandomTransform`.
+        Keyword arguments of `RandomTransform`; None for no augmentation.
     optimizer : str
         Key of `OPTIMIZERS`.
     use_weight_decay : bool
-        Whether there is weight decay.
+        Whether weight decay is applied.
     lr_scales : bool
-        Whether each variable has its share of the learning rate.
+        Whether each variable has a learning-rate scale.
     loss : str or callable
         A Keras loss for one-hot targets.
     dtype_policy : str or None
         Keras dtype policy.
     jit_compile : bool or None
-        Whether XLA compiles; None decides by backend and device.
+        Whether to compile with XLA; None decides by backend and device.
     n_devices : int
-        Devices that share each batch.
+        Number of devices that share each batch.
     code : str or None
-        Digest of the user's code among `network`, `kwargs` and `loss`, with all that it reaches;
-        None if there is some that cannot be told apart: what is compiled of it is used once.
+        Digest of the user's code in `network`, `kwargs` and `loss`, and of all code that it uses.
+        None if some of this code cannot be identified; the compiled model is then not reused.
     """
 
     network: Callable[..., Any]
@@ -74,7 +74,7 @@ class Recipe:
         loss: str | Callable[..., Any],
         **settings: Any,
     ) -> Self:
-        """Make a recipe from a network, its keyword arguments, and the other fields."""
+        """Make a recipe from a network, its keyword arguments and the other fields."""
         return cls(
             network=network,
             kwargs=tuple(sorted(kwargs.items())),
@@ -86,7 +86,7 @@ class Recipe:
     def with_network(
         self, network: Callable[..., Any], kwargs: dict[str, Hashable], **changes: Any
     ) -> Self:
-        """Return the recipe of another network, with other changes besides."""
+        """Return a copy of this recipe with another network and, optionally, other changes."""
         return replace(
             self,
             network=network,
@@ -96,58 +96,58 @@ class Recipe:
         )
 
     def require_same(self, wanted: "Recipe") -> None:
-        """Refuse to resume training with parameters that a trained network cannot take on.
+        """Check that training can be resumed with a recipe made from the current parameters.
 
         Parameters
         ----------
         wanted : Recipe
-            What the parameters ask for now.
+            Recipe made from the current parameters.
 
         Raises
         ------
         ValueError
-            If it is not this recipe, with the parameters that differ.
+            If it differs from this recipe; the message names the parameters that differ.
         """
         old, new = _settings(self), _settings(wanted)
         changed = [
             _IN_WORDS.get(name, name)
             + (
-                ""
+                " was changed"
                 if name in ("code", "use_weight_decay", "lr_scales")
-                else f" from {old.get(name)!r} to {value!r}"
+                else f" was changed from {old.get(name)!r} to {value!r}"
             )
             for name, value in new.items()
             if old.get(name) != value
         ]
         if changed:
             raise ValueError(
-                f"Training cannot be resumed: since the network was trained, {'; '.join(changed)} "
-                "was changed. Set it back, or fit anew with warm_start=False."
+                f"Cannot resume training: {'; '.join(changed)} since the network was trained. "
+                "Restore the old value, or fit again with warm_start=False."
             )
 
 
 def _digest_code(*parts: Any) -> str | None:
-    """Digest the user's code among the parts of a recipe; None if it cannot be told apart."""
+    """Digest the user's code in the parts of a recipe; return None if that is not possible."""
     own = [part for part in parts if callable(part) and has_own_code(part)]
     try:
         return digest(*own) if own else ""
-    except Exception:  # whatever pickling raises
+    except Exception:  # pickling may raise anything
         return None
 
 
-#: What a user set, of a recipe's fields whose names do not tell.
+#: Descriptions of the fields whose names are not those of parameters, for error messages.
 _IN_WORDS = {
     "input_shape": "the shape of the images",
     "dtype": "the dtype of the images",
     "n_classes": "the number of classes",
-    "use_weight_decay": "weight_decay, to or from zero",
-    "lr_scales": "layer_decay or gradual, to or from none",
+    "use_weight_decay": "the use of weight_decay (zero or positive)",
+    "lr_scales": "the use of layer_decay or gradual_unfreezing",
     "code": "the code of the loss or of the network",
 }
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
-    """Return what makes a network, by the names that users know."""
+    """Return the settings that define a network, by parameter name."""
     own = {f.name: getattr(recipe, f.name) for f in fields(Recipe)}
     kwargs = dict(own.pop("kwargs"))
     own["augmentation"] = own["augmentation"] and dict(own["augmentation"])

@@ -1,9 +1,9 @@
-"""Statistics of batch normalisation, estimated anew with the weights as they are.
+"""Statistics of batch normalisation, estimated again with the current weights.
 
-The moving averages that training leaves behind lag behind the weights: each was taken with the
-weights of many steps ago, and a network predicts with them. What they should be is what the
-network's layers see now, so that is measured: some batches of training images go through the
-network as in training, and the mean and variance over all of them replace the moving averages
+A network predicts with the moving averages of mean and variance. After training these lag behind
+the weights, because they contain the statistics of many earlier steps. Here they are measured
+instead: some batches of training images pass through the network in training mode, and the mean
+and variance over all these batches replace the moving averages
 (Wu and Johnson, "Rethinking 'Batch' in BatchNorm", arXiv:2105.07576, 2021).
 """
 
@@ -18,42 +18,42 @@ from numpy.typing import NDArray
 from skcell._keras import find_layers, to_numpy
 from skcell.engine._devices import Devices
 
-#: Images that statistics are estimated from, at most.
+#: Maximum number of images that statistics are estimated from.
 N_IMAGES = 2048
 
-#: Takes the images of a batch and the number of batches before it.
+#: A function that takes the images of a batch and the number of earlier batches.
 Estimate = Callable[[NDArray[Any], int], None]
 
 
 def find_normalisers(model: keras.Model) -> list[Any]:
-    """List the layers of a model that normalise batches in training; frozen ones do not."""
+    """List the batch-normalisation layers of a model, except frozen ones."""
     normalises = keras.layers.BatchNormalization
     return [x for x in find_layers(model) if isinstance(x, normalises) and x.trainable]
 
 
 def make_estimate(model: keras.Model, devices: Devices) -> Estimate:
-    """Compile the estimation of statistics from one batch after the other.
+    """Compile a function that updates the statistics with one batch at a time.
 
-    It is traced when first used. The averages run over batches of one size: after a batch they are
-    those over all batches so far.
+    The function is traced when it is first used. All batches must have the same size; after each
+    batch, the statistics are those over all batches so far.
 
     Parameters
     ----------
     model : keras.Model
-        A model with layers that normalise batches.
+        Model with batch-normalisation layers.
     devices : Devices
-        Of the model.
+        Devices of the model.
 
     Returns
     -------
     callable
-        Takes images and the number of batches before them; changes the layers' statistics, and the
-        states of random layers, which the caller may want to set back.
+        Function of the images and the number of earlier batches. It changes the statistics of the
+        layers, and the states of random layers, which the caller may want to restore.
     """
     normalisers = find_normalisers(model)
 
     def estimate(images: Any, before: Any) -> None:
-        def so_far(variable: Any) -> Any:  # nothing, to the bit, before the first batch
+        def so_far(variable: Any) -> Any:  # exactly zero before the first batch
             return ops.where(before > 0, variable.value, 0.0)
 
         kept = [(so_far(n.moving_mean), so_far(n.moving_variance)) for n in normalisers]
@@ -62,12 +62,17 @@ def make_estimate(model: keras.Model, devices: Devices) -> Estimate:
                 variable.assign(ops.zeros_like(variable.value))
         model(images, training=True)
         for layer, (mean, variance) in zip(normalisers, kept, strict=True):
-            # From zero, one step of the moving average is the batch's share of it.
+            # The moving averages were set to zero, so the layer's update
+            #     moving = momentum * 0 + (1 - momentum) * batch_value
+            # leaves (1 - momentum) * batch_value; dividing by 1 - momentum gives batch_value.
             new = 1.0 - layer.momentum
             shift = layer.moving_mean.value / new - mean
             spread = layer.moving_variance.value / new - variance
             part = 1.0 / (before + 1.0)
-            # Mean and variance of all batches together, by Chan, Golub and LeVeque's formula.
+            # Merge n = `before` batches (mean m, variance v) with one more batch of the same size
+            # (m_b, v_b) by the formula of Chan, Golub and LeVeque. With p = 1 / (n + 1):
+            #     mean = m + p * (m_b - m)
+            #     variance = v + p * (v_b - v) + p * (1 - p) * (m_b - m) ** 2
             layer.moving_mean.assign(mean + part * shift)
             layer.moving_variance.assign(
                 variance + part * spread + part * (1.0 - part) * ops.square(shift)
@@ -85,7 +90,7 @@ def _compile_tensorflow(estimate: Callable[..., None], model: keras.Model, _: De
     import tensorflow as tf
 
     compiled = tf.function(estimate, reduce_retracing=True)
-    compiled._omit_frequent_tracing_warning = True  # as of training steps
+    compiled._omit_frequent_tracing_warning = True  # as for the training steps
     return lambda images, before: compiled(images, tf.constant(before, tf.float32))
 
 
@@ -121,14 +126,14 @@ def _compile_torch(estimate: Callable[..., None], model: keras.Model, _: Devices
 
 
 class Statistics:
-    """The moving statistics of a model's layers that normalise batches.
+    """The moving statistics of a model's batch-normalisation layers.
 
     Parameters
     ----------
     model : keras.Model
         The model.
     devices : Devices
-        Of the model.
+        Devices of the model.
     """
 
     def __init__(self, model: keras.Model, devices: Devices):
@@ -137,15 +142,15 @@ class Statistics:
         self._exist = bool(find_normalisers(model))
 
     def estimate(self, batches: Any) -> None:
-        """Replace the statistics by those of training images, with the weights of the moment.
+        """Replace the statistics by those of training images under the current weights.
 
-        Random layers draw from seeds of their own for this, so that training goes on as if
-        nothing had been looked at.
+        Random layers use separate seeds for this, and their states are restored afterwards, so
+        that the estimate does not affect further training.
 
         Parameters
         ----------
         batches : EpochBatches
-            What is trained on; it chooses the images.
+            Training batches, which choose the images.
         """
         if not self._exist:
             return

@@ -1,7 +1,8 @@
-"""Steps of training, validation and prediction, as each backend runs them best.
+"""Steps of training, validation and prediction, implemented for each backend.
 
-Keras' own `fit` feeds one batch at a time through data adapters. Here a batch goes straight to the
-compiled step; on an accelerator under jax the images go there once, and several steps are one call.
+Keras' `fit` passes each batch through data adapters. Here a batch goes directly to the compiled
+step. With jax on an accelerator, the images are copied to the device once, and several steps run
+in one call.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -16,35 +17,35 @@ from skcell.engine._devices import Devices
 
 Batch = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
-#: Index of the last batch done, and scores of the epoch so far.
+#: Index of the last finished batch, and the scores of the epoch so far.
 Done = tuple[int, dict[str, Any]]
 
 Forward = Callable[[NDArray[Any]], NDArray[Any]]
 
-#: Training steps in one call where the images lie on the device.
+#: Number of training steps in one call if the images are stored on the device.
 STEPS_PER_CALL = 8
 
-#: Images stay on the device if they take no more than this share of its memory.
+#: Images are stored on the device if they need at most this fraction of its memory.
 RESIDENT_SHARE = 0.4
 
 
 class Batches(Protocol):
-    """One epoch's batches: to iterate over, and as row numbers of what they are made of."""
+    """The batches of one epoch, as an iterable and as indices into images and targets."""
 
-    images: NDArray[Any] | None  # None where they are files
+    images: NDArray[Any] | None  # None for files and for images that need a conversion
     targets: NDArray[Any]
     indices: NDArray[Any]  # (batches, size)
     batch_weights: NDArray[Any]  # (batches, size)
-    on_device: Any  # what a device holds of images and targets, kept as long as these
+    on_device: Any  # copies of images and targets on the device, kept as long as this object
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Batch]: ...
     def sample(self, n_images: int) -> Iterator[NDArray[Any]]:
-        """Yield batches of images, up to so many, the same whenever it is asked for."""
+        """Yield batches with at most `n_images` images in total; every call yields the same."""
 
 
 class Steps(Protocol):
-    """How a compiled model trains and is scored."""
+    """Training and validation steps of a compiled model."""
 
     def train(self, batches: Batches) -> Generator[Done, None, None]:
         """Train on each batch in turn."""
@@ -54,7 +55,7 @@ class Steps(Protocol):
 
 
 def make_steps(model: keras.Model, devices: Devices) -> Steps:
-    """Prepare the steps of a compiled Keras model; each is traced when first used."""
+    """Prepare the steps of a compiled Keras model; each step is traced when it is first used."""
     _build_metrics(model)
     backends: dict[str, Callable[[keras.Model, Devices], Steps]] = {
         "tensorflow": _TensorFlowSteps,
@@ -65,7 +66,10 @@ def make_steps(model: keras.Model, devices: Devices) -> Steps:
 
 
 def _build_metrics(model: keras.Model) -> None:
-    """Make the variables of metrics, which compiled steps cannot make."""
+    """Create the variables of the metrics, because a compiled step cannot create variables.
+
+    Keras creates them in the first call of loss and metrics, so both are called once here.
+    """
     targets = np.zeros((1, *model.outputs[0].shape[1:]), np.float32)
     weights = np.ones(1, np.float32)
     y, w = ops.convert_to_tensor(targets), ops.convert_to_tensor(weights)
@@ -81,7 +85,8 @@ class _TensorFlowSteps:
         options = {"jit_compile": bool(model.jit_compile), "reduce_retracing": True}
         self._train = tf.function(lambda *batch: model.train_step(batch), **options)
         self._test = tf.function(lambda *batch: model.test_step(batch), **options)
-        # TensorFlow takes the functions of several models, of one code, for one traced too often.
+        # The functions of several models share the same Python code, so TensorFlow would take
+        # them for a single function that is traced too often, and would warn.
         self._train._omit_frequent_tracing_warning = True
         self._test._omit_frequent_tracing_warning = True
 
@@ -119,6 +124,7 @@ class _JaxSteps:
         self._model, self._place = model, devices.place
         jit = jax.jit if model.jit_compile else lambda function: function
         self._one = {"train": jit(model.train_step), "test": jit(model.test_step)}
+        # `_one` takes a batch from the host, `_many` several batches from images on the device.
         self._many = {
             "train": jit(_several(model.train_step)),
             "test": jit(_several(model.test_step)),
@@ -131,12 +137,15 @@ class _JaxSteps:
         return self._run("test", batches)
 
     def _variables(self, kind: str) -> list[list[keras.Variable]]:
+        # The order is that of the state in Keras' `train_step` and `test_step` for JAX.
         model = self._model
         optimizer = [model.optimizer.variables] if kind == "train" else []
         weights = [model.trainable_variables, model.non_trainable_variables]
         return [*weights, *optimizer, model.metrics_variables]
 
     def _run(self, kind: str, batches: Batches) -> Generator[Done, None, None]:
+        # JAX steps are pure functions from a state to a new state. The state stays outside the
+        # variables during the epoch, and is assigned to them at the end or after an error.
         variables = self._variables(kind)
         state: Any = tuple([v.value for v in group] for group in variables)
         logs: dict[str, Any]
@@ -144,6 +153,7 @@ class _JaxSteps:
             if self._resident(batches):
                 for start in range(0, len(batches), STEPS_PER_CALL):
                     (*jobs, active), last = _jobs(batches, start)
+                    # Axis 0 counts the steps; axis 1, within a batch, is divided over devices.
                     jobs = [self._place(part, axis=1) for part in jobs]
                     logs, state = self._many[kind](state, batches.on_device, (*jobs, active))
                     yield last, logs
@@ -158,10 +168,11 @@ class _JaxSteps:
                     variable.assign(value)
 
     def _resident(self, batches: Batches) -> bool:
-        """Put images and targets on the devices, if they are in memory and fit there."""
+        """Copy images and targets to the devices if they fit; return whether they are there."""
         import jax
 
         if batches.on_device is None and batches.images is not None:
+            # A CPU reports no memory limit, so images are never copied there.
             memory_limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 0)
             if batches.images.nbytes <= RESIDENT_SHARE * memory_limit:
                 data = (batches.images, batches.targets)
@@ -170,25 +181,29 @@ class _JaxSteps:
 
 
 def _several(step: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn a step on a batch into several, on batches that are picked from images in memory."""
+    """Turn a step on one batch into a scan over several batches of images on the device."""
     import jax
 
     def one(state: Any, data: Any, job: Any) -> Any:
         (images, targets), (indices, weights, active) = data, job
         logs, new = step(state, (images[indices], targets[indices], weights))
-        # Steps beyond the last batch change nothing.
+        # Steps beyond the last batch are computed too, but their new state is discarded.
         return jax.tree.map(lambda n, o: jax.numpy.where(active, n, o), new, state), logs
 
     def several(state: Any, data: Any, jobs: Any) -> Any:
         state, logs = jax.lax.scan(lambda s, job: one(s, data, job), state, jobs)
-        last = jobs[-1].sum() - 1
+        last = jobs[-1].sum() - 1  # index of the last active step
         return jax.tree.map(lambda log: log[last], logs), state
 
     return several
 
 
 def _jobs(batches: Batches, start: int) -> tuple[Any, int]:
-    """Rows, weights and whether they count, for one call; always of the same shapes."""
+    """Return indices, weights and active flags of one call, and the index of its last batch.
+
+    Calls with fewer batches are padded with inactive steps, so that all calls have the same
+    shapes and the scan is compiled once.
+    """
     indices = batches.indices[start : start + STEPS_PER_CALL].astype(np.int32)
     weights = batches.batch_weights[start : start + STEPS_PER_CALL]
     missing = ((0, STEPS_PER_CALL - len(indices)), (0, 0))
@@ -197,22 +212,27 @@ def _jobs(batches: Batches, start: int) -> tuple[Any, int]:
 
 
 def _upload(array: NDArray[Any]) -> Any:
-    """Copy an array to the device, in the next of few lengths: programs depend on the length."""
+    """Copy an array to the device, padded to one of a few lengths.
+
+    A compiled function depends on the length of the array, so rounding the length up to a multiple
+    of `unit` limits the number of compilations. The padding is never indexed.
+    """
     import jax
 
     n = len(array)
     unit = max(1, 1 << max(0, (n - 1).bit_length() - 3))  # an eighth to a quarter of n
     padded_length = -(-n // unit) * unit
-    part = min(n, 4096)  # copied piece by piece: the host holds no padded copy
+    part = min(n, 4096)  # copied in parts, so that the host never holds a padded copy
     write = jax.jit(jax.lax.dynamic_update_slice_in_dim, donate_argnums=0, static_argnums=3)
     on_device = jax.numpy.zeros((padded_length, *array.shape[1:]), array.dtype)
+    # All parts have the same length; for this the last part may overlap the one before it.
     for start in [*range(0, n - part, part), n - part]:
         on_device = write(on_device, array[start : start + part], start, 0)
     return on_device
 
 
 def make_forward(model: keras.Model, devices: Devices | None = None) -> Forward:
-    """Compile prediction on a batch of any size; it is traced when first used."""
+    """Compile the prediction for batches of any size; it is traced when it is first used."""
     backends: dict[str, Callable[[keras.Model, Devices], Forward]] = {
         "tensorflow": _forward_tensorflow,
         "jax": _forward_jax,
@@ -224,10 +244,10 @@ def make_forward(model: keras.Model, devices: Devices | None = None) -> Forward:
 def _forward_tensorflow(model: keras.Model, devices: Devices) -> Forward:
     import tensorflow as tf
 
-    # Of no fixed batch size, so that it is traced once.
+    # The input signature leaves the batch size open, so that the function is traced only once.
     spec = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
     predict = tf.function(lambda x: model(x, training=False), input_signature=[spec])
-    predict._omit_frequent_tracing_warning = True  # as for training
+    predict._omit_frequent_tracing_warning = True  # as for the training steps
     return lambda images: predict(images).numpy()
 
 
@@ -239,7 +259,7 @@ def _forward_jax(model: keras.Model, devices: Devices) -> Forward:
         return model.stateless_call(*state, x, training=False)[0]
 
     def forward(images: NDArray[Any]) -> NDArray[Any]:
-        # One compilation for each power of two instead of one for each batch size.
+        # Padding to a power of two needs one compilation per power, not one per batch size.
         padded = np.zeros((1 << (len(images) - 1).bit_length(), *images.shape[1:]), images.dtype)
         padded[: len(images)] = images
         groups = model.trainable_variables, model.non_trainable_variables

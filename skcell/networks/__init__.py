@@ -1,7 +1,8 @@
-"""Networks and layers on Keras 3: graphs only; nothing here trains, and nothing knows scikit-learn.
+"""Networks and layers for Keras 3, without training and without scikit-learn.
 
-A network is a function from a tensor of images to a tensor of features, and a few numbers.
-`skcell.engine` puts pixels before it and class probabilities behind it, and compiles the whole.
+A network is a function that maps a tensor of images, and a few settings, to a tensor of features.
+`skcell.engine` adds the scaling of pixels before it and class probabilities after it, and compiles
+the resulting model.
 """
 
 import lazy_loader as _lazy
@@ -15,7 +16,7 @@ _PUBLIC = {
     "_transfer": ["transfer", "transfer_head"],
 }
 
-#: For other parts of skcell; not part of the public interface.
+#: Used by other parts of skcell, but not part of the public interface.
 _INTERNAL = {
     "_backbone_graph": [
         "BackboneLike",

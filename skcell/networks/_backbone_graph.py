@@ -1,4 +1,4 @@
-"""Images in, features out, by a backbone of the table or one of the user's."""
+"""The graph from images to features: a pretrained backbone or the user's own model."""
 
 import copy
 import hashlib
@@ -20,12 +20,14 @@ from skcell._keras import find_layers, to_numpy
 from skcell.networks._backbones import BACKBONES, build_backbone, layer_groups, preprocess
 from skcell.networks._blocks import LAST
 
-#: Name of the layer that holds a backbone, in whatever model.
+#: Name of the layer that holds the backbone, in every model.
 BACKBONE = "backbone"
 
 
 class UserModel:
-    """A user's Keras model: equal to any other of the same graph and weights.
+    """A user's Keras model, which equals any other model with the same graph and weights.
+
+    Recipes are compared by equality, so fits on equal models can share a compiled model.
 
     Parameters
     ----------
@@ -46,7 +48,7 @@ class UserModel:
         return id(self.model) if self.key is None else hash(self.key)
 
 
-#: A name in `BACKBONES`, a user's model, or a function from an image tensor to features.
+#: A name in `BACKBONES`, a `UserModel`, or a function that maps an image tensor to features.
 BackboneLike: TypeAlias = Any
 
 
@@ -60,26 +62,28 @@ def backbone_features(
     trainable: Collection[int] = (),
     train_batch_norm: bool = False,
 ) -> Any:
-    """Put images through a backbone, and pool what comes out over the image.
+    """Apply a backbone to images, and pool its feature maps over the image.
 
     Parameters
     ----------
     x : KerasTensor of shape (n, H, W, C)
-        Images, pixels in 0..1. For a named backbone, grey ones are repeated in three channels,
-        and other numbers of channels projected to three by a 1x1 convolution that is trained.
+        Images with pixels in 0..1. For a named backbone, a single channel is repeated three times;
+        any other number of channels is projected to three by a trainable 1x1 convolution.
     backbone : str, UserModel or callable
-        A name in `BACKBONES`, with its own scaling of pixels; or a model or function that takes
-        pixels in 0..1, in as many channels as there are.
+        A name in `BACKBONES`, for which pixels are scaled as in its training; or a model or
+        function that takes pixels in 0..1 with the number of channels of `x`.
     weights : {"imagenet"}, path or None
         Weights of a named backbone.
     input_size : int or None
-        Height and width that images are resized to; None leaves them as they are.
+        Height and width that images are resized to; None keeps their size.
     pooling : {"avg", "max"}
         How feature maps are pooled.
     trainable : collection of int
-        Which of the backbone's layers are trained; with none, it runs as in inference.
+        Positions of the backbone's layers that are trained. If there are none, the whole backbone
+        runs in inference mode.
     train_batch_norm : bool
-        Whether those of them that normalise batches are; else they run as in inference.
+        Whether the batch-normalisation layers among them are trained as well. Otherwise they run
+        in inference mode.
 
     Returns
     -------
@@ -89,25 +93,30 @@ def backbone_features(
     if isinstance(backbone, str) and x.shape[-1] == 1:
         x = layers.Concatenate()([x, x, x])
     elif isinstance(backbone, str) and x.shape[-1] != 3:
-        grey = keras.initializers.Constant(1 / x.shape[-1])  # to start with what it has seen
+        # All three channels start as the mean over the channels: a grey image, as in pretraining.
+        grey = keras.initializers.Constant(1 / x.shape[-1])
         x = layers.Conv2D(3, 1, **LAST, kernel_initializer=grey, name="to_three_channels")(x)
     if input_size is not None and x.shape[1:3] != (input_size, input_size):
         x = layers.Resizing(input_size, input_size, interpolation="bilinear", **LAST)(x)
     if isinstance(backbone, str):
         x = preprocess(x, BACKBONES[backbone].pixels)
     model = _instantiate(backbone, x.shape[1:], weights)
+    # Keras runs a batch-normalisation layer that is not trainable in inference mode, so that it
+    # normalises with its moving averages and does not update them. Blocks may be nested.
     for i, layer in enumerate(model.layers):
         layer.trainable = i in trainable
         for inner in (layer, *find_layers(layer)):
             if isinstance(inner, layers.BatchNormalization) and not train_batch_norm:
                 inner.trainable = False
+    # With None the mode is that of the surrounding model. False also switches off dropout and
+    # stochastic depth inside a frozen backbone, so that its features are deterministic.
     x = model(x, training=None if trainable else False)
     if len(x.shape) == 4:
         pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
         x = pool(dtype="float32", **LAST)(x)
     if len(x.shape) != 2:
         raise ValueError(
-            f"The backbone returns an array of shape {x.shape}; it should return feature maps "
+            f"The backbone returns an array of shape {x.shape}; it must return feature maps "
             "(n, height, width, channels) or features (n, n_features)."
         )
     return x
@@ -116,13 +125,13 @@ def backbone_features(
 def _instantiate(
     backbone: BackboneLike, shape: tuple[int, int, int], weights: str | os.PathLike[str] | None
 ) -> keras.Model:
-    """Build a backbone as one layer, whatever it is."""
+    """Build any kind of backbone as a model that serves as a single layer."""
     if isinstance(backbone, str):
         model = build_backbone(backbone, shape, weights)
     else:
         function = backbone.model if isinstance(backbone, UserModel) else backbone
         model = function
-        if not getattr(model, "inputs", None):  # a function, or a model of Python code
+        if not getattr(model, "inputs", None):  # a function, or a subclassed model without a graph
             inputs = keras.Input(shape)
             model = keras.Model(inputs, function(inputs))
         model = _copy(model)
@@ -132,30 +141,30 @@ def _instantiate(
         )
         if len(model.inputs) != 1 or not fits:
             raise ValueError(
-                f"The backbone takes {[tuple(i.shape[1:]) for i in model.inputs]}, and the images "
-                f"are {tuple(shape)} (height, width, channels); resize them by input_size=, or "
-                "build it for this shape."
+                f"The backbone takes {[tuple(i.shape[1:]) for i in model.inputs]}, but the images "
+                f"are {tuple(shape)} (height, width, channels); resize them with input_size, or "
+                "build the backbone for this shape."
             )
     model = keras.Model(model.inputs[0], model.outputs[0], name=BACKBONE)
-    model.weights_are_given = True
+    model.weights_are_given = True  # a reset of the compiled model must not draw them again
     return model
 
 
 def _copy(model: keras.Model) -> keras.Model:
-    """Copy a model with its weights, which may be those of layers that the user goes on with."""
+    """Copy a model with its weights, because the user may still use the layers it is made of."""
     if not model.variables:
         return model
     try:
         return copy.deepcopy(model)
-    except Exception as error:  # whatever layers raise that cannot be described
+    except Exception as error:  # layers without a serializable config may raise anything
         raise ValueError(
-            "The backbone cannot be copied, and would be changed by training: Keras cannot save "
-            f"and load it ({error}). Build it of layers that it can."
+            "The backbone cannot be copied, so training would change the original: Keras cannot "
+            f"save and load it ({error}). Build it from layers that Keras can save and load."
         ) from error
 
 
 def find_backbone(model: keras.Model) -> keras.Model:
-    """Find the backbone in a model that `backbone_features` is part of."""
+    """Return the backbone of a model that was built with `backbone_features`."""
     return model.get_layer(BACKBONE)
 
 
@@ -167,12 +176,12 @@ def find_groups(backbone: BackboneLike, model: keras.Model) -> list[list[keras.L
     backbone : str, UserModel or callable
         As for `backbone_features`.
     model : keras.Model
-        A model that `backbone_features` is part of.
+        A model that was built with `backbone_features`.
 
     Returns
     -------
     list of list of keras.Layer
-        See `layer_groups`.
+        The groups; see `layer_groups`.
     """
     pattern = BACKBONES[backbone].groups if isinstance(backbone, str) else None
     return layer_groups(find_backbone(model), pattern)
@@ -181,26 +190,27 @@ def find_groups(backbone: BackboneLike, model: keras.Model) -> list[list[keras.L
 def choose_layers(
     backbone: BackboneLike, model: keras.Model, unfreeze: int | float | str
 ) -> tuple[int, ...]:
-    """Choose the layers that are fine-tuned.
+    """Choose the layers to fine-tune.
 
     Parameters
     ----------
     backbone : str, UserModel or callable
         As for `backbone_features`.
     model : keras.Model
-        A model that `backbone_features` is part of.
+        A model that was built with `backbone_features`.
     unfreeze : int, float or str
-        Number of groups, fraction of all groups, name of the first layer, or "all".
+        Number of groups or fraction of all groups, counted from the last group; name of the first
+        layer to fine-tune; or "all".
 
     Returns
     -------
     tuple of int
-        Positions in the backbone's layers.
+        Positions of the chosen layers in the backbone's list of layers.
 
     Raises
     ------
     ValueError
-        If there are no such groups or layers.
+        If the backbone has no such layer or fewer groups.
     """
     inner = find_backbone(model).layers
     names = [layer.name for layer in inner]
@@ -211,7 +221,7 @@ def choose_layers(
         if unfreeze not in names:
             raise ValueError(
                 f"The backbone has no layer {unfreeze!r}; its groups begin with "
-                f"{[group[0].name for group in groups]}, and unfreeze may be a number of them."
+                f"{[group[0].name for group in groups]}. unfreeze may also be a number of groups."
             )
         return tuple(range(names.index(unfreeze), len(inner)))
     n = unfreeze if isinstance(unfreeze, Integral) else math.ceil(unfreeze * len(groups))
@@ -224,23 +234,23 @@ def choose_layers(
 
 
 def fingerprint_model(model: keras.Model, *more: Any) -> bytes | None:
-    """Digest a model's graph, without its names, and its weights, and whatever else is given.
+    """Digest a model's graph (without layer names), its weights and any further objects.
 
     Parameters
     ----------
     model : keras.Model
         The model.
     *more : object
-        Of a `repr` that tells them apart.
+        Further objects to include, which must differ in their `repr`.
 
     Returns
     -------
     bytes or None
-        The digest; None if some layer cannot be described.
+        The digest; None if some layer or the user's code cannot be described.
     """
     try:
         graph = _without_names(model), [digest(code) for code in _code(model)]
-    except Exception:  # whatever layers raise that cannot be described, or functions pickled
+    except Exception:  # layers may raise anything when described, functions when pickled
         return None
     hashed = hashlib.blake2b(digest_size=16)
     hashed.update(repr((more, keras.backend.backend(), keras.__version__, graph)).encode())
@@ -251,7 +261,7 @@ def fingerprint_model(model: keras.Model, *more: Any) -> bytes | None:
 
 
 def _code(model: keras.Model) -> Iterator[Any]:
-    """Find code that a graph names without describing it: of layers and functions of a user."""
+    """Find the user's classes and functions, of which the graph contains only the names."""
     for layer in find_layers(model):
         if not is_installed(type(layer).__module__):
             yield type(layer)
@@ -261,7 +271,11 @@ def _code(model: keras.Model) -> Iterator[Any]:
 
 
 def _without_names(model: keras.Model) -> str:
-    """Describe a model's graph; names, which count the layers of a process, become ordinals."""
+    """Describe a model's graph as JSON, with names replaced by numbers in order of appearance.
+
+    Keras' default names count the layers built in a process ("dense_7"), so two equal graphs have
+    different names. Numbers in order of appearance are the same for equal graphs.
+    """
     known, ordinals = set(_names(model)), dict[str, int]()
 
     def rename(name: Any) -> Any:
@@ -271,6 +285,7 @@ def _without_names(model: keras.Model) -> str:
         if isinstance(value, dict):
             return {k: walk(v, k) for k, v in value.items()}
         if isinstance(value, list):
+            # In these lists, [name, node index, tensor index] refers to a layer by its name.
             refers = key in ("keras_history", "input_layers", "output_layers")
             return [walk(v, "name" if refers and i == 0 else key) for i, v in enumerate(value)]
         return rename(value) if key == "name" and isinstance(value, str) else value
@@ -287,13 +302,13 @@ def _names(model: keras.Model) -> Iterator[str]:
 
 
 def as_backbone(backbone: Any) -> Any:
-    """Wrap a Keras model, so that its copies count as the same."""
+    """Wrap a Keras model so that it equals its copies; return other backbones unchanged."""
     return UserModel(backbone) if isinstance(backbone, keras.Model) else backbone
 
 
 def check_pixel_range(
     backbone: BackboneLike, dtype: np.dtype[Any], seen: PixelRange | None
 ) -> None:
-    """Refuse float pixels that are not in 0..1 for a named backbone, which scales such itself."""
+    """Raise an error if a named backbone, which scales pixels itself, gets floats outside 0..1."""
     if isinstance(backbone, str) and seen is not None:
         check_unit_range(dtype, seen, f"The backbone {backbone!r}")

@@ -1,4 +1,4 @@
-"""The table of pretrained backbones, as Keras offers them."""
+"""The table of pretrained backbones from `keras.applications`."""
 
 import fnmatch
 import os
@@ -10,35 +10,36 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-#: How a backbone wants pixels of 0..1: see `preprocess`.
+#: Scale of the pixels that a backbone takes; see `preprocess`.
 Pixels = Literal["-1..1", "0..255", "imagenet", "bgr"]
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """One pretrained network without its classifying top.
+    """A pretrained network without its classification layer.
 
     Parameters
     ----------
     name : str
         Name in skcell.
     builder : str
-        Function in `keras.applications`.
+        Name of the function in `keras.applications` that builds the network.
     pixels : {"-1..1", "0..255", "imagenet", "bgr"}
-        How pixels are scaled before it.
+        Scale of the pixels that the network takes; see `preprocess`.
     groups : str
-        Regular expression that finds the group of a layer in its name; layers without one belong
-        to the group before them. Groups are what is unfrozen, the last first.
+        Regular expression that extracts the name of a layer's group from the name of the layer.
+        Layers that do not match belong to the group before them. Fine-tuning unfreezes whole
+        groups, starting with the last one.
     native_size : int
-        Height and width, in pixels, that it was trained on.
+        Height and width, in pixels, of the images that the network was trained on.
     licence : str
         Licence of the ImageNet weights.
     paper : str
-        What to cite.
+        The publication to cite.
     smallest_size : int
-        Smallest height and width, in pixels.
+        Smallest height and width, in pixels, that the network accepts.
     arguments : dict
-        Passed to the builder.
+        Arguments that are passed to the builder.
     """
 
     name: str
@@ -172,17 +173,17 @@ BACKBONES: dict[str, Backbone] = {
 
 
 def list_backbones(pattern: str = "*") -> list[str]:
-    """Name the pretrained backbones.
+    """List the names of the pretrained backbones.
 
     Parameters
     ----------
     pattern : str, default="*"
-        With ``*`` for any text.
+        Pattern that the names must match, where ``*`` stands for any text.
 
     Returns
     -------
     list of str
-        The names that match.
+        The matching names.
 
     Examples
     --------
@@ -194,15 +195,16 @@ def list_backbones(pattern: str = "*") -> list[str]:
 
 
 def preprocess(x: Any, pixels: Pixels) -> Any:
-    """Bring pixels of 0..1 to the scale that a backbone was trained on.
+    """Convert pixels in 0..1 to the scale that a backbone was trained on.
 
     Parameters
     ----------
     x : KerasTensor of shape (n, H, W, 3)
-        Images, RGB.
+        RGB images with pixels in 0..1.
     pixels : {"-1..1", "0..255", "imagenet", "bgr"}
-        The scale: of "imagenet" each channel has mean 0 and variance 1 over ImageNet; "bgr" is
-        0..255 in reverse order of channels, with ImageNet's mean taken off.
+        Scale of the result. With "imagenet", each channel has mean 0 and variance 1 over ImageNet.
+        With "bgr", pixels are in 0..255 with the channels in reverse order, and the mean over
+        ImageNet is subtracted.
 
     Returns
     -------
@@ -225,7 +227,7 @@ def preprocess(x: Any, pixels: Pixels) -> Any:
 def build_backbone(
     name: str, input_shape: tuple[int, int, int], weights: str | os.PathLike[str] | None
 ) -> keras.Model:
-    """Build a backbone without its top, and load its weights.
+    """Build a backbone without its classification layer, and load its weights.
 
     Parameters
     ----------
@@ -234,19 +236,20 @@ def build_backbone(
     input_shape : tuple of int
         Height, width and 3 channels.
     weights : {"imagenet"}, path or None
-        "imagenet" is downloaded by Keras, once; None leaves the weights random.
+        "imagenet" loads weights that Keras downloads once; a path is a weight file; None keeps
+        random weights.
 
     Returns
     -------
     keras.Model
-        From preprocessed images to feature maps.
+        Model that maps preprocessed images to feature maps.
 
     Raises
     ------
     ValueError
-        If images are too small, or the weights are of another network.
+        If the images are too small, or the weights belong to another network.
     OSError
-        If weights cannot be found or downloaded.
+        If the weights cannot be found or downloaded.
     """
     backbone = BACKBONES[name]
     if min(input_shape[:2]) < backbone.smallest_size:
@@ -257,7 +260,7 @@ def build_backbone(
         )
     if weights not in (None, "imagenet") and not os.path.isfile(weights):
         raise FileNotFoundError(
-            f"There is no weight file {os.fspath(weights)!r}; give the path of a .weights.h5 "
+            f"There is no weight file {os.fspath(weights)!r}; pass the path of a .weights.h5 "
             f"file that Keras saved from {backbone.builder}(include_top=False), or 'imagenet'."
         )
     build = getattr(keras.applications, backbone.builder)
@@ -265,19 +268,19 @@ def build_backbone(
     if weights == "imagenet":
         try:
             return build(weights="imagenet", **common)
-        except Exception as error:  # Keras raises plain ones for whatever went wrong
+        except Exception as error:  # Keras raises plain exceptions for all failures
             raise OSError(_offline(backbone, error)) from error
     model = build(weights=None, **common)
     if weights is not None:
         try:
-            with warnings.catch_warnings():  # of each layer that the file lacks
+            with warnings.catch_warnings():  # Keras warns of each layer that the file lacks
                 warnings.simplefilter("ignore")
                 model.load_weights(os.fspath(weights))
         except Exception as error:
             reason = str(error).strip().partition("\n")[0][:300]
             raise ValueError(
-                f"The weights in {os.fspath(weights)!r} are not of {backbone.builder} with "
-                f"{backbone.arguments or 'its defaults'}, without top: {reason}"
+                f"The weights in {os.fspath(weights)!r} do not fit {backbone.builder} with "
+                f"{backbone.arguments or 'its defaults'} and include_top=False: {reason}"
             ) from error
     return model
 
@@ -286,14 +289,14 @@ def _offline(backbone: Backbone, error: Exception) -> str:
     found = re.search(r"https?://\S+?(?=[:,]?(?:\s|$))", str(error))
     folder = "~/.keras/models"
     where = (
-        f"Download {found.group()} on another machine and put it, under the name "
-        f"{found.group().rsplit('/', 1)[-1]!r}, into {folder}"
+        f"Download {found.group()} on another machine and save it as "
+        f"{found.group().rsplit('/', 1)[-1]!r} in {folder}"
         if found
-        else f"Put Keras' weight file of {backbone.builder} into {folder}"
+        else f"Save Keras' weight file of {backbone.builder} in {folder}"
     )
     return (
-        f"The ImageNet weights of {backbone.name} could not be had: {error}. {where}; or pass "
-        "weights= the path of a weight file, or weights=None to start from random ones."
+        f"The ImageNet weights of {backbone.name} could not be loaded: {error}. {where}; or pass "
+        "the path of a weight file as weights=, or weights=None to start from random weights."
     )
 
 
@@ -305,12 +308,13 @@ def layer_groups(model: keras.Model, pattern: str | None = None) -> list[list[ke
     model : keras.Model
         A backbone.
     pattern : str or None
-        As `Backbone.groups`; None makes each layer that has weights a group.
+        Regular expression as in `Backbone.groups`. With None, each layer that has weights starts a
+        new group.
 
     Returns
     -------
     list of list of keras.Layer
-        The groups; each layer is in one, and each group has weights.
+        The groups. Each layer belongs to exactly one group, and each group has weights.
     """
     named: dict[str, list[keras.Layer]] = {}
     current = ""
@@ -320,6 +324,8 @@ def layer_groups(model: keras.Model, pattern: str | None = None) -> list[list[ke
         elif found := re.search(pattern, layer.name):
             current = found.group(1)
         named.setdefault(current, []).append(layer)
+    # Merge each group without weights into the group before it; if such groups come first, merge
+    # the next group into them.
     groups: list[list[keras.Layer]] = []
     for group in named.values():
         if groups and not any(layer.weights for layer in group):

@@ -1,4 +1,4 @@
-"""Blocks of convolutional networks, each a function from a tensor to a tensor."""
+"""Building blocks of convolutional networks; each is a function from tensor to tensor."""
 
 from typing import Any
 
@@ -8,28 +8,28 @@ from keras import layers, regularizers
 
 from skcell.networks._seeds import draw_seed
 
-#: The order of axes, whatever the user's configuration of Keras says.
+#: Channels are always the last axis, whatever the user's configuration of Keras says.
 LAST = {"data_format": "channels_last"}
 
-#: Keras' 0.99 needs some 500 steps to forget its start; short fits would predict with it.
+#: With Keras' default of 0.99, initial values would affect the statistics for about 500 steps.
 BN_MOMENTUM = 0.9
 
 
 def centre(x: Any) -> Any:
-    """Move pixels of 0..1 to -0.5..0.5.
+    """Shift pixels from 0..1 to -0.5..0.5.
 
-    Behind pixels whose mean is far from zero, a small network with batch normalisation needs many
+    If the mean of the pixels is far from zero, a small network with batch normalisation needs many
     epochs until its statistics have settled.
 
     Parameters
     ----------
     x : KerasTensor of shape (n, H, W, C)
-        Images, pixels in 0..1.
+        Images with pixels in 0..1.
 
     Returns
     -------
     KerasTensor of shape (n, H, W, C)
-        Images, pixels in -0.5..0.5.
+        Images with pixels in -0.5..0.5.
 
     References
     ----------
@@ -56,7 +56,7 @@ def convolution(
     activation: bool = True,
     l2: float = 0.0,
 ) -> Any:
-    """Convolve, normalise the batch, and apply ReLU, in this order.
+    """Apply a convolution, batch normalisation and ReLU, in this order.
 
     Parameters
     ----------
@@ -69,16 +69,16 @@ def convolution(
     strides : int
         Step of the kernels, in pixels.
     batch_norm : bool
-        Whether to normalise batches [2]_; the convolution then has no bias of its own.
+        Whether to apply batch normalisation [2]_; the convolution then has no bias.
     activation : bool
         Whether to apply ReLU.
     l2 : float
-        Penalty on the squared weights.
+        L2 penalty on the weights.
 
     Returns
     -------
     KerasTensor of shape (n, H / strides, W / strides, filters)
-        Features; sides are rounded up.
+        Features; height and width are rounded up.
 
     References
     ----------
@@ -101,7 +101,7 @@ def convolution(
 def dense(
     x: Any, units: int, *, batch_norm: bool = True, activation: bool = True, l2: float = 0.0
 ) -> Any:
-    """Apply a dense layer, normalise the batch, and apply ReLU, in this order.
+    """Apply a dense layer, batch normalisation and ReLU, in this order.
 
     Parameters
     ----------
@@ -110,11 +110,11 @@ def dense(
     units : int
         Number of outputs.
     batch_norm : bool
-        Whether to normalise batches; the dense layer then has no bias of its own.
+        Whether to apply batch normalisation; the dense layer then has no bias.
     activation : bool
         Whether to apply ReLU.
     l2 : float
-        Penalty on the squared weights.
+        L2 penalty on the weights.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def dense(
 
 def _linear(batch_norm: bool, l2: float) -> dict[str, Any]:
     return {
-        "use_bias": not batch_norm,  # batch normalisation has its own offset
+        "use_bias": not batch_norm,  # batch normalisation adds an offset itself
         "kernel_initializer": "he_normal",
         "kernel_regularizer": regularizers.L2(l2) if l2 else None,
     }
@@ -148,12 +148,12 @@ def _activate(x: Any, batch_norm: bool, activation: bool) -> Any:
 def inception(
     x: Any, filters: int, *, batch_norm: bool = True, activation: bool = True, l2: float = 0.0
 ) -> Any:
-    """Look at four scales at once: 1x1, 3x3 and 5x5 convolutions and 3x3 max pooling, side by side.
+    """Apply 1x1, 3x3 and 5x5 convolutions and 3x3 max pooling in parallel branches.
 
-    The 5x5 convolution is two of 3x3 [2]_. Larger kernels and the pooling have 1x1 convolutions
-    before or behind them that keep the number of channels down. Of the output channels, a quarter
-    come from 1x1, half from 3x3, and an eighth each from 5x5 and pooling, about as in GoogLeNet's
-    first module [1]_.
+    The 5x5 convolution is implemented as two 3x3 convolutions [2]_. A 1x1 convolution before each
+    larger kernel and after the pooling reduces the number of channels. A quarter of the output
+    channels come from the 1x1 convolution, half from 3x3, and an eighth each from 5x5 and pooling,
+    approximately as in GoogLeNet's first module [1]_.
 
     Parameters
     ----------
@@ -162,11 +162,11 @@ def inception(
     filters : int
         Number of output channels, at least 8.
     batch_norm : bool
-        Whether to normalise batches behind each convolution.
+        Whether to apply batch normalisation after each convolution.
     activation : bool
         Whether ReLU follows the last convolution of each branch.
     l2 : float
-        Penalty on the squared weights.
+        L2 penalty on the weights.
 
     Returns
     -------
@@ -176,7 +176,7 @@ def inception(
     Raises
     ------
     ValueError
-        If there are fewer than 8 filters.
+        If `filters` is less than 8.
 
     References
     ----------
@@ -192,7 +192,7 @@ def inception(
     (None, 24, 24, 64)
     """
     if filters < 8:
-        raise ValueError(f"An inception block shares at least 8 filters out; got {filters}.")
+        raise ValueError(f"An inception block needs at least 8 filters; got {filters}.")
     eighth, quarter = filters // 8, filters // 4
     common: dict[str, Any] = {"batch_norm": batch_norm, "l2": l2}
     last = {**common, "activation": activation}
@@ -207,21 +207,23 @@ def inception(
 
 
 def squeeze_excitation(x: Any, ratio: int = 16) -> Any:
-    """Weigh channels by what all of the image shows in them.
+    """Reweight channels by their global context.
 
-    Channels are averaged over the image; two dense layers make a weight between 0 and 1 of each.
+    Each channel is averaged over the image; from these means, two dense layers compute a weight
+    between 0 and 1 for each channel.
 
     Parameters
     ----------
     x : KerasTensor of shape (n, H, W, C)
         Features.
     ratio : int
-        How many times fewer units than channels the first dense layer has (at least one unit).
+        Ratio of the number of channels to the number of units of the first dense layer, which has
+        at least one unit.
 
     Returns
     -------
     KerasTensor of shape (n, H, W, C)
-        Features times their channels' weights.
+        Features multiplied by the weights of their channels.
 
     References
     ----------
@@ -246,23 +248,25 @@ def squeeze_excitation(x: Any, ratio: int = 16) -> Any:
 def residual(
     x: Any, branch: Any, *, batch_norm: bool = True, drop: float = 0.0, l2: float = 0.0
 ) -> Any:
-    """Add a branch to what it came from, then apply ReLU.
+    """Add a branch to its input, then apply ReLU.
 
-    Where channels differ, `x` is projected by a 1x1 convolution; where sides differ, with strides.
+    If the shapes differ, `x` is projected by a 1x1 convolution, with strides if height and width
+    differ.
 
     Parameters
     ----------
     x : KerasTensor of shape (n, H, W, C)
-        What the branch was made of.
+        Input of the branch.
     branch : KerasTensor of shape (n, H', W', C')
-        The branch, without an activation at its end.
+        Output of the branch, without a final activation.
     batch_norm : bool
-        Whether to normalise batches behind the projection.
+        Whether to apply batch normalisation after the projection.
     drop : float
-        Stochastic depth [2]_: chance that the branch of an image is left out in a training step;
-        those kept are scaled up, so that nothing changes in prediction.
+        Probability of stochastic depth [2]_: in each training step, the branch of an image is
+        dropped with this probability. Branches that are kept are scaled up, so that prediction
+        needs no correction.
     l2 : float
-        Penalty on the squared weights of the projection.
+        L2 penalty on the weights of the projection.
 
     Returns
     -------
@@ -301,7 +305,7 @@ def residual(
 
 
 def rescale_to_unit(inputs: Any) -> Any:
-    """Scale whole numbers to 0..1 by their dtype's maximum; floats are taken as they are."""
+    """Scale integer pixels to 0..1 by the maximum of their dtype; floats are not changed."""
     if inputs.dtype == "float32":
         return inputs
     scale = 1.0 / np.iinfo(inputs.dtype).max

@@ -1,4 +1,4 @@
-"""The plain convolutional network."""
+"""A plain convolutional network."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,26 +20,26 @@ def cnn(
     dropout: float = 0.0,
     l2: float = 0.0,
 ) -> Any:
-    """Stack convolutions and max pooling, flatten, and end in one dense layer.
+    """Build a network of convolutions and max pooling, followed by one dense layer.
 
     Parameters
     ----------
     x : KerasTensor of shape (n, H, W, C)
-        Images, pixels in 0..1.
+        Images with pixels in 0..1.
     filters : sequence of int
-        One convolution, followed by 2x2 max pooling, for each number of filters.
+        Numbers of filters; each adds one convolution followed by 2x2 max pooling.
     kernel_size : int
         Side of the square kernels.
     extra_filters : sequence of int
-        Further convolutions without pooling, after the last pooling.
+        Numbers of filters of further convolutions after the last pooling, without pooling.
     dense_units : int
-        Width of the dense layer.
+        Number of units of the dense layer.
     batch_norm : bool
-        Whether to normalise batches between each linear map and its activation.
+        Whether to apply batch normalisation between each linear layer and its activation.
     dropout : float
-        Fraction of the dense layer's outputs dropped in training.
+        Fraction of the dense layer's outputs that is dropped in training.
     l2 : float
-        Penalty on the squared weights of convolutions and dense layer.
+        L2 penalty on the weights of the convolutions and the dense layer.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Random changes of images as one Keras layer: one interpolation, whatever is combined."""
+"""Random augmentation of images in one Keras layer that interpolates at most once."""
 
 import inspect
 import math
@@ -10,33 +10,35 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="skcell")
 class RandomTransform(keras.layers.Layer):
-    """Flip, turn, rotate, zoom, shift and re-light each image by its own random draw.
+    """Flip, rotate, zoom and shift each image at random, and change its brightness and contrast.
 
-    All geometric moves of an image are composed into one affine map, so that it is interpolated
-    once; flips and quarter turns alone are exact and interpolate nothing. Active in training only.
+    Every image has its own random parameters. All geometric transformations of an image are
+    composed into one affine map, so that it is interpolated only once; flips and quarter turns
+    alone are exact and need no interpolation. The layer is active only in training.
 
     Parameters
     ----------
     horizontal_flip, vertical_flip : bool
-        Whether to mirror left-right and up-down, each with probability one half.
+        Whether to mirror left-right and up-down, each with a probability of 0.5.
     quarter_turns : bool
-        Whether to turn by a multiple of 90 degrees (of 180, where height and width differ).
+        Whether to rotate by a random multiple of 90 degrees (of 180 degrees if height and width
+        differ).
     rotation : float
-        Largest rotation either way, as a fraction of a full turn.
+        Maximum rotation in either direction, as a fraction of a full turn.
     zoom : float
-        Largest relative change of size: factors are uniform in ``1 - zoom`` to ``1 + zoom``.
+        Maximum relative change of size; factors are uniform in ``1 - zoom`` to ``1 + zoom``.
     translation : float
-        Largest shift either way, as a fraction of height and of width.
+        Maximum shift in either direction, as a fraction of the height and of the width.
     brightness : float
-        Largest amount added to or taken from all pixels, with full scale as 1.
+        Maximum amount added to or subtracted from all pixels; the full scale is 1.
     contrast : float
-        Largest relative change of the distance from the image's mean colour.
+        Maximum relative change of a pixel's distance from the mean colour of the image.
     fill_mode : str
-        What lies beyond the border: "reflect", "nearest", "constant" or "wrap".
+        How points beyond the border are filled: "reflect", "nearest", "constant" or "wrap".
     clip : bool
-        Whether to clip pixels to 0..1 after a change of light.
+        Whether to clip pixels to 0..1 after a change of brightness or contrast.
     seed : int or None
-        Seed of the layer's own generator.
+        Seed of the random generator of the layer.
     **kwargs
         Passed to `keras.layers.Layer`.
     """
@@ -71,11 +73,11 @@ class RandomTransform(keras.layers.Layer):
         self.generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape: tuple) -> None:
-        """Do nothing: there are no weights."""
+        """Mark the layer as built; it has no weights."""
         self.built = True
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """Return `input_shape`: images keep their size."""
+        """Return `input_shape`, because images keep their size."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
@@ -84,7 +86,7 @@ class RandomTransform(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}
 
     def call(self, images: Any, training: bool = False) -> Any:
-        """Return changed images in training, and `images` themselves otherwise."""
+        """Return transformed images in training, and `images` unchanged otherwise."""
         if not training:
             return images
         transposed, flip_x, flip_y = self._draw_symmetry(images)
@@ -104,15 +106,21 @@ class RandomTransform(keras.layers.Layer):
         return keras.random.uniform(shape, low, high, dtype=images.dtype, seed=self.generator)
 
     def _draw_symmetry(self, images: Any) -> tuple[Any, Any, Any]:
-        """For each image: is it transposed, mirrored in x, mirrored in y (or None for never)."""
+        """Draw whether each image is transposed, mirrored in x and mirrored in y.
+
+        Each of the three is an array of booleans, or None if it never happens. Together they make
+        the eight symmetries of a square: a quarter turn is a transposition and one mirroring, a
+        half turn is a mirroring in x and in y.
+        """
         square = images.shape[1] == images.shape[2]
         transposed = flip_x = flip_y = None
         if self.quarter_turns:
-            quarter = ops.floor(self._uniform(images, 0.0, 4.0))
+            quarter = ops.floor(self._uniform(images, 0.0, 4.0))  # number of quarter turns, 0..3
             if not square:
-                quarter = 2.0 * ops.floor(quarter / 2.0)
+                quarter = 2.0 * ops.floor(quarter / 2.0)  # 0 or 2: quarter turns change the shape
             transposed = ops.equal(quarter - 2.0 * ops.floor(quarter / 2.0), 1.0)
             transposed = transposed if square else None
+            # Turns 1 and 3 are transposed (odd); 1 and 2 are mirrored in y, 2 and 3 in x.
             flip_y = ops.logical_or(ops.equal(quarter, 1.0), ops.equal(quarter, 2.0))
             flip_x = ops.greater(quarter, 1.5)
         if self.horizontal_flip:
@@ -124,22 +132,35 @@ class RandomTransform(keras.layers.Layer):
         return transposed, flip_x, flip_y
 
     def _draw_matrix(self, images: Any, transposed: Any, flip_x: Any, flip_y: Any) -> Any:
-        """Rows of eight numbers that map each output position to its input position."""
+        """Draw the affine map from output to input positions, as a row of 8 numbers per image.
+
+        With the image centre (cx, cy), the shift (tx, ty), the rotation by `angle` and the zoom
+        factor z, an output position (x, y) is read from the input position
+
+            (x', y') = F T R (x - cx, y - cy) / z + (cx + tx, cy + ty),
+
+        where R = [[cos, -sin], [sin, cos]], T swaps the two coordinates if the image is
+        transposed, and F = diag(+-1, +-1) mirrors them. With F T R / z = [[a, b], [c, d]] the row
+        is [a, b, x0, c, d, y0, 0, 0], and
+
+            x0 = cx + tx - a cx - b cy,    y0 = cy + ty - c cx - d cy.
+        """
         height, width = images.shape[1:3]
         centre_x, centre_y = (width - 1) / 2.0, (height - 1) / 2.0
         zero = ops.zeros_like(self._uniform(images, 0.0, 1.0))
         angle = self._uniform(images, -1.0, 1.0) * (2.0 * math.pi * self.rotation)
+        # The map goes from output to input, so enlarging by z divides the distances by z.
         scale = 1.0 / (1.0 + self._uniform(images, -1.0, 1.0) * self.zoom)
         cos, sin = ops.cos(angle) * scale, ops.sin(angle) * scale
         a, b, c, d = cos, -sin, sin, cos
-        if transposed is not None:
+        if transposed is not None:  # swap the two rows of the matrix
             a, b, c, d = (
                 ops.where(transposed, c, a),
                 ops.where(transposed, d, b),
                 ops.where(transposed, a, c),
                 ops.where(transposed, b, d),
             )
-        if flip_x is not None:
+        if flip_x is not None:  # mirroring changes the sign of a row
             sign = ops.where(flip_x, -1.0, 1.0)
             a, b = a * sign, b * sign
         if flip_y is not None:
@@ -152,7 +173,9 @@ class RandomTransform(keras.layers.Layer):
         return ops.stack([a, b, x, c, d, y, zero, zero], axis=1)
 
     def _relight(self, images: Any) -> Any:
-        # Over rows first: their pixels lie together in memory, those of a column do not.
+        # Contrast scales the distance from the mean, brightness adds an offset:
+        #     mean + gain * (image - mean) + offset = gain * image + (mean * (1 - gain) + offset)
+        # The mean is taken over the height first, which adds up whole, contiguous rows.
         mean = ops.mean(ops.mean(images, axis=1), axis=1)[:, None, None, :]
         gain = 1.0 + self._uniform(images, -1.0, 1.0, (1, 1, 1)) * self.contrast
         offset = self._uniform(images, -1.0, 1.0, (1, 1, 1)) * self.brightness
@@ -161,10 +184,14 @@ class RandomTransform(keras.layers.Layer):
 
 
 def _exact_symmetry(images: Any, transposed: Any, flip_x: Any, flip_y: Any) -> Any:
-    """Move pixels without interpolating any: all moves are one look-up of each pixel."""
+    """Move pixels without interpolation; each output pixel is one look-up in the input."""
     if transposed is None and flip_x is None and flip_y is None:
         return images
     height, width, channels = images.shape[1:]
+    # All pixels of the batch form one long list, in which pixel (row, column) of image i has the
+    # position i * height * width + row * width + column. For each output pixel, `down` and
+    # `across` are the two parts of the position that its input pixel has in this list. In a
+    # transposed image (always a square one), the output row gives the input column and vice versa.
     down, across = ops.arange(height)[None], ops.arange(width)[None]
     if flip_y is not None:
         down = ops.where(flip_y[:, None], height - 1 - down, down)

@@ -1,4 +1,4 @@
-"""The composite network: inception, squeeze-and-excitation, residual connection."""
+"""A network of inception blocks with squeeze-and-excitation and residual connections."""
 
 from typing import Any
 
@@ -28,31 +28,31 @@ def se_inception_resnet(
     stochastic_depth: float = 0.0,
     l2: float = 0.0,
 ) -> Any:
-    """Stack blocks of inception with squeeze-and-excitation inside a residual connection.
+    """Build a network of residual inception blocks with squeeze-and-excitation.
 
     Parameters
     ----------
     x : KerasTensor of shape (n, H, W, C)
-        Images, pixels in 0..1.
+        Images with pixels in 0..1.
     n_blocks : int
-        Number of blocks; 2x2 max pooling before each halves the sides.
+        Number of blocks; 2x2 max pooling before each block halves height and width.
     stem_filters : int
-        Filters of the 3x3 convolution before the blocks.
+        Number of filters of the 3x3 convolution before the blocks.
     filters : int
-        Output channels of the first block; each later one has twice as many.
+        Number of output channels of the first block; each later block has twice as many.
     se_ratio : int
-        Reduction of squeeze-and-excitation.
+        Reduction ratio of squeeze-and-excitation.
     pooling : {"avg", "max"}
-        How the last block's features are pooled over the image.
+        How the features of the last block are pooled over the image.
     batch_norm : bool
-        Whether to normalise batches between each convolution and its activation.
+        Whether to apply batch normalisation between each convolution and its activation.
     dropout : float
-        Fraction of the pooled features dropped in training.
+        Fraction of the pooled features that is dropped in training.
     stochastic_depth : float
-        Chance that the last block is left out for an image in training; it rises to that
-        linearly over the blocks.
+        Probability that the last block is dropped for an image in training. The probability
+        rises linearly over the blocks to this value.
     l2 : float
-        Penalty on the squared weights of convolutions.
+        L2 penalty on the weights of the convolutions.
 
     Returns
     -------

@@ -1,11 +1,12 @@
-"""Seeds of random layers."""
+"""Seeds for random layers."""
 
 import random
 
 
 def draw_seed() -> int:
-    """Draw a seed where Keras draws its own.
+    """Draw a seed from Python's `random`, as Keras does for layers without a seed.
 
-    Without a seed of its own, dropout under torch follows the global state.
+    It is passed explicitly, because under torch a dropout layer without a seed would depend on the
+    global random state.
     """
     return random.getrandbits(31)

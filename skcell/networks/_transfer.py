@@ -1,4 +1,4 @@
-"""A classifier's network on a backbone: whole, or its head alone on features kept."""
+"""The network of a transfer classifier: the whole, or only its head for cached features."""
 
 from typing import Any
 
@@ -22,26 +22,27 @@ def transfer(
     dense_units: int | None = None,
     dropout: float = 0.0,
 ) -> Any:
-    """Put images through a backbone and a head.
+    """Apply a backbone and a head to images.
 
     Parameters
     ----------
     x : KerasTensor of shape (n, H, W, C)
-        Images, pixels in 0..1.
+        Images with pixels in 0..1.
     backbone : str, UserModel or callable
-        As for `backbone_features`; its weights are to be given by `copy_shared_weights`.
+        As for `backbone_features`. The pretrained weights of a named backbone are set later by
+        `copy_shared_weights`.
     input_size : int or None
         Height and width that images are resized to.
     pooling : {"avg", "max"}
         How feature maps are pooled.
     trainable : tuple of int
-        Which of the backbone's layers are trained.
+        Positions of the backbone's layers that are trained.
     train_batch_norm : bool
-        Whether those of them that normalise batches are.
+        Whether the batch-normalisation layers among them are trained as well.
     dense_units : int or None
-        Width of a dense layer before that of the classes; None for none.
+        Number of units of a dense layer before the output layer; None for no such layer.
     dropout : float
-        Fraction of the inputs of the last layer dropped in training.
+        Fraction of the inputs of the output layer that is dropped in training.
 
     Returns
     -------
@@ -60,12 +61,12 @@ def transfer(
 
 
 def transfer_head(x: Any, *, dense_units: int | None = None, dropout: float = 0.0) -> Any:
-    """Put features through the same head.
+    """Apply only the head of `transfer`, to features of a backbone.
 
     Parameters
     ----------
     x : KerasTensor of shape (n, 1, 1, n_features)
-        Features.
+        Features of the backbone.
     dense_units : int or None
         As for `transfer`.
     dropout : float
@@ -86,15 +87,17 @@ def _head(x: Any, dense_units: int | None, dropout: float) -> Any:
 
 
 def copy_shared_weights(target: keras.Model, source: keras.Model) -> None:
-    """Copy what two such models share: the backbone, and the layers behind it.
+    """Copy the weights that two models share: those of the backbone and of the head.
 
     Parameters
     ----------
     target : keras.Model
-        What to change.
+        Model whose weights are set.
     source : keras.Model
-        What to copy from: another such model, one of a head alone, or an extractor's.
+        Model to copy from: a model of `transfer`, of `transfer_head`, or of a feature extractor.
     """
+    # Layers outside the backbone are paired from the last one backwards, because one of the models
+    # may lack the first of them.
     backbones = [m.get_layer(BACKBONE) for m in (target, source) if _has_backbone(m)]
     if len(backbones) == 2:
         _copy(*backbones)
@@ -107,10 +110,10 @@ def _has_backbone(model: keras.Model) -> bool:
 
 
 def _others(model: keras.Model) -> list[keras.Layer]:
-    """List layers with weights other than the backbone, the last first."""
+    """List the layers with weights other than the backbone, starting with the last."""
     return [v for v in reversed(model.layers) if v.weights and v.name != BACKBONE]
 
 
 def _copy(target: keras.Layer, source: keras.Layer) -> None:
     for variable, other in zip(target.weights, source.weights, strict=True):
-        variable.assign(to_numpy(other))  # a copy: jax gives buffers away
+        variable.assign(to_numpy(other))  # a copy, because jax may donate the original buffer

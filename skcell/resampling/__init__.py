@@ -1,4 +1,4 @@
-"""Samplers of imbalanced-learn's kind, for images: over- and under-sampling."""
+"""Over- and under-sampling of images, with the API of imbalanced-learn."""
 
 import lazy_loader as _lazy
 

@@ -1,4 +1,4 @@
-"""What all samplers of images share."""
+"""The base class of all samplers of images."""
 
 import warnings
 
@@ -14,33 +14,33 @@ from skcell._sklearn import _check_feature_names
 
 
 class BaseImageSampler(ParameterHintsMixin, BaseSampler):
-    """A sampler that takes images `(n, H, W[, C])` as well as rows `(n, n_features)`.
+    """Base class of samplers of images `(n, H, W[, C])` or tables `(n, n_features)`.
 
-    Subclasses write `_fit_resample(X, y)` for an array of any number of dimensions, whose
-    dtype they keep, and set `sample_indices_`: for each output sample the index of the input
-    sample that it is, or was made from. `skcell.pipeline` carries sample weights by it.
+    Subclasses implement `_fit_resample(X, y)` for arrays with any number of dimensions and keep
+    their dtype. They set `sample_indices_`: for each output sample, the index of the input sample
+    that it is or was made from. `skcell.pipeline` uses these indices to resample sample weights.
     """
 
     def fit_resample(self, X, y, **params):
-        """Resample images, or rows of a table, and their labels.
+        """Resample images, or the rows of a table, and their labels.
 
         Parameters
         ----------
         X : array-like of shape (n, H, W), (n, H, W, C) or (n, n_features)
-            Images or rows.
+            Images, or a table with one sample per row.
         y : array-like of shape (n,)
             Labels.
         **params : dict
-            Passed on to the sampler.
+            Passed to the sampler.
 
         Returns
         -------
         X_resampled : same type as `X`; an array for a list of images
-            Images or rows, of the dtype of `X`.
+            Resampled images or rows, with the dtype of `X`.
         y_resampled : same type as `y`
-            Their labels.
+            Labels of the resampled images or rows.
         """
-        # imbalanced-learn gives lists back for lists: of images, nested ones of plain integers.
+        # For list input imbalanced-learn returns lists, which for images are nested lists of ints.
         if isinstance(X, (list, tuple)) and layout_of(X) == "images":
             X = check_pixels(X)
         return super().fit_resample(X, y, **params)
@@ -50,11 +50,12 @@ class BaseImageSampler(ParameterHintsMixin, BaseSampler):
         layout = layout_of(X)
         if layout == "paths":
             raise ValueError(
-                f"{type(self).__name__} makes new images from pixels and was given file paths; "
+                f"{type(self).__name__} resamples the pixels of images and was given file paths; "
                 "load the images first: load_image_folder(path, load_images=True)."
             )
         if layout == "rows":
-            if hasattr(X, "sparse"):  # a data frame of sparse columns, which come back sparse
+            # imbalanced-learn converts the result back to a data frame of sparse columns.
+            if hasattr(X, "sparse"):
                 X = X.sparse.to_dense()
             X, y = validate_data(self, X=X, y=y, reset=True, accept_sparse=False)
         else:
@@ -66,15 +67,17 @@ class BaseImageSampler(ParameterHintsMixin, BaseSampler):
         return X, y, binarize_y
 
     def _warn_if_nothing(self, n_new, y):
-        """Say that this sampler adds no image, lest its use be reported as an improvement."""
+        """Warn if no image is added, so that users do not attribute results to the sampler."""
         if n_new == 0:
             sizes = np.unique(np.unique(y, return_counts=True)[1])
             have = (
-                f"all classes have {sizes[0]} images" if len(sizes) == 1 else "no class lacks any"
+                f"all classes have {sizes[0]} images"
+                if len(sizes) == 1
+                else "no class needs more images"
             )
             warnings.warn(
                 f"{type(self).__name__} adds no image: {have}, and sampling_strategy="
-                f"{self.sampling_strategy!r} asks for no more. The result is as without it.",
+                f"{self.sampling_strategy!r} asks for no more. The sampler has no effect.",
                 UserWarning,
                 stacklevel=4,
             )

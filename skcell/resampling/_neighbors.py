@@ -1,7 +1,7 @@
 """Exact nearest neighbours among the members of one class, in bounded memory.
 
-Squared distances come from matrix products, `|a - b|^2 = |a|^2 + |b|^2 - 2 a.b`, over a tile of
-pairs and a chunk of columns at a time, so that never more than a chunk is held as floats.
+Squared distances are computed by matrix products, `|a - b|^2 = |a|^2 + |b|^2 - 2 a.b`, for one tile
+of pairs and one chunk of columns at a time, so that only one chunk is converted to floats.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.linalg import get_blas_funcs
 from threadpoolctl import ThreadpoolController
 
-# uint8 less 128 lies in -128..127: a sum of 1024 products is at most 1024 * 2**14 = 2**24, up to
-# which float32 holds every integer. With chunks this wide, float32 products of uint8 are exact.
+# uint8 pixels minus 128 lie in -128..127: a sum of 1024 products is at most 1024 * 2**14 = 2**24.
+# float32 represents all integers up to 2**24, so with chunks of this width the products are exact.
 _COLUMNS = 1024
 _UINT8_CENTRE = np.float32(128)
 
@@ -28,19 +28,20 @@ def nearest_neighbors(
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
-        Rows of numbers.
+        Features of the samples.
     members : ndarray of shape (n_members,)
-        Which rows of `X` to compare.
+        Indices of the samples to compare.
     k : int
         Number of neighbours, less than `n_members`.
     memory : int, default=2**28
-        Bytes to work in; not less than some 4 MB are used.
+        Working memory in bytes; at least about 4 MB are used.
 
     Returns
     -------
     ndarray of shape (n_members, k)
-        Positions within `members`, the nearest first and equals in order of position. A member
-        is never its own neighbour; a duplicate of it may be one.
+        Positions of the neighbours in `members`, the nearest first; neighbours at equal distance
+        are in order of position. A member is never its own neighbour, but a duplicate of it may
+        be one.
     """
     n = len(members)
     distances = np.full((n, k), np.inf)
@@ -67,15 +68,18 @@ def nearest_neighbors(
     tile, n_workers = _plan(memory, count_threads())
     tiles = np.array_split(np.arange(n), -(-n // tile))
     pairs = [(rows, columns) for i, rows in enumerate(tiles) for columns in tiles[:i]]
-    pairs += [(rows, rows) for rows in tiles]  # half the work each: last, so that threads end alike
-    # A tile a thread, and no threads below: those of BLAS wait for one another at every product.
+    # Diagonal tiles are half the work; they come last, so that all threads end at about the same
+    # time.
+    pairs += [(rows, rows) for rows in tiles]
+    # Each thread computes whole tiles and BLAS runs on a single thread, because the threads of
+    # BLAS would wait for each other at every product.
     with _blas().limit(limits=1), ThreadPoolExecutor(n_workers) as workers:
         list(workers.map(compare, pairs))
     return neighbors
 
 
 def count_threads() -> int:
-    """Count the threads to use: BLAS's, which heed joblib's workers and the environment."""
+    """Return the number of threads of BLAS, which respects joblib and the environment."""
     return max((pool["num_threads"] for pool in _blas().info()), default=1)
 
 
@@ -85,7 +89,7 @@ def _blas() -> ThreadpoolController:
 
 
 def _plan(memory: int, n_threads: int) -> tuple[int, int]:
-    """Choose how many members make a side of a tile, and how many tiles are worked on at once."""
+    """Choose the side of a tile, in members, and how many tiles are computed at once."""
     tile = 512
     while tile > 128 and _bytes(tile) > memory:
         tile //= 2
@@ -93,14 +97,14 @@ def _plan(memory: int, n_threads: int) -> tuple[int, int]:
 
 
 def _bytes(tile: int) -> int:
-    """Estimate what work on one tile takes: its pairs, and a chunk of each side."""
+    """Estimate the memory for one tile: its pairs, and a chunk of columns for each side."""
     return tile * (32 * tile + 18 * _COLUMNS)
 
 
 def _squared_distances(
     X: NDArray[Any], rows: NDArray[np.intp], others: NDArray[np.intp] | None = None
 ) -> NDArray[np.float64]:
-    """Squared distances between `rows` and `others` of `X`, or among `rows`."""
+    """Return squared distances between `rows` and `others` of `X`, or among `rows`."""
     dtype = np.float32 if X.dtype == np.uint8 else np.float64
     product = np.zeros((len(rows), len(rows if others is None else others)), dtype)
     squared = np.zeros(product.shape)  # collects the dot products first
@@ -112,7 +116,8 @@ def _squared_distances(
         centre = _centre(a)
         a = np.subtract(a, centre, dtype=dtype)
         if others is None:
-            # One triangle is half the work; Fortran's upper one is the lower one here.
+            # syrk computes one triangle only, which is half the work. It is the upper triangle in
+            # Fortran order, and the lower one of the transposed result.
             product = syrk(1.0, a.T, trans=1, c=product.T, overwrite_c=1).T
         else:
             b = np.subtract(chunk[others], centre, dtype=dtype)
@@ -121,6 +126,7 @@ def _squared_distances(
             np.matmul(a, b.T, out=product)
         squared += product
     if others is None:
+        # The diagonal of a.a^T contains the squared norms; the upper triangle is still empty.
         b_norms = squared.diagonal().copy()
         a_norms = b_norms[:, None]
         squared += np.tril(squared, -1).T
@@ -131,7 +137,7 @@ def _squared_distances(
 
 
 def _centre(a: NDArray[Any]) -> Any:
-    """Return what to subtract from all rows, lest large norms swallow small distances."""
+    """Return what to subtract from all rows, so that rounding large norms loses no distances."""
     if a.dtype == np.uint8:
         return _UINT8_CENTRE
     mean = a.mean(axis=0, dtype=np.float64)
@@ -141,9 +147,9 @@ def _centre(a: NDArray[Any]) -> Any:
 def _smallest(
     values: NDArray[np.float64], index: NDArray[np.intp], k: int
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Sort the `k` smallest values of each row, and their index, by value and then by index."""
+    """Return the `k` smallest values of each row with their index, sorted by value, then index."""
     k = min(k, values.shape[1])
-    small = values <= np.partition(values, k - 1, axis=1)[:, k - 1 : k]  # k and ties of the k-th
+    small = values <= np.partition(values, k - 1, axis=1)[:, k - 1 : k]  # also ties of the k-th
     row, column = np.nonzero(small)
     values, index = values[row, column], index[row, column]
     order = np.lexsort((index, values, row))

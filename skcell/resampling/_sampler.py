@@ -1,4 +1,4 @@
-"""imbalanced-learn's samplers, on images."""
+"""A wrapper that applies imbalanced-learn's samplers to images."""
 
 from typing import Any
 
@@ -11,66 +11,67 @@ from sklearn.utils import get_tags
 
 from skcell.resampling._base import BaseImageSampler
 
-_BLOCK = 1 << 20  # pixels rounded together
+_BLOCK = 1 << 20  # number of pixels that are rounded at a time
 
 
 class ImageSampler(BaseImageSampler):
-    """Run any imbalanced-learn sampler on images.
+    """Apply any imbalanced-learn sampler to images.
 
-    imbalanced-learn's samplers take tables, and most compute in the dtype of the table, which goes
-    wrong for unsigned integers. Here images are flattened, integers become floats, a clone of
-    `sampler` does its work, and what it returns is rounded, clipped to the range of the input's
-    dtype and given the images' shape again. Images that a sampler only selects come out as they
-    went in, to the bit.
+    imbalanced-learn's samplers take tables, and most of them compute in the dtype of the table,
+    which gives wrong results for unsigned integers. This class flattens the images, converts
+    integers to floats and applies a clone of `sampler`. It then rounds the result, clips it to the
+    range of the input's dtype and restores the shape of the images. Images that a sampler only
+    selects are returned bit for bit.
 
     Parameters
     ----------
     sampler : sampler
-        An object with `fit_resample`: an over-sampler, under-sampler, cleaner or combination of
-        imbalanced-learn, such as ``RandomOverSampler()``, ``ADASYN()``, ``ClusterCentroids()``,
-        ``EditedNearestNeighbours()`` or ``SMOTEENN()``. Its parameters are reached as
-        ``sampler__k_neighbors``.
+        An object with `fit_resample`: an over-sampler, under-sampler, cleaning method or
+        combination of imbalanced-learn, such as ``RandomOverSampler()``, ``ADASYN()``,
+        ``ClusterCentroids()``, ``EditedNearestNeighbours()`` or ``SMOTEENN()``. Its parameters
+        are set with a prefix, for example ``sampler__k_neighbors``.
 
     Attributes
     ----------
     sampler_ : sampler
-        The fitted clone of `sampler`. It was fitted on flattened images, or, where it draws at
-        random without a look at pixels (`RandomOverSampler`, `RandomUnderSampler`), on a column
-        of indices.
+        The fitted clone of `sampler`. It was fitted on flattened images. If it draws at random
+        without using the pixels (`RandomOverSampler`, `RandomUnderSampler`), it was fitted on a
+        column of indices.
 
     sample_indices_ : ndarray of shape (n_resampled,)
-        For each output image the index of the input image that it is, or was made from. Present
-        only where `sampler` tells it, as those do that select or repeat images; those that make
-        new ones (`SMOTE`, `ClusterCentroids`, `SMOTEENN`, ...) do not say from which.
+        For each output image, the index of the input image that it is or was made from. This
+        attribute exists only if `sampler` provides it. Samplers that select or repeat images do;
+        samplers that make new images (`SMOTE`, `ClusterCentroids`, `SMOTEENN`, ...) do not.
 
     sampling_strategy_ : dict
-        Number of images to select or make for each class, as `sampler` understands it.
+        Number of images to select or make for each class, as defined by `sampler`.
 
     n_features_in_ : int
-        Number of pixel values of an image, or of columns.
+        Number of pixel values of an image, or number of columns.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Column names, where `X` is a data frame whose columns are all named by strings.
+        Column names, if `X` is a data frame whose column names are all strings.
 
     Raises
     ------
     TypeError
         If `sampler` is a class, or has no `fit_resample`.
     ValueError
-        If `X` is no array of images or rows, or holds NaN or infinite values; and whatever
-        `sampler` raises.
+        If `X` is not an array of images or a table, or contains NaN or infinite values.
+        Exceptions raised by `sampler` are passed on.
 
     See Also
     --------
-    ImageSMOTE : SMOTE on images, faster and in less memory than ``ImageSampler(SMOTE())``, and
-        with known parents.
+    ImageSMOTE : SMOTE on images; faster than ``ImageSampler(SMOTE())``, needs less memory, and
+        records the parents of each image.
 
     Notes
     -----
-    uint8, uint16 and float16 pixels are given to `sampler` as float32, which holds them exactly,
-    wider integers as float64. A sampler that looks at pixels therefore needs at least four times
-    the memory of uint8 images, beside its own; `RandomOverSampler` without `shrinkage` and
-    `RandomUnderSampler` need none beyond the result.
+    uint8, uint16 and float16 pixels are passed to `sampler` as float32, which represents them
+    exactly; wider integers are passed as float64. A sampler that uses the pixels therefore needs
+    at least four times the memory of uint8 images, in addition to its own memory.
+    `RandomOverSampler` without `shrinkage` and `RandomUnderSampler` need no memory beyond the
+    result.
 
     Examples
     --------
@@ -95,11 +96,11 @@ class ImageSampler(BaseImageSampler):
     def _validate_params(self):
         if isinstance(self.sampler, type) or not hasattr(self.sampler, "fit_resample"):
             raise TypeError(
-                "ImageSampler takes an imbalanced-learn sampler, an instance with fit_resample "
+                "ImageSampler takes an instance of an imbalanced-learn sampler with fit_resample, "
                 f"such as RandomOverSampler() or SMOTEENN(); got {self.sampler!r}."
             )
 
-    # The base class works these out into `sampling_strategy_`.
+    # imbalanced-learn's base class computes `sampling_strategy_` from these two properties.
     @property
     def sampling_strategy(self) -> Any:
         """Sampling strategy of `sampler`."""
@@ -111,7 +112,7 @@ class ImageSampler(BaseImageSampler):
 
     def _fit_resample(self, X, y):
         if hasattr(self, "sample_indices_"):
-            delattr(self, "sample_indices_")  # of an earlier fit, perhaps with another sampler
+            delattr(self, "sample_indices_")  # from an earlier fit, maybe with another sampler
         self.sampler_ = clone(self.sampler)
         if _is_blind(self.sampler):
             index = np.arange(len(X)).reshape(-1, 1)
@@ -134,19 +135,19 @@ class ImageSampler(BaseImageSampler):
 
 
 def _is_blind(sampler: Any) -> bool:
-    """Whether a sampler draws without a look at pixels."""
+    """Return whether a sampler draws without using the pixels."""
     if type(sampler) is RandomOverSampler:
         return sampler.shrinkage is None
     return type(sampler) is RandomUnderSampler
 
 
 def _arithmetic(dtype: np.dtype) -> np.dtype:
-    """Return the floats that hold `dtype` exactly and that samplers can compute in."""
+    """Return a float dtype that represents `dtype` exactly and that samplers can compute in."""
     return np.promote_types(dtype, np.float32)
 
 
 def _as_dtype(values: NDArray[Any], dtype: np.dtype) -> NDArray[Any]:
-    """Cast floats to `dtype`, rounded and clipped where it is an integer one."""
+    """Cast floats to `dtype`; for an integer dtype they are rounded and clipped."""
     if dtype.kind not in "iu" or values.dtype == dtype:
         return values.astype(dtype, copy=False)
     cast = np.empty(values.shape, dtype)

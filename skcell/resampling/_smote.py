@@ -1,4 +1,4 @@
-"""SMOTE on images, in exact arithmetic."""
+"""SMOTE on images."""
 
 import numbers
 import warnings
@@ -17,103 +17,104 @@ from skcell._sklearn import HasMethods, Interval
 from skcell.resampling._base import BaseImageSampler
 from skcell.resampling._neighbors import count_threads, nearest_neighbors
 
-_BLOCK = 1 << 18  # pixels interpolated together: what a core's cache holds
+_BLOCK = 1 << 18  # number of pixels interpolated at a time; they fit in the cache of a core
 
 
 class ImageSMOTE(BaseImageSampler, BaseOverSampler):
     """Over-sample images by interpolation between neighbours of one class (SMOTE).
 
-    A synthetic image is made from a random image of its class and one of that image's
-    `k_neighbors` nearest neighbours in the class: ``a + u * (b - a)``, with one `u`, drawn
-    uniformly, for the whole image [1]_. Every pixel lies between its two parents, whatever the
-    dtype; the original images come first in the result, untouched.
+    A synthetic image is ``a + u * (b - a)``, where `a` is a random image of its class, `b` is one
+    of the `k_neighbors` nearest neighbours of `a` in the class, and `u` is a random number, drawn
+    uniformly from 0 to 1, for the whole image [1]_. Every pixel lies between the pixels of its two
+    parents, for every dtype. The result begins with the unchanged original images.
 
     Parameters
     ----------
     sampling_strategy : float, str, dict or callable, default="auto"
-        Which classes to fill up, and how far; the same as in imbalanced-learn.
+        Which classes to fill up and to which size, as in imbalanced-learn.
 
-        - ``"auto"`` or ``"not majority"``: all classes to the size of the largest;
+        - ``"auto"`` or ``"not majority"``: all classes to the size of the largest class;
           ``"minority"``, ``"not minority"``, ``"all"`` likewise.
-        - float, for two classes: size of the smaller class over that of the larger, afterwards.
-        - dict: size of each class named, afterwards.
+        - float, for two classes: ratio of the size of the smaller class to the size of the larger
+          class after resampling.
+        - dict: size of each named class after resampling.
         - callable: takes `y` and returns such a dict.
 
     k_neighbors : int, default=5
-        How many nearest neighbours an image may be paired with. A class with fewer other members
-        uses all of them.
+        Number of nearest neighbours that an image may be paired with. In a class with fewer other
+        members, all of them are used.
 
     feature_space : transformer, default=None
-        Where neighbours are looked for; interpolation is between pixels always. ``None`` compares
-        pixels. A scikit-learn transformer, for instance ``PCA(50)`` or a pipeline, is cloned and
-        fitted on all of `X` and `y`, and neighbours are nearest in what it returns. It is given
-        rows `(n, H*W*C)`, unless its tags (of a pipeline, its first step's) say that it takes
-        arrays of more dimensions or anything at all, as `FunctionTransformer` does: then it gets
-        the images as they are.
+        Space in which neighbours are searched; interpolation is always between pixels. ``None``
+        compares pixels. A scikit-learn transformer, for example ``PCA(50)`` or a pipeline, is
+        cloned and fitted on `X` and `y`, and neighbours are searched in its output. It receives
+        flattened images `(n, H*W*C)`. If its tags (for a pipeline, those of the first step) say
+        that it takes arrays with more dimensions or any input, as `FunctionTransformer` does, it
+        receives the images in their original shape.
 
     random_state : int, RandomState instance or None, default=None
-        Seed of the pairs and of their steps.
+        Seed of the random pairs and steps.
 
     Attributes
     ----------
     sampling_strategy_ : dict
-        Number of images to make for each class.
+        Number of synthetic images to make for each class.
 
     sample_indices_ : ndarray of shape (n_resampled,)
-        For each output image the index of the input image that it is, or whose neighbour it was
-        moved towards (its first parent).
+        For each output image, the index of the input image that it is or, for a synthetic image,
+        the index of its first parent `a`.
 
     parents_ : ndarray of shape (n_synthetic, 2)
-        Indices in the input of the two parents, `a` and `b`, of each synthetic image.
+        Indices of the two parents, `a` and `b`, of each synthetic image in the input.
 
     steps_ : ndarray of shape (n_synthetic,)
         The `u` of each synthetic image, from 0 to 1.
 
     feature_space_ : transformer
-        The fitted clone of `feature_space`; only where that is not None.
+        The fitted clone of `feature_space`; it exists only if `feature_space` is not None.
 
     n_features_in_ : int
-        Number of pixel values of an image, or of columns.
+        Number of pixel values of an image, or number of columns.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Column names, where `X` is a data frame whose columns are all named by strings.
+        Column names, if `X` is a data frame whose column names are all strings.
 
     Raises
     ------
     ValueError
-        If `X` is no array of images or rows, holds NaN or infinite values, or `y` has one class
-        only; if `sampling_strategy` asks for fewer images than a class has; if `feature_space`
-        returns something other than finite numbers for every image.
+        If `X` is not an array of images or a table, or contains NaN or infinite values; if `y` has
+        only one class; if `sampling_strategy` asks for fewer images than a class has; if
+        `feature_space` does not return finite numbers for every image.
 
     Warns
     -----
     UserWarning
-        If there is nothing to fill up, so that nothing is added. If a class to be filled up has one
-        single member. Its synthetic images are copies of it.
-        That is a warning, and no error, because a fold of a cross-validation may leave one
-        member of a rare class, and one fold should not end a search.
+        If no class needs to be filled up, so that nothing is added. Also if a class to be filled
+        up has a single member; its synthetic images are then copies of that member. This is not
+        an error, because a fold of a cross-validation may contain a single member of a rare class,
+        and one such fold should not stop a search.
 
     See Also
     --------
-    ImageSampler : Any imbalanced-learn sampler on images.
-    skcell.augmentation.ImageAugmenter : New images by transforming one, not by mixing two.
+    ImageSampler : Applies any imbalanced-learn sampler to images.
+    skcell.augmentation.ImageAugmenter : Transforms one image instead of mixing two.
     imblearn.over_sampling.SMOTE : SMOTE on tables.
 
     Notes
     -----
-    Put it in a pipeline, behind the split: a synthetic image is made from two real ones, and
-    resampling before splitting leaks one side into the other.
+    Use it in a pipeline, so that it is applied after the split. A synthetic image is made from two
+    real ones, so resampling before the split leaks information between training and test data.
 
-    Distances between uint8 and uint16 images are exact integers; those between floats are
-    computed in float64, about the mean. Neighbours of equal distance are taken in order of their
-    index, and an image is never its own neighbour, though an exact duplicate of it may be. Integer
-    pixels are interpolated in floating point and rounded; imbalanced-learn's SMOTE wraps round
-    when given unsigned integers, because it takes differences in the dtype of its input.
+    Distances between uint8 and uint16 images are exact integers; distances between floats are
+    computed in float64 after centring. Neighbours at equal distance are taken in order of their
+    index. An image is never its own neighbour, but an exact duplicate of it may be. Integer pixels
+    are interpolated in floating point and rounded; imbalanced-learn's SMOTE wraps around for
+    unsigned integers, because it computes differences in the dtype of its input.
 
-    Time grows with the square of a class's size, as every pair is compared. Memory beyond the
-    output stays below the output's size, whatever the sizes of classes, for data of some
-    megabytes and more; a `feature_space` has its own needs. For rows of float64, the same
-    `RandomState` instance gives the samples of imbalanced-learn's SMOTE.
+    The time grows with the square of the size of a class, because every pair is compared. For data
+    of a few megabytes or more, the memory beyond the output stays below the size of the output,
+    whatever the class sizes; a `feature_space` may need more. For a float64 table, the same
+    `RandomState` instance gives the same samples as imbalanced-learn's SMOTE.
 
     References
     ----------
@@ -134,7 +135,7 @@ class ImageSMOTE(BaseImageSampler, BaseOverSampler):
     >>> smote.parents_.shape
     (14, 2)
 
-    Neighbours by their ten principal components:
+    Neighbours can be searched in the space of the first ten principal components:
 
     >>> from sklearn.decomposition import PCA
     >>> smote = ImageSMOTE(feature_space=PCA(10), random_state=0)
@@ -175,7 +176,7 @@ class ImageSMOTE(BaseImageSampler, BaseOverSampler):
         return X_resampled, y[self.sample_indices_]
 
     def _draw(self, features, y, n_new, dtype, memory):
-        """Draw parents and steps of all synthetic images."""
+        """Draw the parents and steps of all synthetic images."""
         random_state = check_random_state(self.random_state)
         parents = np.empty((n_new, 2), dtype=np.intp)
         steps = np.empty(n_new, dtype=dtype)
@@ -199,9 +200,9 @@ class ImageSMOTE(BaseImageSampler, BaseOverSampler):
             steps[start:end] = random_state.uniform(size=n_samples)
         if alone:
             warnings.warn(
-                f"Nothing to interpolate with: one single member in class "
-                f"{', '.join(map(str, alone))}. Its synthetic images are copies of that member; "
-                "add images of this class, merge it with another, or leave it out of "
+                f"Cannot interpolate within classes that have a single member: "
+                f"{', '.join(map(str, alone))}. Their synthetic images are copies of that member; "
+                "add images of these classes, merge them with others, or leave them out of "
                 "sampling_strategy.",
                 UserWarning,
                 stacklevel=2,
@@ -209,7 +210,7 @@ class ImageSMOTE(BaseImageSampler, BaseOverSampler):
         self.parents_, self.steps_ = parents, steps
 
     def _map(self, X, y):
-        """Fit `feature_space` and return its rows of features."""
+        """Fit `feature_space` and return the features of all images."""
         self.feature_space_ = clone(self.feature_space)
         given = X if _takes_images(self.feature_space_) else X.reshape(len(X), -1)
         if hasattr(self.feature_space_, "fit_transform"):
@@ -231,7 +232,7 @@ class ImageSMOTE(BaseImageSampler, BaseOverSampler):
 
 
 def _takes_images(transformer: Any) -> bool:
-    """Whether a transformer is to be given images rather than rows."""
+    """Return whether a transformer takes images instead of flattened images."""
     while hasattr(transformer, "steps"):
         transformer = transformer.steps[0][1]
     if not hasattr(transformer, "__sklearn_tags__"):
@@ -241,7 +242,7 @@ def _takes_images(transformer: Any) -> bool:
 
 
 def _arithmetic(dtype: np.dtype) -> type:
-    """Return the floats to interpolate pixels of `dtype` in."""
+    """Return the float dtype in which pixels of `dtype` are interpolated."""
     return np.float32 if dtype in (np.uint8, np.float16, np.float32) else np.float64
 
 
@@ -262,8 +263,9 @@ def _interpolate(
         new += a
         if out.dtype.kind != "f":
             np.rint(new, out=new)
-        # Differences of uint8 and uint16 are exact here, so that rounding, being monotone, never
-        # passes b; the rounded difference of floats may carry a result past it by a last place.
+        # For uint8 and uint16, b - a is exact, and because rounding is monotone, the result lies
+        # between a and b. For other dtypes, b - a is rounded, and the result may pass b by one
+        # unit in the last place.
         if out.dtype not in (np.uint8, np.uint16):
             np.clip(new, np.minimum(a, b), np.maximum(a, b), out=new)
         out[some] = new

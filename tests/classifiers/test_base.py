@@ -261,7 +261,7 @@ def test_partial_fit_wants_all_classes_first(cells):
     clf = small().partial_fit(cells.images[first], cells.target[first], classes=[0, 1, 2, 3])
     clf.partial_fit(cells.images[later], cells.target[later])
     assert clf.predict_proba(cells.images).shape == (240, 4)
-    with pytest.raises(ValueError, match="name all classes in the first call"):
+    with pytest.raises(ValueError, match="pass all classes in the first call"):
         small().partial_fit(cells.images[first], cells.target[first]).partial_fit(
             cells.images[later], cells.target[later]
         )
@@ -449,7 +449,7 @@ def test_images_of_weight_zero_are_not_held_out(cells, monkeypatch):
 
 def test_changed_networks_cannot_go_on(cells):
     clf = small(warm_start=True, epochs=1).fit(cells.images, cells.target)
-    with pytest.raises(ValueError, match=r"dropout from 0\.0 to 0\.5 was changed"):
+    with pytest.raises(ValueError, match=r"dropout was changed from 0\.0 to 0\.5"):
         clf.set_params(dropout=0.5).fit(cells.images, cells.target)
 
 

@@ -95,7 +95,7 @@ def test_too_small_images_are_named_with_the_smallest_size():
 
 
 def test_weights_of_another_network_are_refused(mobilenet_weights):
-    with pytest.raises(ValueError, match="are not of MobileNetV2"):
+    with pytest.raises(ValueError, match="do not fit MobileNetV2"):
         backbones.build_backbone("mobilenet_v2", (32, 32, 3), mobilenet_weights)
 
 
@@ -119,6 +119,6 @@ def test_no_network_is_an_error_that_says_where_to_put_the_file(tmp_path, monkey
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(OSError, match=r"could not be had: .*put it, under the name.*\.h5") as error:
+    with pytest.raises(OSError, match=r"could not be loaded: .*save it as .*\.h5") as error:
         backbones.build_backbone("mobilenet_v2_0.35", (96, 96, 3), "imagenet")
     assert "weights=" in str(error.value)

@@ -208,5 +208,5 @@ def test_sampling_strategy_by_class_name():
 def test_what_is_no_sampler(wrong):
     X, y = make_images()
     for method in ("fit", "fit_resample"):
-        with pytest.raises(TypeError, match="takes an imbalanced-learn sampler, an instance"):
+        with pytest.raises(TypeError, match="takes an instance of an imbalanced-learn sampler"):
             getattr(ImageSampler(wrong), method)(X, y)

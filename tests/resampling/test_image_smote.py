@@ -183,7 +183,7 @@ def test_few_members_use_all_others():
 def test_single_members_are_copied_with_one_warning():
     X, y = make_images(sizes=(20, 1, 6, 1))
     smote = ImageSMOTE(random_state=0)
-    with pytest.warns(UserWarning, match=r"one single member in class 1, 3\.") as caught:
+    with pytest.warns(UserWarning, match=r"have a single member: 1, 3\.") as caught:
         X_resampled, y_resampled = smote.fit_resample(X, y)
     assert len(caught) == 1
     for label in (1, 3):
