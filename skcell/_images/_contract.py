@@ -261,7 +261,7 @@ def resolve_shape(image_shape: tuple[int, ...], n_features: int) -> tuple[int, i
 
 
 def check_images(
-    X: Any, *, image_shape: tuple[int, ...] | None = None
+    X: Any, *, image_shape: tuple[int, ...] | None = None, layout: Layout | None = None
 ) -> tuple[NDArray[Any], ImageSpec]:
     """Check `X` against the data contract.
 
@@ -271,6 +271,8 @@ def check_images(
         Images, rows or file paths.
     image_shape : tuple of int, default=None
         Height, width and channels: what rows are reshaped to, and files resized to.
+    layout : {"images", "rows", "paths"}, default=None
+        As from `layout_of`, where that was called already.
 
     Returns
     -------
@@ -285,7 +287,7 @@ def check_images(
     ValueError
         If `X` is not one of the three.
     """
-    layout = layout_of(X)
+    layout = layout or layout_of(X)
     if layout == "paths":
         paths = np.asarray(as_paths(X))
         missing = [path for path in paths if not os.path.isfile(path)]
@@ -329,7 +331,9 @@ def check_images(
     return images, ImageSpec((height, width, channels), pixel_dtype(images), "images", seen)
 
 
-def check_like(X: Any, fitted: ImageSpec, owner: str) -> tuple[NDArray[Any], ImageSpec]:
+def check_like(
+    X: Any, fitted: ImageSpec, owner: str, layout: Layout | None = None
+) -> tuple[NDArray[Any], ImageSpec]:
     """Check that `X` is of the kind and shape that `owner` was fitted on.
 
     Parameters
@@ -340,6 +344,8 @@ def check_like(X: Any, fitted: ImageSpec, owner: str) -> tuple[NDArray[Any], Ima
         What was fitted.
     owner : str
         Name of the estimator, for the errors.
+    layout : {"images", "rows", "paths"}, default=None
+        As from `layout_of`, where that was called already.
 
     Returns
     -------
@@ -354,8 +360,9 @@ def check_like(X: Any, fitted: ImageSpec, owner: str) -> tuple[NDArray[Any], Ima
         If shape, channel count or pixel dtype differ.
     """
     refuse_single(X, fitted, owner)
-    own_shape = layout_of(X) == "images"
-    X, seen = check_images(X, image_shape=None if own_shape else fitted.shape)
+    layout = layout or layout_of(X)
+    image_shape = None if layout == "images" else fitted.shape
+    X, seen = check_images(X, image_shape=image_shape, layout=layout)
     decoded = seen.layout == "paths" and fitted.dtype != "float32"
     if seen.dtype != fitted.dtype and not decoded:
         raise ValueError(

@@ -31,8 +31,8 @@ class ImageInputMixin:
         if layout == "rows":
             X = validate_data(self, X, reset=reset)
         if not reset:
-            return check_like(X, self._spec, type(self).__name__)
-        images, spec = check_images(X, image_shape=self.image_shape)
+            return check_like(X, self._spec, type(self).__name__, layout)
+        images, spec = check_images(X, image_shape=self.image_shape, layout=layout)
         if layout == "paths":
             spec = replace(spec, dtype=probe_image(images[0])[1])
         if spec.range is not None:

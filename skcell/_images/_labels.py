@@ -50,6 +50,8 @@ def check_labels(y: Any, n: int, what: str = "y", of: str = "label") -> NDArray[
         )
     if y.dtype.kind in "fc":
         missing = ~np.isfinite(y)
+    elif y.dtype.kind in "biuSU":  # these dtypes have no value for a missing entry
+        missing = np.zeros(len(y), dtype=bool)
     else:
         missing = np.array([_is_missing(item) for item in y], dtype=bool)
     if missing.any():
