@@ -599,7 +599,7 @@ def test_a_full_disk_is_said_and_what_is_done_is_kept(data, tmp_path):
         lambda connection, _: connection.execute("PRAGMA max_page_count = 1"),
     )
     storage.engine.dispose()
-    with pytest.raises(OSError, match=r"cannot be used: .*full.*is kept"):
+    with pytest.raises(OSError, match=r"cannot be used: .*full.*trials are kept"):
         search(n_trials=50, storage=storage, study_name="cells").fit(*data)
     again = search(n_trials=3, heartbeat_interval=1, **params).fit(
         *data
@@ -658,7 +658,7 @@ rng = np.random.default_rng(0)
 X = rng.normal(size=(60, 3)); y = (X[:, 0] > 0).astype(int)
 search = OptunaPruningSearchCV(
     Slow(), {"C": FloatDistribution(1e-3, 1e3, log=True)}, n_trials=24, cv=3,
-    storage=sys.argv[1], study_name=sys.argv[2], heartbeat=1,
+    storage=sys.argv[1], study_name=sys.argv[2], heartbeat_interval=1,
     pruner=optuna.pruners.NopPruner(), random_state=0,
 ).fit(X, y)
 print("found", len(search.cv_results_["params"]), flush=True)
