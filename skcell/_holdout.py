@@ -1,4 +1,4 @@
-"""The holdout that early stopping watches: real, stratified, and whole groups at a time."""
+"""Split off the holdout of early stopping, check groups, and find copies of images."""
 
 import warnings
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from skcell.exceptions import DuplicateImageWarning
 
 
 def check_groups(groups: Any, n: int) -> NDArray[Any] | None:
-    """Return groups as an array of `n` entries, or None; a missing entry is an error."""
+    """Return groups as an array of `n` entries, or None; a missing entry raises an error."""
     if groups is None:
         return None
     return check_labels(groups, n, "groups", "entry")
@@ -26,16 +26,16 @@ def check_groups(groups: Any, n: int) -> NDArray[Any] | None:
 def check_groups_kept(
     splits: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]], groups: NDArray[Any], cv: Any
 ) -> None:
-    """Refuse splits that have images of one group on both sides.
+    """Refuse splits that put images of one group on both sides.
 
     Parameters
     ----------
     splits : sequence of (train, test)
-        Row numbers.
+        Indices of each split.
     groups : ndarray of shape (n,)
-        Patient, slide or the like.
+        Group of each image, such as its patient or slide.
     cv : object
-        What made the splits, for the error.
+        The splitter that made the splits, named in the error.
     """
     for train, test in splits:
         shared = np.intersect1d(groups[train], groups[test])
@@ -50,21 +50,21 @@ def check_groups_kept(
 def find_copies(
     X: Any, rows: NDArray[np.intp] | None = None, *, content: bool = False
 ) -> NDArray[np.intp] | None:
-    """Find exact copies: number samples so that copies have one number; None if unknown.
+    """Find exact copies, and give all copies of a sample the same number.
 
     Parameters
     ----------
     X : array-like
-        Images, rows, or paths, of which the same path is a copy.
+        Images, rows or paths; equal paths count as copies.
     rows : ndarray of int, default=None
-        The samples to look at; None is all.
+        Indices of the samples to compare; None compares all.
     content : bool, default=False
-        Whether files are read, and the same content is a copy as well.
+        Whether files are read, so that files with equal content count as copies as well.
 
     Returns
     -------
     ndarray of int or None
-        A number for each of `rows`.
+        A number for each sample; None if the samples in `X` cannot be compared.
     """
     X = np.asarray(X) if isinstance(X, (list, tuple)) or hasattr(X, "iloc") else X
     if not isinstance(X, np.ndarray) or (X.dtype.hasobject and X.ndim > 1):
@@ -87,23 +87,23 @@ def describe_copies(
     splits: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
     names: NDArray[Any],
 ) -> list[str]:
-    """Say which exact copies of images falsify scores.
+    """Describe the exact copies of images that distort scores.
 
     Parameters
     ----------
     copies : ndarray of int of shape (n,) or None
-        As from `find_copies`.
+        Result of `find_copies`.
     y : ndarray of shape (n,)
         Labels.
     splits : sequence of (train, test)
-        Row numbers.
+        Indices of each split.
     names : ndarray of shape (n,)
         Names of the images.
 
     Returns
     -------
     list of str
-        A sentence for each fault; empty if there is none.
+        A message for each problem; empty if there is none.
     """
     if copies is None or copies.max() == len(copies) - 1:
         return []
@@ -115,9 +115,9 @@ def describe_copies(
     apart = [rows for rows in members.values() if len(np.unique(y[rows])) > 1]
     if apart:
         told.append(
-            f"{len(apart)} image(s) are there under two labels: {_pair(apart[0], names)} is "
-            f"{' and '.join(map(str, np.unique(y[apart[0]])))}. One of them is wrong: remove both, "
-            "or all but the right one."
+            f"{len(apart)} image(s) occur under two labels: {_pair(apart[0], names)} is "
+            f"{' and '.join(map(str, np.unique(y[apart[0]])))}. One of the labels is wrong: remove "
+            "both images, or keep only the one with the correct label."
         )
     crossing = [
         rows
@@ -126,9 +126,9 @@ def describe_copies(
     ]
     if crossing:
         told.append(
-            f"{len(crossing)} image(s) have exact copies on both sides of a split, which flatters "
-            f"its score: {_pair(crossing[0], names)}. Remove all but one of each, or name them as "
-            "one group in groups."
+            f"{len(crossing)} image(s) have exact copies on both sides of a split, which inflates "
+            f"its score: {_pair(crossing[0], names)}. Keep only one copy of each image, or give "
+            "its copies the same group in groups."
         )
     return told
 
@@ -140,25 +140,25 @@ def warn_of_copies(
     names: NDArray[Any],
     stacklevel: int = 3,
 ) -> list[str]:
-    """Find exact copies of images that falsify scores, and warn of them.
+    """Find exact copies of images that distort scores, and warn about them.
 
     Parameters
     ----------
     X : array-like
-        Images, rows or paths; of files, the content counts.
+        Images, rows or paths; files are compared by content.
     y, splits, names
         As for `describe_copies`.
     stacklevel : int
-        Of the warning.
+        Stack level of the warnings.
 
     Returns
     -------
     list of str
-        What was said.
+        Messages of the warnings.
     """
     try:
         copies = find_copies(X, content=True)
-    except OSError:  # texts that are no paths, or files that reading will name
+    except OSError:  # not paths, or unreadable files, which raise a clear error later
         return []
     told = describe_copies(copies, y, splits, names)
     for sentence in told:
@@ -178,36 +178,36 @@ def split_holdout(
     random_state: Any,
     copies: NDArray[np.intp] | None = None,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Split samples into those to train on and those to stop by.
+    """Split samples into training samples and a holdout for early stopping.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples,)
         Labels.
     fraction : float
-        Share of the samples to hold out, between 0 and 1.
+        Fraction of the samples to hold out, between 0 and 1.
     groups : array-like of shape (n_samples,) or None
-        Patient, slide or the like; a group is never on both sides.
+        Group of each sample, such as its patient or slide; a group is never on both sides.
     random_state : int or RandomState
-        Which samples are drawn.
+        Seed of the random choice of samples.
     copies : ndarray of int of shape (n_samples,) or None
-        As from `find_copies`: copies of an image, as a bootstrap makes them, are never on both
+        Result of `find_copies`; copies of an image, as in a bootstrap sample, are never on both
         sides either.
 
     Returns
     -------
     train, holdout : ndarray of int
-        Row numbers.
+        Indices of the samples.
 
     Raises
     ------
     ValueError
-        If the classes, or the groups, are too few or too small for such a split.
+        If there are too few groups, or too few images of a class, for such a split.
     """
     if copies is not None and copies.max() < len(copies) - 1:
         if groups is not None:
             groups = _join(np.unique(groups, return_inverse=True)[1], copies)
-        else:  # one of each, and the others go where it goes
+        else:  # split one copy of each image; the others follow it
             _, first = np.unique(copies, return_index=True)
             train, held = split_holdout(
                 y[first], fraction=fraction, groups=None, random_state=random_state
@@ -219,8 +219,8 @@ def split_holdout(
     if counts.min() < 2:
         raise ValueError(
             f"early_stopping holds out images of every class, but class "
-            f"{classes.tolist()[counts.argmin()]!r} has only one; add images of it, or set "
-            "early_stopping=False."
+            f"{classes.tolist()[counts.argmin()]!r} has only one image; add images of this class, "
+            "or set early_stopping=False."
         )
     if n_held < len(classes) or len(y) - n_held < len(classes):
         raise ValueError(
@@ -235,8 +235,8 @@ def split_holdout(
     if len(missing):
         warnings.warn(
             f"No image of class {classes[missing].tolist()[0]!r} is held out for early stopping: "
-            "no choice of whole groups holds out some and leaves some to train on. Add groups with "
-            "images of it, or pass X_val and y_val.",
+            "no split into whole groups holds out some of its images and leaves others to train "
+            "on. Add groups with images of this class, or pass X_val and y_val.",
             UserWarning,
             stacklevel=3,
         )
@@ -244,7 +244,7 @@ def split_holdout(
 
 
 def _join(groups: NDArray[np.intp], copies: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Make one group of all groups that a copy connects."""
+    """Merge all groups that are connected by copies of an image."""
     n_groups = int(groups.max()) + 1
     n = n_groups + int(copies.max()) + 1
     edges = coo_array((np.ones(len(groups)), (groups, n_groups + copies)), shape=(n, n))
@@ -254,9 +254,10 @@ def _join(groups: NDArray[np.intp], copies: NDArray[np.intp]) -> NDArray[np.intp
 def _split_images(
     codes: NDArray[Any], counts: NDArray[Any], n_held: int, state: Any
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Hold out of each class its share, at least one image and never all."""
+    """Hold out the same fraction of each class, at least one image and never all."""
     share = counts * (n_held / len(codes))
     take = np.clip(np.floor(share), 1, counts - 1)
+    # Correct the rounding, one image at a time, where a class is furthest from its share.
     while take.sum() != n_held:
         step = 1 if take.sum() < n_held else -1
         free = (take < counts - 1) if step > 0 else (take > 1)
@@ -269,7 +270,7 @@ def _split_images(
 def _split_groups(
     codes: NDArray[Any], counts: NDArray[Any], groups: NDArray[Any], fraction: float, state: Any
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Of the folds of a grouped split, the one whose classes are nearest to the whole."""
+    """Hold out the fold of a grouped split that has nearly the same fraction of each class."""
     n_groups = len(np.unique(groups))
     n_splits = min(max(2, round(1 / fraction)), n_groups, int(counts.max()))
     if n_groups < 2:
@@ -278,19 +279,19 @@ def _split_groups(
             "two. Pass the patient or slide of each image, or set early_stopping=False."
         )
     folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=state)
-    # A class with few images in one fold only makes scikit-learn warn; whether a fold will do is
-    # decided below.
+    # scikit-learn only warns about a class with fewer images than folds; whether a fold is usable
+    # is decided below.
     usable: list[tuple[float, NDArray[np.intp], NDArray[np.intp]]] = []
     for train, held in folds.split(codes, codes, groups):
         left = np.bincount(codes[train], minlength=len(counts))
         if len(held) and left.min() > 0:
             share = np.bincount(codes[held], minlength=len(counts)) / counts
-            # Those that hold out images of every class first, and then the nearest to the whole.
+            # Prefer folds with images of every class, then fractions closest to `fraction`.
             missing = np.count_nonzero(share == 0)
             usable.append((missing + float(np.abs(share - fraction).mean()), train, held))
     if not usable:
         raise ValueError(
-            "No group can be held out for early_stopping without taking every image of a class "
+            "No group can be held out for early_stopping without removing every image of a class "
             "from training; each class needs images in at least two groups."
         )
     _, train, held = min(usable, key=lambda fold: fold[0])

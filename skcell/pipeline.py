@@ -1,9 +1,9 @@
-"""Pipelines of samplers, transformers and a classifier that do not leak.
+"""Pipelines of samplers, transformers and a classifier, without leakage.
 
-imbalanced-learn's pipeline resamples inside each fold of a cross-validation. What it cannot know
-is that the classifier at its end holds out images for early stopping: made after resampling, that
-holdout would contain synthetic images, or parents of synthetic training images. `Pipeline` makes
-it first.
+imbalanced-learn's pipeline resamples inside each fold of a cross-validation. It does not know,
+however, that the final classifier holds out images for early stopping. If this holdout is made
+after resampling, it can contain synthetic images, or images from which synthetic training images
+were made. `Pipeline` makes the holdout before resampling.
 """
 
 import inspect
@@ -36,27 +36,31 @@ _CARRIED = ("sample_weight", "groups", "X_val", "y_val", "sample_weight_val")
 class Pipeline(imblearn_pipeline.Pipeline):
     """Chain samplers, transformers and a final classifier, without leakage.
 
-    As `imblearn.pipeline.Pipeline`, with two additions. If the final estimator stops early
-    (``early_stopping=True``), its holdout is set aside before anything resamples, stratified and
-    by group; it passes through the transformers alone, and reaches the classifier as `X_val` and
-    `y_val`. So no synthetic image is ever validated on, and no image made from a held-out one is
-    trained on; copies of an image, as a bootstrap makes them, are on one side. And
-    ``fit(X, y, sample_weight=..., groups=..., X_val=..., y_val=..., sample_weight_val=...)``
-    carries these to the final estimator by their plain names; weights and groups go through
-    samplers, where a new sample inherits those of the one it was made from, and samples of weight
-    zero are left out before. A classifier that stops early
-    inside another estimator cannot be given such a holdout, and is refused behind a sampler.
+    This is `imblearn.pipeline.Pipeline` with two additions. First, if the final estimator stops
+    early (``early_stopping=True``), its holdout is set aside before any step resamples, stratified
+    by class and in whole groups. The holdout passes through the transformers only, and reaches the
+    classifier as `X_val` and `y_val`. So no synthetic image is used for validation, and no image
+    made from a validation image is used for training. Exact copies of an image, as in a bootstrap
+    sample, stay on the same side.
+
+    Second, `fit` passes `sample_weight`, `groups`, `X_val`, `y_val` and `sample_weight_val` to the
+    final estimator without a step prefix. Weights and groups pass through samplers: a new sample
+    inherits those of the sample it was made from, and samples with weight zero are removed before
+    resampling.
+
+    A classifier that stops early inside another estimator cannot receive such a holdout, and is
+    refused after a sampler.
 
     Parameters
     ----------
     steps : list of (str, estimator) tuples
         Names and estimators, in order; samplers and transformers, then the classifier.
     transform_input : list of str, default=None
-        As in scikit-learn. `X_val` needs no mention: it is always transformed.
+        As in scikit-learn. `X_val` need not be listed: it is always transformed.
     memory : str, object with joblib.Memory's interface or None, default=None
         Where fitted steps are cached.
     verbose : bool, default=False
-        Print the time that each step took.
+        Whether to print the time that each step took.
 
     Attributes
     ----------
@@ -82,7 +86,7 @@ class Pipeline(imblearn_pipeline.Pipeline):
     """
 
     def _check_method_params(self, method: str, props: dict, **kwargs: Any) -> dict:
-        """Let the carried names stand for the final step's."""
+        """Route the carried arguments, given without a prefix, to the final step."""
         if not _routing_enabled():
             last = self.steps[-1][0]
             props = {
@@ -94,7 +98,7 @@ class Pipeline(imblearn_pipeline.Pipeline):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
-        """Fit all steps, the last on what the others make.
+        """Fit all steps; the last step is fitted on the output of the others.
 
         Parameters
         ----------
@@ -104,7 +108,7 @@ class Pipeline(imblearn_pipeline.Pipeline):
             Labels.
         **params : dict
             `sample_weight`, `groups`, `X_val`, `y_val` and `sample_weight_val` for the last step;
-            others as ``step__name``, or by metadata routing.
+            arguments of other steps as ``step__name``, or by metadata routing.
 
         Returns
         -------
@@ -113,8 +117,8 @@ class Pipeline(imblearn_pipeline.Pipeline):
         """
         if self.transform_input is not None and not _routing_enabled():
             raise ValueError(
-                "transform_input needs metadata routing: "
-                "sklearn.set_config(enable_metadata_routing=True). X_val is transformed without."
+                "transform_input needs metadata routing; enable it with "
+                "sklearn.set_config(enable_metadata_routing=True). X_val is transformed without it."
             )
         task = begin_fit(self, len(self.steps), X=X, y=y)
         routed = self._check_method_params(method="fit", props=params)
@@ -138,7 +142,7 @@ class Pipeline(imblearn_pipeline.Pipeline):
     def _iter(
         self, with_final: bool = True, filter_passthrough: bool = True, filter_resample: bool = True
     ) -> Iterator[Any]:
-        """Make a task of each step that `_fit` goes through."""
+        """Iterate over steps, and report each step that `_fit` fits as a task to callbacks."""
         steps = super()._iter(with_final, filter_passthrough, filter_resample)
         task = getattr(self, "_callback_fit_ctx", None)
         if task is None or with_final or filter_passthrough or filter_resample:
@@ -151,9 +155,9 @@ class Pipeline(imblearn_pipeline.Pipeline):
             one.call_on_fit_task_end(estimator=self)
 
     def _fit(self, X: Any, y: Any = None, routed_params: Any = None, raw_params: Any = None) -> Any:
-        """Fit all steps but the last, with the holdout set aside first."""
+        """Set the holdout aside, then fit all steps except the last."""
         name, final = self.steps[-1]
-        # A last step that only passes through has no parameters of its own.
+        # A final step "passthrough" has no fit parameters.
         fit_params = routed_params.get(name, {}).get("fit", {})
         _check_accepted(final, fit_params)
         resamples = any(hasattr(step, "fit_resample") for _, step in self.steps[:-1])
@@ -165,7 +169,7 @@ class Pipeline(imblearn_pipeline.Pipeline):
         if groups is not None:
             groups = check_groups(groups, len(X))
         if resamples and weights is not None and y is not None and not weights.all():
-            present = np.flatnonzero(weights)  # weight zero is absence, also as a parent
+            present = np.flatnonzero(weights)  # no sampler may use weight-zero images
             X, y, weights = _safe_indexing(X, present), _safe_indexing(y, present), weights[present]
             groups = None if groups is None else groups[present]
         val: dict[str, Any] = {}
@@ -174,7 +178,7 @@ class Pipeline(imblearn_pipeline.Pipeline):
             if not (getattr(final, "warm_start", False) and hasattr(self, "_holdout_seed")):
                 state = check_random_state(final.random_state)
                 self._holdout_seed = state.randint(2**31 - 1)
-            # Weight zero is absence.
+            # Images with weight zero are left out.
             rows = np.arange(len(y)) if weights is None else np.flatnonzero(weights)
             train, rest = split_holdout(
                 y[rows],
@@ -190,7 +194,7 @@ class Pipeline(imblearn_pipeline.Pipeline):
             X, y = _safe_indexing(X, train), y[train]
             weights = None if weights is None else weights[train]
         if _accepts(final, "X_val"):
-            groups = None  # which it would have only for its holdout
+            groups = None  # it would need them only for its own holdout
         Xt, yt = super()._fit(X, y, routed_params, raw_params)
         for carried, values in (("sample_weight", weights), ("groups", groups)):
             if values is not None:
@@ -202,14 +206,14 @@ class Pipeline(imblearn_pipeline.Pipeline):
         return Xt, yt
 
     def _carry(self, what: str, values: np.ndarray) -> np.ndarray:
-        """Take weights or groups through the fitted samplers."""
+        """Pass weights or groups through the fitted samplers."""
         for _, name, step in self._iter(with_final=False, filter_resample=False):
             if not hasattr(step, "fit_resample"):
                 continue
             if not hasattr(step, "sample_indices_"):
                 raise ValueError(
-                    f"{what} cannot pass the step {name!r}: {type(step).__name__} does "
-                    "not tell which sample each new one was made from (sample_indices_). Use "
+                    f"{what} cannot pass through the step {name!r}: {type(step).__name__} does not "
+                    "report which sample each new sample was made from (sample_indices_). Use "
                     f"ImageSMOTE, ImageAugmenter or a random sampler, or leave out {what}."
                 )
             values = values[step.sample_indices_]
@@ -217,7 +221,7 @@ class Pipeline(imblearn_pipeline.Pipeline):
 
 
 def _stops_early(final: Any) -> bool:
-    """Whether `final` would hold out images, and takes a holdout instead."""
+    """Whether `final` would hold out images for early stopping, and accepts a holdout instead."""
     return (
         getattr(final, "early_stopping", False) is True
         and is_classifier(final)
@@ -235,9 +239,9 @@ def _check_holdout_is_ours(final: Any) -> None:
     )
     if name is not None:
         raise ValueError(
-            f"{type(final).__name__} has {name}=True behind a sampler: it would hold out images "
-            "after resampling, synthetic ones and copies of training images among them. Set "
-            f"{name}=False, or end the pipeline in the skcell classifier itself."
+            f"{type(final).__name__} has {name}=True after a sampler: its holdout would be taken "
+            "from the resampled images, with synthetic images and copies of training images. Set "
+            f"{name}=False, or use an skcell classifier itself as the last step."
         )
 
 
@@ -246,7 +250,7 @@ def _accepts(final: Any, name: str) -> bool:
 
 
 def _takes_any(final: Any) -> bool:
-    """Whether `final.fit` hands unnamed metadata on, as ensembles and searches do."""
+    """Whether `final.fit` passes arbitrary metadata on, as ensembles and searches do."""
     parameters = inspect.signature(final.fit).parameters.values() if hasattr(final, "fit") else ()
     return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
 
@@ -256,8 +260,8 @@ def _check_accepted(final: Any, fit_params: dict[str, Any]) -> None:
         given = fit_params.get(name) is not None
         if given and not _accepts(final, name) and not _takes_any(final):
             raise TypeError(
-                f"{name} was given to the pipeline, but {type(final).__name__}.fit does not take "
-                "it; leave it out, or end the pipeline in a classifier that does."
+                f"{name} was given to the pipeline, but {type(final).__name__}.fit does not accept "
+                "it; leave it out, or use a classifier that accepts it as the last step."
             )
 
 
@@ -267,7 +271,7 @@ def make_pipeline(
     transform_input: list[str] | None = None,
     verbose: bool = False,
 ) -> Pipeline:
-    """Chain estimators into a `Pipeline`, each step named by its type in lower case.
+    """Chain estimators into a `Pipeline`, and name each step by its type in lower case.
 
     Parameters
     ----------
@@ -278,7 +282,7 @@ def make_pipeline(
     transform_input : list of str, default=None
         As in scikit-learn.
     verbose : bool, default=False
-        Print the time that each step took.
+        Whether to print the time that each step took.
 
     Returns
     -------
@@ -287,7 +291,7 @@ def make_pipeline(
 
     See Also
     --------
-    Pipeline : With names of your own.
+    Pipeline : Lets you choose the names of the steps.
 
     Examples
     --------

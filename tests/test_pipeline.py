@@ -154,7 +154,7 @@ def test_pipelines_that_end_in_a_transformer_or_in_nothing(tagged):
 )
 def test_early_stopping_that_would_see_resampled_images_is_refused(tagged, final):
     X, y = tagged
-    with pytest.raises(ValueError, match="early_stopping=True behind a sampler"):
+    with pytest.raises(ValueError, match="early_stopping=True after a sampler"):
         make_pipeline(ImageSMOTE(), final).fit(X.reshape(240, -1), y)
 
 
@@ -205,7 +205,7 @@ def test_weights_through_a_sampler_that_tells_no_origin_is_an_error(tagged):
             del self.sample_indices_
             return out
 
-    with pytest.raises(ValueError, match="'mute': Mute does not tell which sample"):
+    with pytest.raises(ValueError, match="'mute': Mute does not report which sample"):
         make_pipeline(Mute(), Recorder()).fit(X, y, sample_weight=np.ones(240))
 
 

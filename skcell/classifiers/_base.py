@@ -1,4 +1,4 @@
-"""What every classifier of cell images shares: all but its network."""
+"""Base class of the classifiers: everything except the network."""
 
 import numbers
 from abc import abstractmethod
@@ -48,12 +48,12 @@ from skcell.networks import copy_shared_weights
 class BaseCellClassifier(
     ParameterHintsMixin, ImageInputMixin, ClassifierMixin, CallbackSupportMixin, ScikerasWrapper
 ):
-    """Base of all classifiers: everything but the network.
+    """Base class of all classifiers: everything except the network.
 
-    A subclass declares its own parameters beside these, passes these on, and writes
-    `_build_network`. Its `_parameter_constraints` extend those here.
+    A subclass adds its own parameters, passes those of this class to `__init__`, and implements
+    `_build_network`. Its `_parameter_constraints` extend those of this class.
 
-    Parameters are documented in the subclasses, where users meet them.
+    The parameters are documented in the subclasses, where users look them up.
     """
 
     _parameter_constraints: dict = {
@@ -86,7 +86,7 @@ class BaseCellClassifier(
         "verbose": ["verbose"],
     }
 
-    # What fitting learned that is not for users.
+    # Fitted state; only `history_` is public.
     _lease: ModelLease
     _seed: int
     history_: dict[str, list[Any]]
@@ -141,15 +141,18 @@ class BaseCellClassifier(
 
     @abstractmethod
     def _build_network(self) -> tuple[Callable[..., Any], dict[str, Hashable]]:
-        """Return the network, a function of an image tensor, and its keyword arguments."""
+        """Return the function that builds the network, and its keyword arguments.
+
+        The function takes an image tensor.
+        """
 
     def check_network(self, X: ArrayLike) -> None:
-        """Find out, without training, whether the network can be made for such images.
+        """Check, without training, that the network can be built for these images.
 
         Parameters
         ----------
         X : array-like
-            One image or more.
+            One or more images.
 
         Raises
         ------
@@ -162,7 +165,7 @@ class BaseCellClassifier(
         self._try(self._make_recipe(spec, 2))
 
     def _try(self, recipe: Recipe) -> None:
-        """Build a network as it would be trained, so that what is wrong with it is said now."""
+        """Build and compile a network as for training, so that errors are raised now."""
         model = build(recipe, seed=0)
         model.compile(
             make_optimizer(recipe.optimizer, use_weight_decay=False, lr_scales=False), recipe.loss
@@ -188,19 +191,21 @@ class BaseCellClassifier(
         ----------
         X : array-like
             Images `(n, H, W, C)` or `(n, H, W)` of uint8, uint16 or float; rows `(n, H*W*C)` with
-            `image_shape` set; or `(n,)` paths of image files, which are read as training goes on.
+            `image_shape` set; or `(n,)` paths of image files, which are read during training.
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), default=None
-            Weight of each image; images of weight zero are left out. Only their ratios count: the
-            loss is divided by their mean.
+            Weight of each image; images with weight zero are left out. Only the ratios of weights
+            matter, because the loss is divided by their mean.
         groups : array-like of shape (n,), default=None
-            Patient, slide or the like: early stopping holds out whole groups.
+            Group of each image, such as its patient or slide; early stopping holds out whole
+            groups.
         X_val, y_val : array-like, default=None
-            Images and labels to watch instead of a holdout of `X`. They never train.
+            Validation images and labels, used instead of a holdout of `X`. The network is never
+            trained on them.
         sample_weight_val : array-like, default=None
-            Weights of the images of `X_val`. Those of a holdout of `X` are its sample weights;
-            `class_weight` counts in both.
+            Weights of the images in `X_val`. A holdout of `X` has the weights in `sample_weight`;
+            `class_weight` applies to both.
 
         Returns
         -------
@@ -210,9 +215,9 @@ class BaseCellClassifier(
         Raises
         ------
         ValueError
-            If images, labels or parameters cannot be used; before any training.
+            If images, labels or parameters cannot be used; raised before training starts.
         FloatingPointError
-            If training diverged.
+            If training diverges.
         """
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
         data = self._check(X, y, sample_weight, None if fresh else self.classes_)
@@ -221,11 +226,11 @@ class BaseCellClassifier(
         val = None
         if X_val is not None or y_val is not None:
             if X_val is None or y_val is None:
-                raise ValueError("X_val and y_val go together; one of them is missing.")
+                raise ValueError("X_val and y_val must be passed together; one of them is missing.")
             seen = check_like(X_val, data.spec, type(self).__name__)
             val = data.from_validation_arrays(*seen, y_val, sample_weight_val)
         elif self.early_stopping:
-            indices = np.flatnonzero(data.weights)  # weight zero is absence
+            indices = np.flatnonzero(data.weights)  # weight zero leaves an image out
             train, rest = split_holdout(
                 data.classes[data.codes[indices]],
                 fraction=self.validation_fraction,
@@ -244,11 +249,11 @@ class BaseCellClassifier(
         return self
 
     def _max_epochs(self, fresh: bool) -> int:
-        """Return the number of epochs that a fit has at the most."""
+        """Return the maximum number of epochs of a fit."""
         return self.epochs
 
     def _draw_seed(self, fresh: bool) -> int:
-        """Draw the seed of a new model; one that goes on keeps its own, and so its holdout."""
+        """Draw the seed of a new model; a resumed model keeps its seed, and so its holdout."""
         return check_random_state(self.random_state).randint(2**31 - 1) if fresh else self._seed
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -259,12 +264,12 @@ class BaseCellClassifier(
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Train for one more epoch, on these images.
+        """Train for one more epoch on these images.
 
-        Every call uses the learning rate that the schedule starts with: how many calls there
-        will be is not known. Statistics of batch normalisation are those of the images of the last
-        call, where these make at least four batches, so that mixed images should be given; with
-        fewer they follow as a moving average.
+        Every call uses the learning rate with which the schedule starts, since the number of calls
+        is not known. If the images of a call make at least four batches, the statistics of batch
+        normalisation are estimated from them alone, so each call should get a mixture of images;
+        with fewer images, the statistics are updated as a moving average.
 
         Parameters
         ----------
@@ -273,15 +278,15 @@ class BaseCellClassifier(
         y : array-like of shape (n,)
             Labels.
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever be seen; needed in the first call if `y` lacks some.
-            Later calls may leave it out.
+            All labels that will ever occur; needed in the first call if `y` lacks some of them.
+            Later calls may omit it.
         sample_weight : array-like of shape (n,), default=None
             Weight of each image.
 
         Returns
         -------
         self : object
-            The classifier.
+            The fitted classifier.
         """
         if self.class_weight == "balanced":
             raise ValueError(
@@ -293,14 +298,14 @@ class BaseCellClassifier(
             if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
                 raise ValueError(
                     f"classes={np.unique(classes).tolist()} differ from those of the first call, "
-                    f"{self.classes_.tolist()}; a fitted network keeps its classes."
+                    f"{self.classes_.tolist()}; a fitted network cannot change its classes."
                 )
             classes = self.classes_
         data = self._check(X, y, sample_weight, None if classes is None else np.unique(classes))
         return self._train(data, None, fresh, self._draw_seed(fresh), epochs=1)
 
     def _check(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> TrainingData:
-        """Check everything that fitting is given, before anything is built."""
+        """Check all arguments of a fit before anything is built."""
         known = hasattr(self, "_spec") and classes is not None
         return TrainingData.from_arrays(
             *self._check_X(X, reset=not known),
@@ -320,7 +325,10 @@ class BaseCellClassifier(
         epochs: int | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> Self:
-        """Fit the network on checked data; with `epochs`, on a part of what there will be."""
+        """Train the network on checked data.
+
+        Only `partial_fit` passes `epochs`; its data are then a part of all training data.
+        """
         recipe = self._make_recipe(data.spec, len(data.classes))
         if fresh:
             lease, history = self._lease_model(recipe, seed), {}
@@ -340,7 +348,7 @@ class BaseCellClassifier(
         return self._set_fitted_state(lease, data, seed, history)
 
     def _lease_model(self, recipe: Recipe, seed: int) -> ModelLease:
-        """Take a compiled model; not one of others' if a user's callbacks are to hold it."""
+        """Lease a compiled model; it is not shared if a user's callbacks can change it."""
         return ModelLease(recipe, seed, shared=not any(map(is_foreign, self.callbacks or ())))
 
     def _set_fitted_state(
@@ -350,7 +358,10 @@ class BaseCellClassifier(
         seed: int,
         history: dict[str, list[Any]] | None = None,
     ) -> Self:
-        """Become fitted; without a history, while training goes on."""
+        """Set the fitted attributes.
+
+        `history` is None while training is running.
+        """
         self._lease, self._spec, self._seed = lease, data.spec, seed
         self.classes_, self.image_shape_ = data.classes, data.spec.shape
         if history is not None:
@@ -377,8 +388,8 @@ class BaseCellClassifier(
         n = count_devices(self.n_devices)
         if self.batch_size % n:
             raise ValueError(
-                f"batch_size={self.batch_size} cannot be shared evenly by n_devices={n}; set it to "
-                f"a multiple, such as {-(-self.batch_size // n) * n}."
+                f"batch_size={self.batch_size} cannot be split evenly over n_devices={n}; set it "
+                f"to a multiple, such as {-(-self.batch_size // n) * n}."
             )
         return n
 
@@ -390,7 +401,7 @@ class BaseCellClassifier(
         Parameters
         ----------
         X : array-like
-            Images, rows or paths, of the kind and shape that were fitted.
+            Images, rows or paths, of the same kind and shape as in `fit`.
 
         Returns
         -------
@@ -404,19 +415,19 @@ class BaseCellClassifier(
         for start in range(0, len(images), PREDICT_BATCH):
             indices = slice(start, start + PREDICT_BATCH)
             out[indices] = forward(self._to_network_input(take(images, indices, spec, n_jobs=-1)))
-        return out / out.sum(axis=1, keepdims=True)  # exact in double precision
+        return out / out.sum(axis=1, keepdims=True)  # rows sum to 1 in double precision too
 
     def _to_network_input(self, images: NDArray[Any]) -> NDArray[Any]:
-        """Turn images into what the network takes."""
+        """Convert images to the input of the network."""
         return images
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Name the most probable class of each image.
+        """Predict the most probable class of each image.
 
         Parameters
         ----------
         X : array-like
-            Images, rows or paths, of the kind and shape that were fitted.
+            Images, rows or paths, of the same kind and shape as in `fit`.
 
         Returns
         -------
@@ -427,22 +438,22 @@ class BaseCellClassifier(
         return self.classes_[probabilities.argmax(axis=1)]
 
     def to_keras(self) -> keras.Model:
-        """Copy the trained network to a `keras.Model` of your own.
+        """Copy the trained network to a separate `keras.Model`.
 
-        It takes pixels, of the dtype that was fitted, and returns probabilities. It is compiled,
-        for `evaluate` and for training on; augmentation, which is off in prediction, is left out.
-        A file that it is saved to needs Keras alone.
+        The model takes pixels of the dtype that was fitted, and returns probabilities. It is
+        compiled for `evaluate` and further training. Augmentation, which is inactive in
+        prediction, is left out. If the model is saved to a file, loading it needs only Keras.
 
         Returns
         -------
         keras.Model
-            The copy.
+            Compiled copy of the network.
         """
         check_is_fitted(self)
         return self._copy_model(self._lease.recipe, self._lease.compiled.model)
 
     def _copy_model(self, recipe: Recipe, *sources: keras.Model) -> keras.Model:
-        """Build the network of a recipe, and give it the weights of trained ones."""
+        """Build the network of a recipe and copy the weights of trained models into it."""
         model = build(replace(recipe, augmentation=None), self._seed)
         for source in sources:
             copy_shared_weights(model, source)
@@ -450,16 +461,17 @@ class BaseCellClassifier(
         optimizer.learning_rate = self.learning_rate
         accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
         model.compile(optimizer=optimizer, loss=recipe.loss, weighted_metrics=[accuracy])
-        model.optimizer.build(model.trainable_variables)  # or Keras warns of a file it is saved to
+        model.optimizer.build(model.trainable_variables)  # else Keras warns about saved files
         return model
 
     def best_epochs(self) -> dict[str, int]:
-        """Return the epochs that early stopping found best, for a fit without a holdout.
+        """Return the number of epochs that early stopping found best.
 
         Returns
         -------
         dict of str to int
-            By parameter; empty where nothing was watched.
+            Best number of epochs per parameter, to refit without a holdout; empty if there was no
+            early stopping or no validation data.
         """
         check_is_fitted(self)
         losses = self.history_.get("val_loss") if self.early_stopping else None
@@ -471,15 +483,15 @@ class BaseCellClassifier(
         Returns
         -------
         int
-            Their number.
+            Number of weights.
         """
         check_is_fitted(self)
         return self._lease.compiled.model.count_params()
 
-    # The protocols of scikit-learn and scikeras
+    # Protocols of scikit-learn and scikeras
 
     def __sklearn_clone__(self) -> Self:
-        """Clone as scikit-learn does; of callbacks that were used, what can be copied."""
+        """Clone as scikit-learn does, but copy what can be copied of used callbacks."""
         if not self.callbacks:
             return _clone_parametrized(self)
         bare = type(self)(**{**self.get_params(deep=False), "callbacks": None})
@@ -491,7 +503,7 @@ class BaseCellClassifier(
         return cloned
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled; of callbacks that were used, what can be."""
+        """Return the state to pickle, with what can be pickled of used callbacks."""
         state = super().__getstate__().copy()
         if state.get("callbacks"):
             state["callbacks"] = [portable_callback(callback) for callback in state["callbacks"]]
@@ -502,7 +514,7 @@ class BaseCellClassifier(
 
     @classmethod
     def _get_test_params(cls) -> dict[str, Any]:
-        """Parameters of a small instance that learns a table of numbers in seconds."""
+        """Return parameters of a small instance that learns a numeric table in seconds."""
         return {
             "image_shape": (1, -1, 1),
             "epochs": 25,

@@ -1,4 +1,4 @@
-"""Features of a frozen backbone in place of the images that a classifier is trained on."""
+"""Replace the training images of a classifier by features of a frozen backbone."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,25 +20,25 @@ def replace_images_by_features(
     augmentation: ImageAugmenter | None,
     n_views: int | None,
 ) -> tuple[TrainingData, TrainingData | None]:
-    """Put features in place of images.
+    """Replace images by features.
 
     Parameters
     ----------
     features : ImageFeatures
-        The backbone.
+        The frozen backbone, fitted.
     data : TrainingData
-        What to train on.
+        Training data.
     val : TrainingData or None
-        What to watch; never changed by `augmentation`.
+        Validation data; `augmentation` never changes them.
     augmentation : ImageAugmenter or None
-        What makes the views.
+        The augmentation that makes the views.
     n_views : int or None
-        Changed copies of each image to train on; None is the image itself.
+        Number of changed copies (views) of each image to train on; None uses the image itself.
 
     Returns
     -------
     data, val : TrainingData
-        With features as images of height and width 1.
+        The data, with features as images of height and width 1.
     """
 
     def compute(seen: TrainingData, view: int | None = None) -> NDArray[np.float32]:
@@ -60,6 +60,7 @@ def replace_images_by_features(
     seen = replace(data, images=found, spec=spec, views=n_views or 1)
     if val is None:
         return seen, None
+    # A holdout has the same array of images as the training data: only weights differ.
     if plain is None or val.images is not data.images:
         plain = compute(val)
     return seen, replace(val, images=plain, spec=spec)

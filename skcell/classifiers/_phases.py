@@ -1,4 +1,4 @@
-"""The phases in which a transfer classifier is trained: its head, then the whole, gently."""
+"""The training phases of a transfer classifier: first the head, then fine-tuning."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,20 +11,20 @@ from skcell.networks import as_backbone, choose_layers, find_backbone, find_grou
 
 @dataclass(frozen=True)
 class Phase:
-    """One stretch of training.
+    """One phase of training.
 
     Parameters
     ----------
     name : {"head", "fine-tuning"}
-        Its name in `history_`.
+        Name of the phase in `history_`.
     recipe : Recipe
-        Of the network that is trained.
+        Recipe of the network that is trained.
     epochs : int
-        Passes over the data.
+        Number of passes over the data.
     learning_rate : float
-        Learning rate.
+        Learning rate of the phase.
     sees_features : bool
-        Whether the network is a head alone, which sees features in place of images.
+        Whether the network is the head alone, which takes features instead of images.
     """
 
     name: str
@@ -37,23 +37,23 @@ class Phase:
 def plan_phases(
     classifier: Any, whole: Recipe, loaded: keras.Model, sees_features: bool
 ) -> list[Phase]:
-    """Plan the phases that the parameters of a classifier ask for.
+    """Plan the phases that the parameters of a classifier require.
 
     Parameters
     ----------
     classifier : TransferClassifier
         The classifier.
     whole : Recipe
-        Of backbone and head, the backbone frozen.
+        Recipe of backbone and head, with the backbone frozen.
     loaded : keras.Model
-        A model that has the backbone with its weights.
+        A model that contains the backbone with its weights.
     sees_features : bool
-        Whether features of the frozen backbone can stand in place of the images.
+        Whether features of the frozen backbone can replace the images.
 
     Returns
     -------
     list of Phase
-        The head's, and that of fine-tuning where there is one.
+        The phase of the head and, if the backbone is fine-tuned, that of fine-tuning.
     """
     head = whole
     if sees_features:
@@ -80,21 +80,21 @@ def plan_phases(
 def make_rates(
     classifier: Any, compiled: CompiledModel, epochs: int, initial_epoch: int
 ) -> list[keras.callbacks.Callback]:
-    """Make the callback that sets the rate of each group of layers, where rates differ.
+    """Make the callback that sets the learning-rate scales of layer groups, if they differ.
 
     Parameters
     ----------
     classifier : TransferClassifier
         The classifier.
     compiled : CompiledModel
-        What is trained.
+        The compiled model that is trained.
     epochs, initial_epoch : int
-        Epochs of this phase, and before it.
+        Number of epochs of this phase, and of all phases before it.
 
     Returns
     -------
     list of keras.callbacks.Callback
-        One or none.
+        One callback, or none.
     """
     if compiled.lr_scales is None:
         return []

@@ -1,7 +1,7 @@
-"""scikeras, touched in this module alone, and what skcell replaces of it.
+"""The base class from scikeras, and what skcell replaces in it; no other module uses scikeras.
 
-scikeras is unmaintained. Should it fail, put `BaseEstimator` in place of `BaseWrapper`, of which
-only the name and the notion of epochs are used.
+scikeras is unmaintained. If it breaks, replace `BaseWrapper` by `BaseEstimator`: only the name
+and the notion of epochs of `BaseWrapper` are used.
 """
 
 from typing import Any, Self
@@ -9,14 +9,14 @@ from typing import Any, Self
 from scikeras.wrappers import BaseWrapper
 from sklearn.base import BaseEstimator
 
-# scikit-learn refuses estimators with this method of its past anywhere among their bases. It is
-# dead code in scikeras: it calls a method that scikit-learn no longer has.
+# scikit-learn refuses estimators if any base class has this obsolete method. It is dead code in
+# scikeras: it calls a method that scikit-learn no longer has.
 if hasattr(BaseWrapper, "_more_tags"):
     del BaseWrapper._more_tags
 
 
 class _Absent:
-    """What scikeras' base brings and skcell has no use for: it is as if it were not there."""
+    """Hides an attribute of scikeras' base class that skcell does not use."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -26,21 +26,21 @@ class _Absent:
 
 
 class ScikerasWrapper(BaseWrapper):
-    """The base of scikeras' estimators, made to behave as scikit-learn's own."""
+    """The base class of scikeras' estimators, changed to behave like scikit-learn's own."""
 
-    # scikeras lists every public attribute as a parameter, and has its own repr.
+    # scikeras lists every public attribute as a parameter and defines its own repr.
     _get_param_names = BaseEstimator.__dict__["_get_param_names"]
     __repr__ = BaseEstimator.__repr__
 
     initialize = current_epoch = feature_encoder = target_encoder = scorer = _Absent()
 
     def __copy__(self) -> Self:
-        """Copy as `copy.copy` does of plain objects: what is inside is shared, callbacks too."""
+        """Make a shallow copy, as `copy.copy` does: attributes, even callbacks, are shared."""
         twin = type(self).__new__(type(self))
         twin.__dict__.update(self.__dict__)
         return twin
 
     @property
     def initialized_(self) -> bool:
-        """Whether there is a trained network."""
+        """Whether the estimator has a trained network."""
         return self.__sklearn_is_fitted__()

@@ -1,4 +1,4 @@
-"""The composite classifier: inception, squeeze-and-excitation, residual connection."""
+"""The composite classifier: inception, squeeze-and-excitation and residual connections."""
 
 from collections.abc import Callable, Hashable, Sequence
 from numbers import Integral, Real
@@ -14,106 +14,111 @@ from skcell.networks import se_inception_resnet
 
 
 class SEInceptionResNetClassifier(BaseCellClassifier):
-    """Composite convolutional network for cell images: few weights, many scales.
+    """Composite convolutional network for cell images, with few weights and many scales.
 
-    A 3x3 convolution, then one to three or more blocks: an inception module, its output weighed by
-    squeeze-and-excitation, inside a residual connection. Global pooling, softmax. It has far fewer
-    weights than `CellCNNClassifier`, whose dense layer grows with the images.
+    A 3x3 convolution is followed by one or more blocks, then by global pooling and softmax. Each
+    block is an inception module whose output is reweighted by squeeze-and-excitation, inside a
+    residual connection. The network has far fewer weights than `CellCNNClassifier`, whose dense
+    layer grows with the image size.
 
     Parameters
     ----------
     n_blocks : int, default=1
-        Number of blocks; 2x2 max pooling before each halves the images' sides.
+        Number of blocks; 2x2 max pooling before each block halves height and width.
     stem_filters : int, default=32
-        Filters of the convolution before the blocks.
+        Number of filters of the convolution before the blocks.
     filters : int, default=64
-        Output channels of the first block, at least 8; each later block has twice as many.
+        Number of output channels of the first block, at least 8; it doubles with each further
+        block.
     se_ratio : int, default=16
-        Reduction of squeeze-and-excitation.
+        Reduction ratio of squeeze-and-excitation.
     pooling : {"avg", "max"}, default="avg"
         How features are pooled over the image.
     batch_norm : bool, default=True
-        Normalise batches before each activation.
+        Whether to apply batch normalisation before each activation.
     dropout : float, default=0.0
-        Fraction of the pooled features dropped in training.
+        Fraction of the pooled features that is dropped in training.
     stochastic_depth : float, default=0.0
-        Chance that the last block is left out for an image in training; for earlier blocks it is
-        proportionally lower.
+        Probability that the last block is skipped for an image in training; for earlier blocks it
+        is proportionally lower.
     l2 : float, default=0.0
-        Penalty on squared weights of convolutions, added to the loss.
+        L2 penalty on the weights of convolutions, added to the loss.
     augmentation : ImageAugmenter or None, default=None
-        Changes every training image anew in every epoch.
+        Applies new random changes to every training image in every epoch.
     optimizer : {"adam", "nadam", "rmsprop", "sgd", "lion"}, default="adam"
-        "sgd" has Nesterov momentum 0.9.
+        Name of the optimizer; "sgd" uses Nesterov momentum 0.9.
     learning_rate : float, default=0.001
-        Learning rate, of the first epoch where there is a schedule.
+        Learning rate; with a `schedule`, that of the first epoch.
     schedule : {"cosine", "linear"}, callable or None, default=None
-        How the learning rate falls over the epochs; a callable takes the fraction of epochs
-        done, in 0..1, and returns a factor.
+        How the learning rate decreases over the epochs. A callable takes the fraction of epochs
+        that are completed, in 0..1, and returns a factor for the learning rate.
     weight_decay : float, default=0.0
-        Decoupled weight decay per step, times the learning rate; biases and batch normalisation
-        are spared.
+        Decoupled weight decay per step, multiplied by the learning rate; it is not applied to
+        biases and batch normalisation.
     label_smoothing : float, default=0.0
-        Share of each target that is spread over all classes.
+        Fraction of each target that is spread evenly over all classes.
     loss : {"categorical_crossentropy", "categorical_focal_crossentropy"} or callable, \
             default="categorical_crossentropy"
-        A Keras loss for one-hot targets.
+        Keras loss for one-hot targets.
     class_weight : dict, "balanced" or None, default=None
-        Weights of classes, as in scikit-learn; multiplied with `sample_weight`. Only ratios of
-        weights count: the loss is divided by their mean.
+        Weights of the classes, as in scikit-learn; they are multiplied by `sample_weight`. Only
+        the ratios of weights matter, because the loss is divided by their mean.
     epochs : int, default=20
-        Passes over the training images.
+        Number of passes over the training images.
     batch_size : int, default=32
-        Images in each gradient step.
+        Number of images in each gradient step.
     early_stopping : bool, default=False
-        Hold out `validation_fraction` of the training images, stratified by class and by whole
-        groups; stop when their loss, weighted as in training, has not fallen for `patience` epochs;
-        keep the best weights.
+        Whether to hold out `validation_fraction` of the training images, stratified by class and
+        in whole groups; to stop when their loss, weighted as in training, has not decreased for
+        `patience` epochs; and to restore the best weights.
     validation_fraction : float, default=0.1
-        Share of images held out for early stopping.
+        Fraction of the training images that is held out for early stopping.
     patience : int, default=5
-        Epochs to wait for a lower loss.
+        Number of epochs without a lower validation loss after which training stops.
     dtype_policy : str or None, default=None
-        Keras dtype policy, such as "mixed_bfloat16", which is faster on GPUs and CPUs that have it
-        in hardware; None is Keras' own setting (float32).
+        Keras dtype policy, such as "mixed_bfloat16", which is faster on GPUs and CPUs that support
+        it in hardware. None uses Keras' global policy (float32 by default).
     jit_compile : bool or None, default=None
-        Whether to compile by XLA. None: not on a CPU under TensorFlow, where it is slower.
+        Whether to compile with XLA. None leaves the choice to Keras, except on a CPU under
+        TensorFlow, where XLA is slower and is not used.
     n_devices : int, default=1
-        GPUs or other devices that share each batch, -1 for all; `batch_size` must be a multiple of
-        their number. More than one needs Keras' jax backend.
+        Number of GPUs or other devices that share each batch; -1 uses all of them. `batch_size`
+        must be a multiple of it. More than one device needs Keras' jax backend.
     image_shape : tuple of int, default=None
-        Height, width and channels: what rows are reshaped to (one may be -1), and what files are
-        resized to (by default 96, 96, 3). Leave None for images.
+        Height, width and channels to which rows are reshaped (one of them may be -1), or to which
+        image files are resized (by default 96, 96, 3). Leave it None for arrays of images.
     random_state : int, RandomState instance or None, default=None
-        Seed of weights, order, dropout and augmentation. An int gives the same model, to the bit,
-        on one machine's CPU.
+        Seed of the initial weights, the order of images, dropout and augmentation. With an int,
+        results are bitwise reproducible on the CPU of one machine.
     warm_start : bool, default=False
-        Go on from the last fit's weights.
+        Whether `fit` resumes from the weights of the last fit.
     callbacks : list of keras.callbacks.Callback or None, default=None
-        Called as in Keras' own `fit`; under jax, weights change between epochs for them. A fit with
-        callbacks of your own code compiles a model for itself, as they may change it.
+        Called as in Keras' own `fit`; under jax, they can read and change weights only between
+        epochs. Callbacks that you write may change the model, so a fit with them compiles a
+        separate model.
     verbose : int, default=0
-        1 shows progress: a bar in a terminal, a line for each epoch in a notebook or log.
+        1 shows progress: a bar in a terminal, or a line per epoch in a notebook or log.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels.
     history_ : dict of str to list of float
-        Loss and accuracy of each epoch, with "val_" where a holdout was watched.
+        Loss and accuracy of each epoch; scores on validation data, if there are any, have the
+        prefix "val_".
     n_iter_ : int
-        Epochs trained.
+        Number of epochs trained.
     n_features_in_ : int
         Number of pixel values of one image.
     feature_names_in_ : ndarray of str
-        Column names, where a data frame with such names was fitted.
+        Column names, if a data frame with string column names was fitted.
     image_shape_ : tuple of int
         Height, width and channels of the images.
 
     See Also
     --------
     CellCNNClassifier : The plain network.
-    skcell.networks.inception : One of the blocks, to build networks with.
+    skcell.networks.inception : A building block for your own networks.
 
     References
     ----------

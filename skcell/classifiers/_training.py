@@ -1,4 +1,4 @@
-"""One stretch of training of a classifier, with all that its parameters ask for."""
+"""Training of a classifier's network, as the classifier's parameters require."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +8,10 @@ import keras
 from skcell.classifiers._callbacks import ClassifierCallback
 from skcell.engine import EpochProgress, LearningRate, TrainingData, is_foreign, train
 
-#: Images that are predicted at a time.
+#: Number of images that are predicted at a time.
 PREDICT_BATCH = 128
 
-#: Batches of images from which statistics are estimated anew in a call of `partial_fit`.
+#: Fewest batches from which `partial_fit` re-estimates the statistics of batch normalisation.
 FEWEST_BATCHES = 4
 
 
@@ -31,22 +31,22 @@ def train_classifier(
     Parameters
     ----------
     fitted : BaseCellClassifier
-        The classifier as it is to become; its parameters say how it is trained.
+        The classifier with its fitted attributes set; its parameters control training.
     data : TrainingData
-        What to train on.
+        Training data.
     val : TrainingData or None
-        What to watch.
+        Validation data.
     epochs : int
-        Passes over the data.
+        Number of passes over the data.
     learning_rate : float
-        Learning rate, of the first epoch where there is a schedule.
+        Learning rate; with a schedule, that of the first epoch.
     history : dict of str to list
-        Scores of the epochs before; if there are any and training fails, the network is left as
-        it was.
+        Scores of earlier epochs; if there are any and training fails, the network is restored to
+        the state before this call.
     callbacks : sequence of keras.callbacks.Callback
-        Called beside those that the classifier asks for.
+        Called in addition to those of the classifier.
     estimate : bool
-        Whether to estimate the statistics of batch normalisation anew.
+        Whether to re-estimate the statistics of batch normalisation.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def train_classifier(
     if fitted.verbose:
         called.append(EpochProgress(type(fitted).__name__))
     if any(map(is_foreign, fitted.callbacks or ())):
-        fitted._lease.detach_model()
+        fitted._lease.detach_model()  # user code may change what a reset does not undo
     called += fitted.callbacks or ()
     watching = [callback for callback in called if isinstance(callback, ClassifierCallback)]
     for callback in watching:

@@ -1,4 +1,4 @@
-"""Transfer learning: a pretrained backbone, frozen or fine-tuned."""
+"""Transfer learning with a pretrained backbone that is frozen or fine-tuned."""
 
 import os
 from collections.abc import Callable, Hashable, Sequence
@@ -33,145 +33,149 @@ from skcell.preprocessing import ImageFeatures
 
 @dataclass(frozen=True)
 class _State:
-    """What fitting found beside the network."""
+    """Fitted state in addition to the compiled model."""
 
-    whole: Recipe  # of backbone and head, frozen
-    weights: Any  # the parameter as it was
-    features: ImageFeatures | None  # while the network is a head alone
+    whole: Recipe  # of backbone and head, with the backbone frozen
+    weights: Any  # value of the parameter when the network was trained
+    features: ImageFeatures | None  # the backbone, if the compiled model is the head alone
 
 
 class TransferClassifier(BaseCellClassifier):
-    """A network pretrained on everyday images, with a new last layer for cells.
+    """A network pretrained on everyday images, with a new head for cell images.
 
-    Frozen, the backbone turns each image into features once, which are kept over epochs, folds
-    and fits; only the head is trained. With `unfreeze`, the last layers of the backbone are then
-    trained as well, at a learning rate of their own.
+    The frozen backbone computes the features of each image once. They are cached and reused in
+    all epochs, folds and fits, and only the head is trained. With `unfreeze`, the last layers of
+    the backbone are then fine-tuned as well, at a separate learning rate.
 
     Parameters
     ----------
     backbone : str, keras.Model or callable, default="inception_v3"
-        A name of `skcell.networks.list_backbones`; or a Keras model or function that takes images
+        A name from `skcell.networks.list_backbones`, or a Keras model or function that takes images
         with pixels in 0..1 and returns feature maps or features. A model is copied, not changed.
     weights : {"imagenet"}, path or None, default="imagenet"
-        Weights of a named backbone: "imagenet" is downloaded once by Keras; or a file that Keras
-        saved from the backbone without its top; None leaves them random.
+        Weights of a named backbone: "imagenet", which Keras downloads once, or a file that Keras
+        saved from the backbone without its top. None initialises them randomly.
     input_size : int or None, default=None
-        Height and width, in pixels, that images are resized to, bilinearly; None takes them as
-        they are.
+        Height and width, in pixels, to which images are resized with bilinear interpolation; None
+        does not resize them.
     pooling : {"avg", "max"}, default="avg"
         How feature maps are pooled over the image.
     dense_units : int or None, default=None
-        Width of a dense layer before that of the classes; None for none.
+        Width of a dense layer before the output layer; None adds no dense layer.
     dropout : float, default=0.2
-        Fraction of the inputs of the last layer dropped in training.
+        Fraction of the inputs of the output layer that is dropped in training.
     cache : bool, "memory" or path, default=True
-        Where features are kept: on disk (True, in the folder `SKCELL_DATA_HOME` or the user's cache
-        folder; or the path of a file), in this process's memory, or nowhere.
+        Where features are kept. True: on disk, in the folder `SKCELL_DATA_HOME` or the user's cache
+        folder; a path: in that file; "memory": in the memory of this process; False: nowhere.
     n_views : int or None, default=None
-        With `augmentation` and a frozen backbone: how many changed copies of each image there are,
-        of which each epoch sees one. Their features are kept. None draws anew in every epoch,
-        through the backbone.
+        With `augmentation` and a frozen backbone: number of changed copies (views) of each image,
+        of which each epoch uses one. Their features are cached. With None, every epoch makes new
+        random changes and computes the features again.
     unfreeze : bool, int, float, str or None, default=None
-        What is fine-tuned after the head: the last so many groups of the backbone's layers; a
-        fraction of its groups, such as 0.3 (1.0 is all); all layers from that of a name on; or
-        "all" or True. None or False leaves the backbone frozen.
+        Layers of the backbone that are fine-tuned after the head is trained. An int: that many of
+        the last layer groups; a float: that fraction of the groups, such as 0.3 (1.0 is all); a
+        layer name: that layer and all layers after it; "all" or True: all layers. None or False
+        keeps the backbone frozen.
     fine_tuning_epochs : int, default=10
-        Further passes over the training images, in which the backbone is fine-tuned; with 0 it
-        stays frozen.
+        Number of further passes over the training images, in which the backbone is fine-tuned;
+        with 0 it stays frozen.
     fine_tuning_learning_rate : float, default=0.0001
         Learning rate of fine-tuning.
     layer_decay : float, default=1.0
-        Factor of the learning rate from one group of layers to that before it.
+        Factor by which the learning rate of each layer group is multiplied for the group before it.
     gradual_unfreezing : bool, default=False
-        Begin fine-tuning with the last group, and add those before it evenly over the epochs.
+        Whether to start fine-tuning with the last layer group and add the earlier groups evenly
+        over the epochs.
     train_batch_norm : bool, default=False
-        Whether layers that normalise batches are fine-tuned. They stay in inference mode else,
+        Whether batch-normalisation layers are fine-tuned. Otherwise they stay in inference mode,
         which is safer with small batches.
     augmentation : ImageAugmenter or None, default=None
-        Changes every training image anew in every epoch. The head alone can then not be trained
-        on features that are kept; see `n_views`.
+        Applies new random changes to every training image in every epoch. The head can then be
+        trained on cached features only with `n_views`.
     optimizer : {"adam", "nadam", "rmsprop", "sgd", "lion"}, default="adam"
-        "sgd" has Nesterov momentum 0.9.
+        Name of the optimizer; "sgd" uses Nesterov momentum 0.9.
     learning_rate : float, default=0.001
-        Learning rate of the head, of the first epoch where there is a schedule.
+        Learning rate of the head; with a `schedule`, that of the first epoch.
     schedule : {"cosine", "linear"}, callable or None, default=None
-        How the learning rate falls over the epochs; a callable takes the fraction of epochs
-        done, in 0..1, and returns a factor.
+        How the learning rate decreases over the epochs. A callable takes the fraction of epochs
+        that are completed, in 0..1, and returns a factor for the learning rate.
     weight_decay : float, default=0.0
-        Decoupled weight decay per step, times the learning rate; biases and batch normalisation
-        are spared.
+        Decoupled weight decay per step, multiplied by the learning rate; it is not applied to
+        biases and batch normalisation.
     label_smoothing : float, default=0.0
-        Share of each target that is spread over all classes.
+        Fraction of each target that is spread evenly over all classes.
     loss : {"categorical_crossentropy", "categorical_focal_crossentropy"} or callable, \
             default="categorical_crossentropy"
-        A Keras loss for one-hot targets.
+        Keras loss for one-hot targets.
     class_weight : dict, "balanced" or None, default=None
-        Weights of classes, as in scikit-learn; multiplied with `sample_weight`. Only ratios of
-        weights count: the loss is divided by their mean.
+        Weights of the classes, as in scikit-learn; they are multiplied by `sample_weight`. Only
+        the ratios of weights matter, because the loss is divided by their mean.
     epochs : int, default=20
-        Passes over the training images while the backbone is frozen.
+        Number of passes over the training images while the backbone is frozen.
     batch_size : int, default=32
-        Images in each gradient step.
+        Number of images in each gradient step.
     early_stopping : bool, default=False
-        Hold out `validation_fraction` of the training images, stratified by class and by whole
-        groups; stop when their loss, weighted as in training, has not fallen for `patience` epochs;
-        keep the best weights.
+        Whether to hold out `validation_fraction` of the training images, stratified by class and
+        in whole groups; to stop when their loss, weighted as in training, has not decreased for
+        `patience` epochs; and to restore the best weights.
     validation_fraction : float, default=0.1
-        Share of images held out for early stopping.
+        Fraction of the training images that is held out for early stopping.
     patience : int, default=5
-        Epochs to wait for a lower loss.
+        Number of epochs without a lower validation loss after which training stops.
     dtype_policy : str or None, default=None
-        Keras dtype policy, such as "mixed_bfloat16", which is faster on GPUs and CPUs that have it
-        in hardware; None is Keras' own setting (float32).
+        Keras dtype policy, such as "mixed_bfloat16", which is faster on GPUs and CPUs that support
+        it in hardware. None uses Keras' global policy (float32 by default).
     jit_compile : bool or None, default=None
-        Whether to compile by XLA. None: not on a CPU under TensorFlow, where it is slower.
+        Whether to compile with XLA. None leaves the choice to Keras, except on a CPU under
+        TensorFlow, where XLA is slower and is not used.
     n_devices : int, default=1
-        GPUs or other devices that share each batch, -1 for all; `batch_size` must be a multiple of
-        their number. More than one needs Keras' jax backend.
+        Number of GPUs or other devices that share each batch; -1 uses all of them. `batch_size`
+        must be a multiple of it. More than one device needs Keras' jax backend.
     image_shape : tuple of int, default=None
-        Height, width and channels: what rows are reshaped to (one may be -1), and what files are
-        resized to (by default 96, 96, 3). Leave None for images.
+        Height, width and channels to which rows are reshaped (one of them may be -1), or to which
+        image files are resized (by default 96, 96, 3). Leave it None for arrays of images.
     random_state : int, RandomState instance or None, default=None
-        Seed of weights, order, dropout and augmentation. An int gives the same model, to the bit,
-        on one machine's CPU.
+        Seed of the initial weights, the order of images, dropout and augmentation. With an int,
+        results are bitwise reproducible on the CPU of one machine.
     warm_start : bool, default=False
-        Go on from the last fit's weights.
+        Whether `fit` resumes from the weights of the last fit.
     callbacks : list of keras.callbacks.Callback or None, default=None
-        Called as in Keras' own `fit`; under jax, weights change between epochs for them. A fit with
-        callbacks of your own code compiles a model for itself, as they may change it.
+        Called as in Keras' own `fit`; under jax, they can read and change weights only between
+        epochs. Callbacks that you write may change the model, so a fit with them compiles a
+        separate model.
     verbose : int, default=0
-        1 shows progress: a bar in a terminal, a line for each epoch in a notebook or log.
+        1 shows progress: a bar in a terminal, or a line per epoch in a notebook or log.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels.
     history_ : dict of str to list
-        Loss and accuracy of each epoch, with "val_" where a holdout was watched; "phase" is "head"
-        or "fine-tuning".
+        Loss and accuracy of each epoch; scores on validation data, if there are any, have the
+        prefix "val_". "phase" is "head" or "fine-tuning".
     n_iter_ : int
-        Epochs trained.
+        Number of epochs trained.
     n_features_in_ : int
         Number of pixel values of one image.
     feature_names_in_ : ndarray of str
-        Column names, where a data frame with such names was fitted.
+        Column names, if a data frame with string column names was fitted.
     image_shape_ : tuple of int
         Height, width and channels of the images.
 
     See Also
     --------
-    ImageFeatures : The frozen backbone as a transformer, for any classifier of scikit-learn.
-    skcell.networks.list_backbones : The names; `skcell.networks.BACKBONES` has sizes and licences.
+    ImageFeatures : The frozen backbone as a transformer, for any scikit-learn classifier.
+    skcell.networks.list_backbones : All names; `skcell.networks.BACKBONES` has sizes and licences.
 
     Notes
     -----
-    `partial_fit` and `warm_start` go on with the last phase. Early stopping ends each phase by
-    itself, and keeps the best weights of both: if fine-tuning never lowers the validation loss,
-    the head is kept as it was trained on the frozen backbone. A pickle holds the backbone's
-    weights, and needs no file elsewhere.
+    `partial_fit` and `warm_start` resume the last phase. Early stopping ends each phase separately
+    and keeps the best weights of both: if fine-tuning never lowers the validation loss, the model
+    is kept as it was when the head had been trained on the frozen backbone. A pickle contains the
+    backbone's weights and needs no other file.
 
-    Named backbones take colour; grey is repeated in three channels, and more than three channels
-    go through a 1x1 convolution that is trained with the head.
+    Named backbones take colour images. A grey image is repeated in three channels; images with
+    more than three channels pass through a 1x1 convolution that is trained with the head.
 
     References
     ----------
@@ -312,12 +316,12 @@ class TransferClassifier(BaseCellClassifier):
         return {"dense_units": self.dense_units, "dropout": self.dropout}
 
     def check_network(self, X: ArrayLike) -> None:
-        """Find out, without training, whether the network can be made for such images.
+        """Check, without training, that the network can be built for these images.
 
         Parameters
         ----------
         X : array-like
-            One image or more.
+            One or more images.
 
         Raises
         ------
@@ -339,7 +343,7 @@ class TransferClassifier(BaseCellClassifier):
         epochs: int | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> Self:
-        """Train the head, then fine-tune; a fit that goes on does so with the last of them."""
+        """Train the head, then fine-tune; a resumed fit continues the last phase."""
         features = self._load_features(data.spec, seed) if fresh else self._state.features
         given = self._lease.compiled.model if features is None else features._extractor.model
         whole, phases = self._plan(data.spec, len(data.classes), given)
@@ -347,8 +351,8 @@ class TransferClassifier(BaseCellClassifier):
             self._state.whole.require_same(whole)
             if self._state.weights != self.weights:
                 raise ValueError(
-                    f"weights was changed from {self._state.weights!r} to {self.weights!r} since "
-                    "the network was trained; set it back, or fit anew with warm_start=False."
+                    f"Cannot resume training: weights was changed from {self._state.weights!r} to "
+                    f"{self.weights!r}. Set it back, or fit again with warm_start=False."
                 )
         lease, history = (None, {}) if fresh else (self._lease, self.history_)
         for phase in phases if fresh else phases[-1:]:
@@ -369,6 +373,7 @@ class TransferClassifier(BaseCellClassifier):
             fitted = copy(self)._set_fitted_state(lease, data, seed)
             fitted._state = state
             n_epochs, initial_epoch = epochs or phase.epochs, len(history.get("loss", ()))
+            # Fine-tuning may end worse than it began; then early stopping returns to the head.
             tries = fresh and bool(initial_epoch) and val is not None and self.early_stopping
             state_before = lease.compiled.get_state() if tries else None
             history = train_classifier(
@@ -387,9 +392,7 @@ class TransferClassifier(BaseCellClassifier):
             if state_before is not None and _best(losses[:initial_epoch]) < _best(
                 losses[initial_epoch:]
             ):
-                lease.compiled.set_state(
-                    state_before
-                )  # the phase before was better than all of this
+                lease.compiled.set_state(state_before)  # the phase before had a lower loss
             names = history.get("phase", [])[:initial_epoch]
             history["phase"] = names + [phase.name] * (len(history["loss"]) - initial_epoch)
         self._state = state
@@ -406,11 +409,11 @@ class TransferClassifier(BaseCellClassifier):
         return self.fine_tuning_epochs + (self.epochs if fresh else 0)
 
     def _load_features(self, spec: ImageSpec, seed: int) -> ImageFeatures:
-        """Load the backbone."""
+        """Load the backbone as a fitted `ImageFeatures`."""
         if self.n_views is not None and (self.augmentation is None or self._projects(spec)):
             raise ValueError(
-                f"n_views={self.n_views} needs an augmentation that makes the views, and images of "
-                f"one or three channels; got augmentation={self.augmentation} and "
+                f"n_views={self.n_views} needs an augmentation that makes the views, and images "
+                f"with one or three channels; got augmentation={self.augmentation} and "
                 f"{spec.shape[2]} channels. Leave n_views=None."
             )
         named = ("backbone", "weights", "input_size", "pooling", "cache", "dtype_policy")
@@ -419,13 +422,13 @@ class TransferClassifier(BaseCellClassifier):
         return features.fit(np.zeros((1, *spec.shape[:2], channels), spec.dtype))
 
     def _projects(self, spec: ImageSpec) -> bool:
-        """Whether channels are turned to three by weights that are trained."""
+        """Whether a trained 1x1 convolution maps the channels to three."""
         return isinstance(self.backbone, str) and spec.shape[2] not in (1, 3)
 
     def _plan(
         self, spec: ImageSpec, n_classes: int, given: keras.Model
     ) -> tuple[Recipe, list[Phase]]:
-        """Make the recipe of the whole network, frozen, and the phases of training."""
+        """Return the recipe of the whole network, frozen, and the phases of training."""
         whole = self._make_recipe(spec, n_classes)
         drawn_anew = self.augmentation is not None and self.n_views is None
         sees_features = not drawn_anew and not self._projects(spec)
@@ -439,15 +442,16 @@ class TransferClassifier(BaseCellClassifier):
         )
 
     def to_keras(self) -> keras.Model:
-        """Copy the trained network, backbone and head, to a `keras.Model` of your own.
+        """Copy the trained network, backbone and head, to a separate `keras.Model`.
 
-        It takes pixels, of the dtype that was fitted, and returns probabilities. It is compiled,
-        for `evaluate` and for training on; augmentation, which is off in prediction, is left out.
+        The model takes pixels of the dtype that was fitted, and returns probabilities. It is
+        compiled for `evaluate` and further training. Augmentation, which is inactive in
+        prediction, is left out.
 
         Returns
         -------
         keras.Model
-            The copy.
+            Compiled copy of the network.
         """
         check_is_fitted(self)
         if self._state.features is None:
@@ -456,12 +460,13 @@ class TransferClassifier(BaseCellClassifier):
         return self._copy_model(self._state.whole, *parts)
 
     def best_epochs(self) -> dict[str, int]:
-        """Return the epochs that early stopping found best, for a fit without a holdout.
+        """Return the numbers of epochs that early stopping found best.
 
         Returns
         -------
         dict of str to int
-            By parameter; empty where nothing was watched.
+            Best number of epochs per parameter, to refit without a holdout; empty if there was no
+            early stopping or no validation data.
         """
         check_is_fitted(self)
         found = {}
@@ -475,12 +480,12 @@ class TransferClassifier(BaseCellClassifier):
         return found
 
     def count_params(self) -> int:
-        """Count the weights of the fitted network, the backbone's among them.
+        """Count the weights of the fitted network, including the backbone.
 
         Returns
         -------
         int
-            Their number.
+            Number of weights.
         """
         features = self._state.features
         backbone = features._extractor.model.count_params() if features else 0
@@ -500,5 +505,5 @@ class TransferClassifier(BaseCellClassifier):
 
 
 def _best(losses: NDArray[np.float64]) -> float:
-    """Return the least of some losses; infinity where none is a number."""
+    """Return the lowest loss; infinity if none is a number."""
     return float(np.nanmin(losses, initial=np.inf))

@@ -3,41 +3,23 @@
 It depends on Keras and NumPy, not on any estimator. CONTRIBUTING.md explains how it trains.
 """
 
-from skcell.engine._batches import ImageBatches
-from skcell.engine._callbacks import (
-    EpochProgress,
-    LayerwiseLearningRate,
-    LearningRate,
-    copy_callback,
-    is_foreign,
-    portable_callback,
-)
-from skcell.engine._compiled_model import CompiledModel, build
-from skcell.engine._data import TrainingData
-from skcell.engine._devices import count_devices
+from skcell.engine._batches import ImageBatches as ImageBatches
+from skcell.engine._callbacks import EpochProgress as EpochProgress
+from skcell.engine._callbacks import LayerwiseLearningRate as LayerwiseLearningRate
+from skcell.engine._callbacks import LearningRate as LearningRate
+from skcell.engine._callbacks import copy_callback as copy_callback
+from skcell.engine._callbacks import is_foreign as is_foreign
+from skcell.engine._callbacks import portable_callback as portable_callback
+from skcell.engine._compiled_model import CompiledModel as CompiledModel
+from skcell.engine._compiled_model import build
+from skcell.engine._data import TrainingData as TrainingData
+from skcell.engine._devices import count_devices as count_devices
 from skcell.engine._loop import train
-from skcell.engine._optimizers import OPTIMIZERS, make_optimizer
+from skcell.engine._optimizers import OPTIMIZERS
+from skcell.engine._optimizers import make_optimizer as make_optimizer
 from skcell.engine._pool import ModelLease, clear_model_pool
 from skcell.engine._recipe import Recipe
-from skcell.engine._steps import make_forward
+from skcell.engine._steps import make_forward as make_forward
 
-__all__ = [
-    "OPTIMIZERS",
-    "CompiledModel",
-    "EpochProgress",
-    "ImageBatches",
-    "LayerwiseLearningRate",
-    "LearningRate",
-    "ModelLease",
-    "Recipe",
-    "TrainingData",
-    "build",
-    "clear_model_pool",
-    "copy_callback",
-    "count_devices",
-    "is_foreign",
-    "make_forward",
-    "make_optimizer",
-    "portable_callback",
-    "train",
-]
+# The public part; the rest is for other packages of skcell.
+__all__ = ["OPTIMIZERS", "ModelLease", "Recipe", "build", "clear_model_pool", "train"]

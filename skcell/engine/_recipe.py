@@ -86,7 +86,22 @@ class Recipe:
     def with_network(
         self, network: Callable[..., Any], kwargs: dict[str, Hashable], **changes: Any
     ) -> Self:
-        """Return a copy of this recipe with another network and, optionally, other changes."""
+        """Return a copy of this recipe with another network and, optionally, other changes.
+
+        Parameters
+        ----------
+        network : callable
+            As for the class.
+        kwargs : dict
+            The network's keyword arguments.
+        **changes : object
+            New values of other fields.
+
+        Returns
+        -------
+        Recipe
+            The copy.
+        """
         return replace(
             self,
             network=network,

@@ -1,4 +1,4 @@
-"""Frozen backbones: images in, features out, each image once."""
+"""Frozen backbones that compute features of images."""
 
 import functools
 import os
@@ -21,19 +21,19 @@ from skcell.networks import (
     rescale_to_unit,
 )
 
-#: Extractors kept in memory though nobody uses them; the least recently used goes first.
+#: Number of unused extractors kept in memory; the least recently used is dropped first.
 MAX_EXTRACTORS = 4
 
 
 class Extractor:
-    """A frozen backbone, ready to be used by any number of threads.
+    """A frozen backbone that any number of threads can use.
 
-    A pickle holds the weights, so that it needs no file elsewhere.
+    A pickle contains the weights and needs no other file.
 
     Parameters
     ----------
     input_shape, dtype
-        Of images, as for `Recipe`.
+        Shape and dtype of images, as for `Recipe`.
     backbone, weights, input_size, pooling
         As for `backbone_features`.
     seed : int
@@ -44,10 +44,10 @@ class Extractor:
     Attributes
     ----------
     model : keras.Model
-        From pixels to features.
+        Model that takes pixels and returns features.
     key : bytes or None
-        Tells graph, weights and precision apart: equal keys, equal features. None if some layer
-        cannot be described; its features are not kept.
+        Identifies graph, weights and precision: extractors with equal keys compute equal features.
+        None if a layer cannot be described; the features are then not cached.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class Extractor:
         return int(self.model.outputs[0].shape[-1])
 
     def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        """Compute features of a batch of images."""
+        """Compute the features of a batch of images."""
         return np.asarray(self._forward(images), np.float32)
 
     def __getstate__(self) -> dict[str, Any]:
         shape, dtype, backbone, *others = self._made_of
-        copied = find_backbone(self.model)  # as it was, whatever became of a user's own since
+        copied = find_backbone(self.model)  # unlike a user's own model, it has not changed
         values = []
         if isinstance(backbone, UserModel):
             backbone = UserModel(copied)
@@ -103,11 +103,11 @@ class Extractor:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         found = None if state["key"] is None else _known.get(state["key"])
-        if found is not None:  # the same one, in this process
+        if found is not None:  # this process has the same extractor
             self.__dict__.update(found.__dict__)
             return
         shape, dtype, backbone, input_size, pooling, dtype_policy = state["made_of"]
-        self.__init__(  # type: ignore[misc] # as it was made
+        self.__init__(  # type: ignore[misc] # as it was first built
             shape, dtype, backbone, None, input_size, pooling, 0, dtype_policy
         )
         if state["values"]:
@@ -121,14 +121,14 @@ _known: weakref.WeakValueDictionary[bytes, Extractor] = weakref.WeakValueDiction
 
 
 def get_extractor(weights_version: Hashable = None, **arguments: Any) -> Extractor:
-    """Build an extractor, or return one of the same network that was built before.
+    """Build an extractor, or return an existing one of the same network.
 
     Parameters
     ----------
     weights_version : hashable
-        Tells apart a weight file before and after it was replaced: the digest of its content.
+        Digest of the weight file's content, which changes if the file is replaced.
     **arguments
-        As for `Extractor`.
+        Arguments of `Extractor`.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def get_extractor(weights_version: Hashable = None, **arguments: Any) -> Extract
     """
     if isinstance(arguments["backbone"], (str, UserModel)):
         return _build(weights_version, **arguments)
-    built = Extractor(**arguments)  # what a function makes may change from call to call
+    built = Extractor(**arguments)  # a function may build a new network in each call
     return built if built.key is None else _known.get(built.key, built)
 
 

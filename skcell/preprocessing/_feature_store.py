@@ -1,4 +1,4 @@
-"""Features that were computed once: on disk or in memory, bounded, safe with many processes."""
+"""A cache of features, on disk or in memory, of limited size and safe with many processes."""
 
 import contextlib
 import os
@@ -10,27 +10,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-#: Bytes that a store may take up.
+#: Maximum size of a store, in bytes.
 MAX_BYTES = 1 << 30
 
-_LOOKED_UP = 500  # at once: SQLite bounds the number of values in a query
+_LOOKED_UP = 500  # features per query; SQLite limits the number of values in a query
 
 
 class FeatureStore:
     """A table of features by extractor and image, in an SQLite database.
 
-    When it is full, those stored first go first. Many processes may use one file at a time; one
-    that is killed leaves it whole.
+    When it is full, the features stored first are deleted first. Many processes can use one file
+    at the same time; the file stays intact if one of them is killed.
 
     Parameters
     ----------
     path : path-like or ":memory:"
-        The database; its folder is made.
+        Path of the database; its folder is created if necessary.
     max_bytes : int
-        What it may take up.
+        Maximum size of the database.
     """
 
-    #: Seconds to wait for another process that writes.
+    #: Seconds to wait while another process is writing.
     timeout = 30.0
 
     def __init__(self, path: str | os.PathLike[str], max_bytes: int = MAX_BYTES):
@@ -75,7 +75,7 @@ class FeatureStore:
         except (OSError, sqlite3.Error) as error:
             raise OSError(
                 f"Features cannot be kept in {os.fspath(self.path)}: {error}. Set cache=False, or "
-                "the path of another file."
+                "set cache to the path of another file."
             ) from error
 
     def get(self, key: bytes, digests: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
@@ -84,14 +84,14 @@ class FeatureStore:
         Parameters
         ----------
         key : bytes
-            Of the extractor.
+            Key of the extractor.
         digests : sequence of bytes
-            Of the images.
+            Digests of the images.
 
         Returns
         -------
         dict
-            Features of those images that are there, by digest.
+            Features of the images that are stored, by digest.
         """
         found: dict[bytes, NDArray[np.float32]] = {}
         with self._connect() as connection:
@@ -108,9 +108,9 @@ class FeatureStore:
         Parameters
         ----------
         key : bytes
-            Of the extractor.
+            Key of the extractor.
         rows : dict
-            Features by the image's digest.
+            Features, by digest of the image.
         """
         values = [
             (key + digest, np.ascontiguousarray(row, np.float32).tobytes())
@@ -125,7 +125,7 @@ class FeatureStore:
             connection.execute("COMMIT")
 
     def _shrink(self, connection: sqlite3.Connection) -> None:
-        """Delete the oldest until the rest fits; the file uses their pages again."""
+        """Delete the oldest features until the rest fits; SQLite reuses the freed pages."""
         while self._used(connection) > self.max_bytes:
             (count,) = connection.execute("SELECT COUNT(*) FROM features").fetchone()
             if count == 0:

@@ -1,4 +1,4 @@
-"""A pretrained network as a transformer."""
+"""A transformer that computes features with a pretrained network."""
 
 import difflib
 import numbers
@@ -24,7 +24,7 @@ from skcell.networks import BACKBONES, as_backbone, check_pixel_range, list_back
 from skcell.preprocessing._extractor import Extractor, get_extractor
 from skcell.preprocessing._feature_store import FeatureStore
 
-#: Images looked up, computed and stored together.
+#: Number of images that are looked up, computed and stored together.
 CHUNK = 1024
 
 _in_memory = FeatureStore(":memory:")
@@ -38,36 +38,36 @@ class ImageFeatures(
     TransformerMixin,
     BaseEstimator,
 ):
-    """Features of images from a pretrained, frozen network.
+    """Compute features of images with a pretrained, frozen network.
 
-    For whatever in scikit-learn takes a table: a logistic regression, neighbours, clusters, SMOTE.
-    Each image is put through the network once; its features are kept, and found again in other
-    folds, fits and processes by the image's content.
+    The features can be used by every estimator that takes a table, such as logistic regression,
+    nearest neighbours, clustering or SMOTE. Each image passes through the network once. Its
+    features are cached by the image's content, and reused in other folds, fits and processes.
 
     Parameters
     ----------
     backbone : str, keras.Model or callable, default="inception_v3"
-        A name of `skcell.networks.list_backbones`; or a Keras model or function that takes images
+        A name from `skcell.networks.list_backbones`, or a Keras model or function that takes images
         with pixels in 0..1 and returns feature maps or features.
     weights : {"imagenet"}, path or None, default="imagenet"
-        Weights of a named backbone: "imagenet" is downloaded once by Keras; or a file that Keras
-        saved from the backbone without its top; None leaves them random.
+        Weights of a named backbone: "imagenet", which Keras downloads once, or a file that Keras
+        saved from the backbone without its top. None initialises them randomly.
     input_size : int or None, default=None
-        Height and width, in pixels, that images are resized to, bilinearly; None takes them as
-        they are.
+        Height and width, in pixels, to which images are resized with bilinear interpolation; None
+        does not resize them.
     pooling : {"avg", "max"}, default="avg"
         How feature maps are pooled over the image.
     batch_size : int, default=64
-        Images put through the network at a time.
+        Number of images that pass through the network at a time.
     cache : bool, "memory" or path, default=True
-        Where features are kept: on disk (True, in the folder `SKCELL_DATA_HOME` or the user's cache
-        folder; or the path of a file), in this process's memory, or nowhere. At most 1 GiB; what
-        was stored first goes first.
+        Where features are kept. True: on disk, in the folder `SKCELL_DATA_HOME` or the user's cache
+        folder; a path: in that file; "memory": in the memory of this process; False: nowhere. At
+        most 1 GiB is kept; the features stored first are deleted first.
     dtype_policy : str or None, default=None
-        Keras dtype policy; None is Keras' own setting (float32).
+        Keras dtype policy; None uses Keras' global policy (float32 by default).
     image_shape : tuple of int, default=None
-        Height, width and channels: what rows are reshaped to, and what files are resized to (by
-        default 96, 96, 3). Leave None for images.
+        Height, width and channels to which rows are reshaped (one of them may be -1), or to which
+        image files are resized (by default 96, 96, 3). Leave it None for arrays of images.
     random_state : int, RandomState instance or None, default=None
         Seed of random weights.
 
@@ -76,16 +76,17 @@ class ImageFeatures(
     n_features_in_ : int
         Number of pixel values of one image.
     feature_names_in_ : ndarray of str
-        Column names, where a data frame with such names was fitted.
+        Column names, if a data frame with string column names was fitted.
 
     See Also
     --------
-    skcell.ImageSMOTE : Takes this as `feature_space`, to find neighbours by what cells look like.
-    skcell.networks.list_backbones : The names.
+    skcell.ImageSMOTE : Accepts this as `feature_space`, to find cells that look similar.
+    skcell.networks.list_backbones : Names of all backbones.
 
     Notes
     -----
-    Grey images are repeated in three channels. A pickle of a fitted one holds the weights.
+    A grey image is repeated in three channels. A pickle of a fitted transformer contains the
+    network's weights.
 
     References
     ----------
@@ -144,7 +145,7 @@ class ImageFeatures(
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Look at the images' shape and dtype, and load the network.
+        """Check the images' shape and dtype, and load the network.
 
         Parameters
         ----------
@@ -171,20 +172,20 @@ class ImageFeatures(
         channels = spec.shape[2]
         if isinstance(self.backbone, str) and channels not in (1, 3):
             raise ValueError(
-                f"{self.backbone} was trained on colour images, and these have {channels} "
-                "channels; choose one or three of them, X[..., :3]."
+                f"{self.backbone} was trained on colour images, but these have {channels} "
+                "channels; choose one or three of them, such as X[..., :3]."
             )
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         self._extractor, self._spec = self._load(spec, seed), spec
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Compute the features of images, or find them.
+        """Compute the features of images, or look them up in the cache.
 
         Parameters
         ----------
         X : array-like
-            Images, rows or paths, of the kind and shape that were fitted.
+            Images, rows or paths, of the same kind and shape as in `fit`.
 
         Returns
         -------
@@ -194,7 +195,7 @@ class ImageFeatures(
         return self.compute(X)
 
     def compute(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Compute the features of images, or find them: an array, whatever `set_output` says.
+        """Return the features of images as an array, regardless of `set_output`.
 
         Parameters
         ----------
@@ -215,16 +216,16 @@ class ImageFeatures(
         spec: ImageSpec,
         change: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
     ) -> NDArray[np.float32]:
-        """Compute the features of images that were checked already, or find them.
+        """Return the features of images that were already checked.
 
         Parameters
         ----------
         images : ndarray
             Images or paths, as checking returns them.
         spec : ImageSpec
-            What they are.
+            Specification of `images`.
         change : callable or None
-            Changes the images, some at a time, before they are put through the network.
+            Changes an array of images before they pass through the network.
 
         Returns
         -------
@@ -246,12 +247,12 @@ class ImageFeatures(
         return images, spec
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
-        """Name the features.
+        """Return the names of the features.
 
         Parameters
         ----------
         input_features : array-like of str, default=None
-            Not used: features are of whole images, whatever their column is called.
+            Not used: the features describe whole images, not columns of the input.
 
         Returns
         -------
@@ -302,32 +303,32 @@ class ImageFeatures(
 
 
 def _pixels(x: Any) -> Any:
-    """Stand in for a backbone, in checks: the pixels themselves."""
+    """Return the pixels themselves, as a backbone for estimator checks."""
     return keras.layers.Flatten()(x)
 
 
 def check_backbone(backbone: Any) -> None:
-    """Refuse names that are no backbone's."""
+    """Refuse an unknown name, or a function that builds a network instead of taking images."""
     names = list_backbones()
     if isinstance(backbone, str) and backbone not in names:
         close = difflib.get_close_matches(backbone, names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
-            f"There is no backbone {backbone!r}.{hint} skcell.networks.list_backbones() names "
-            "those there are."
+            f"There is no backbone {backbone!r}.{hint} skcell.networks.list_backbones() lists all "
+            "names."
         )
     builder = getattr(backbone, "__name__", "")
     if backbone is not None and getattr(keras.applications, builder, None) is backbone:
         known = [b.name for b in BACKBONES.values() if b.builder == builder]
         raise ValueError(
             f"backbone is keras.applications.{builder} itself, which builds a network and takes no "
-            f"images. Give its name{f', {known[0]!r}' if known else ''}, or a network: "
+            f"images. Pass its name{f', {known[0]!r}' if known else ''}, or a network, such as "
             f"{builder}(include_top=False)."
         )
 
 
 def get_store(cache: bool | str | os.PathLike[str]) -> FeatureStore | None:
-    """Find the store that the parameter `cache` names."""
+    """Return the store that the parameter `cache` names; None if features are not cached."""
     if cache == "memory":
         return _in_memory
     if isinstance(cache, (str, os.PathLike)):
@@ -344,16 +345,16 @@ def get_store(cache: bool | str | os.PathLike[str]) -> FeatureStore | None:
 
 
 def _warn_once(error: OSError) -> None:
-    """Warn of a store that cannot be used; computing is slower, not wrong."""
+    """Warn once about a store that cannot be used; results are still correct, only slower."""
     if str(error) not in _warned:
         _warned.add(str(error))
-        warnings.warn(f"{error} They are computed anew each time.", stacklevel=4)
+        warnings.warn(f"{error} Features are computed anew each time.", stacklevel=4)
 
 
 def compute_features(
     extractor: Extractor, images: NDArray[Any], store: FeatureStore | None, batch_size: int
 ) -> NDArray[np.float32]:
-    """Look features up, compute those not found, and store these."""
+    """Look up features, compute the missing ones, and store these."""
     if store is None or extractor.key is None:
         return _compute(extractor, images, batch_size)
     digests = digest_images(images)

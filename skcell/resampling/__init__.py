@@ -2,7 +2,7 @@
 
 import lazy_loader as _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach(
+__getattr__, __dir__, _ = _lazy.attach(
     __name__,
     submod_attrs={
         "_base": ["BaseImageSampler"],
@@ -10,3 +10,5 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_smote": ["ImageSMOTE"],
     },
 )
+# `BaseImageSampler` is for other packages of skcell.
+__all__ = ["ImageSMOTE", "ImageSampler"]

@@ -77,7 +77,7 @@ def test_holdouts_pickles_and_two_phases(data):
     ("n", "batch_size", "message"),
     [
         (3, 30, r"n_devices=3, but jax sees 2; set n_devices=2, or -1 for all"),
-        (2, 31, r"batch_size=31 cannot be shared evenly by n_devices=2; .* such as 32"),
+        (2, 31, r"batch_size=31 cannot be split evenly over n_devices=2; .* such as 32"),
     ],
 )
 def test_devices_that_cannot_be_used_are_an_error(data, n, batch_size, message):

@@ -150,11 +150,14 @@ def test_another_file_is_refused_and_left_alone(data, tmp_path):
 
 
 SCRIPT = """
-import sys from skcell.datasets import make_cells from skcell.study import Technique, Study cells =
-make_cells(90, n_classes=3, image_size=16, random_state=0) SMALL = {"clf__filters": (4, 4),
-"clf__dense_units": 8} techniques = [Technique(f"{i}", {**SMALL, "clf__dropout": i / 10}) for i in
-range(5)] Study(techniques, cv=4, epochs=2, refit=False, results_file=sys.argv[1]).fit(cells.images,
-cells.target)
+import sys
+from skcell.datasets import make_cells
+from skcell.study import Study, Technique
+cells = make_cells(90, n_classes=3, image_size=16, random_state=0)
+SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
+techniques = [Technique(f"{i}", {**SMALL, "clf__dropout": i / 10}) for i in range(5)]
+study = Study(techniques, cv=4, epochs=2, refit=False, results_file=sys.argv[1])
+study.fit(cells.images, cells.target)
 """
 
 

@@ -484,7 +484,7 @@ NAN = np.full((12, 8, 8, 3), np.nan, np.float32)
         (X0, np.repeat(["a", "b"], [10, 2]), {}, "cv=3 needs .* class b has 2"),
         (X0, Y0[:5], {}, "inconsistent numbers"),
         (NAN, Y0, {}, "NaN or infinity"),
-        (X0.reshape(12, -1), Y0, {}, "Reshape techniques"),
+        (X0.reshape(12, -1), Y0, {}, "Reshape rows"),
         (X0.astype(np.int32), Y0, {}, "dtype int32"),
         (["missing.png"] * 12, Y0, {}, "names no file"),
         (X0, Y0, {"epochs": 0}, "'epochs' parameter of Study"),
