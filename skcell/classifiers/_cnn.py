@@ -98,7 +98,7 @@ class CellCNNClassifier(BaseCellClassifier):
         Labels.
     history_ : dict of str to list of float
         Loss and accuracy of each epoch; scores on validation data, if there are any, have the
-        prefix "val_".
+        prefix ``"val_"``.
     n_iter_ : int
         Number of epochs trained.
     n_features_in_ : int

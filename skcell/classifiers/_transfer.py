@@ -152,7 +152,7 @@ class TransferClassifier(BaseCellClassifier):
         Labels.
     history_ : dict of str to list
         Loss and accuracy of each epoch; scores on validation data, if there are any, have the
-        prefix "val_". "phase" is "head" or "fine-tuning".
+        prefix ``"val_"``. "phase" is "head" or "fine-tuning".
     n_iter_ : int
         Number of epochs trained.
     n_features_in_ : int

@@ -49,7 +49,7 @@ class ImageSampler(BaseImageSampler):
     n_features_in_ : int
         Number of pixel values of an image, or number of columns.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str
         Column names, if `X` is a data frame whose column names are all strings.
 
     Raises
