@@ -1,4 +1,4 @@
-"""Cell-image classification as an ordinary scikit-learn affair."""
+"""Cell-image classification with the scikit-learn API."""
 
 import os as _os
 

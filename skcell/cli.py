@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from skcell.study import Study, StudyResult
 
 app = typer.Typer(
-    help="Cell-image classification as an ordinary scikit-learn affair.",
+    help="Cell-image classification with the scikit-learn API.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -33,24 +33,22 @@ _INTERRUPTED = 130  # as a shell reports Ctrl-C
 _EXPECTED = (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError)
 _LARGEST = 2048  # pixels on a side
 
-_TECHNIQUES = """Techniques, for --techniques: base, augmentation, batch norm, extra layers,
-composite x1, composite x2, composite x3, class weights, SMOTE, SMOTE + augmentation; with
-pretrained weights
+_TECHNIQUES = """Techniques: base, augmentation, batch norm, extra layers, composite x1,
+composite x2, composite x3, class weights, SMOTE, SMOTE + augmentation; with pretrained weights:
 frozen transfer, fine-tuned."""
 _STUDY_EPILOG = f"""{_TECHNIQUES} Backbones: inception_v3, mobilenet_v2, efficientnet_v2_b0 and
 others of skcell.networks.list_backbones(). Example: skcell study --data cells/ --cv 5 --techniques
 "base,batch norm,SMOTE" --out results"""
-_SEARCH_EPILOG = f"""{_TECHNIQUES} Example, in several terminals or on several machines at once:
-skcell search --data cells/ --technique "batch norm" --storage trials.sqlite. A database is named by
-a URL such
-as postgresql://user@host/name."""
+_SEARCH_EPILOG = f"""{_TECHNIQUES} Example, which you may run in several terminals or on
+several machines at once: skcell search --data cells/ --technique "batch norm" --storage
+trials.sqlite. A database is named by a URL such as postgresql://user@host/name."""
 
 
 ByFolder = Annotated[
     bool,
     typer.Option(
         "--group-by-folder",
-        help="Keep images of one folder inside a class's, a patient's or slide's, together.",
+        help="Keep the images of each sub-folder of a class (a patient or slide) together.",
     ),
 ]
 
@@ -104,7 +102,10 @@ def study(
         ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="A look in a minute or two: few, small images, 3 folds.")
+        bool,
+        typer.Option(
+            "--quick", help="Quick preview (1-2 minutes): fewer, smaller images and 3 folds."
+        ),
     ] = False,
     techniques: Annotated[
         str | None,
@@ -117,33 +118,44 @@ def study(
         bool, typer.Option("--transfer", help="Add the techniques with a pretrained network.")
     ] = False,
     backbone: Annotated[
-        str | None, typer.Option(help="Pretrained network of those. (default: inception_v3)")
+        str | None,
+        typer.Option(
+            help="Backbone of techniques with a pretrained network. (default: inception_v3)"
+        ),
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="File of its weights. (default: ImageNet's, downloaded by Keras)"),
+        typer.Option(
+            help="File of the backbone's weights. (default: ImageNet, downloaded by Keras)"
+        ),
     ] = None,
     skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave out files that cannot be read.")
+        bool, typer.Option("--skip-broken", help="Skip files that cannot be read.")
     ] = False,
     by_folder: ByFolder = False,
     score: Annotated[
-        str, typer.Option(help="Score that decides, such as balanced_accuracy or f1_macro.")
+        str,
+        typer.Option(help="Score that decides which technique is best, such as balanced_accuracy."),
     ] = "accuracy",
     n_jobs: Annotated[
-        int | None, typer.Option(help="Fits at a time, each in a process; -1 for all cores.")
+        int | None,
+        typer.Option(
+            help="Number of fits to run at the same time, each in a process; -1 for all cores."
+        ),
     ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, help="Seed of folds, weights and everything else.")
     ] = 0,
     out: Annotated[
         Path,
-        typer.Option(help="Folder for table, plot and report. The same study there goes on."),
+        typer.Option(
+            help="Folder for table, plot and report. An interrupted study there is resumed."
+        ),
     ] = Path("skcell-study"),
 ) -> None:
-    """Compare techniques on your cells: one table, with intervals, by cross-validation.
+    """Compare techniques on your cells by cross-validation, in one table with intervals.
 
-    Ctrl-C stops the study and keeps what is done; the same command goes on from there.
+    Ctrl-C stops the study and keeps the finished fits; the same command resumes it.
     """
     if holdout and cv is not None:
         _fail("--cv and --holdout exclude each other; give one of them.")
@@ -195,7 +207,7 @@ def study(
                 image_names=cells.image_names,
             )
     except KeyboardInterrupt:
-        console.print("Interrupted before the first fit was scored; nothing was written.")
+        console.print("Interrupted before the first fit was scored. Nothing was written.")
         raise typer.Exit(_INTERRUPTED) from None
     except _EXPECTED as error:
         result = getattr(run, "result_", None)
@@ -208,11 +220,16 @@ def study(
     result = run.result_
     _keep(result, out, console)
     if quick:
-        console.print("A quick look: few images and folds make wide intervals.", style="dim")
+        console.print(
+            "This was a quick preview: few images and folds make wide intervals.", style="dim"
+        )
     if any(technique.error for technique in result.techniques):
         raise typer.Exit(_FAILED)
     if not result.complete:
-        console.print("Interrupted; what was done is kept.", style="yellow")
+        console.print(
+            "Interrupted. The finished fits are kept; the same command resumes the study.",
+            style="yellow",
+        )
         raise typer.Exit(_INTERRUPTED)
 
 
@@ -221,17 +238,15 @@ def search(
     data: Annotated[
         str, typer.Option(metavar="SOURCE", help="Images, as for `skcell study`.")
     ] = "generated",
-    technique: Annotated[
-        str, typer.Option(help="Technique to start from, by its name in a study.")
-    ] = "base",
+    technique: Annotated[str, typer.Option(help="Name of the technique to start from.")] = "base",
     n_trials: Annotated[
-        int, typer.Option(min=1, help="Settings to try, by all workers together.")
+        int, typer.Option(min=1, help="Total number of trials, over all workers.")
     ] = 50,
     storage: Annotated[
         str | None,
         typer.Option(
             help="File, or URL of a database, that keeps the trials. The same command, here or on "
-            "other machines, joins and goes on."
+            "other machines, joins the search or resumes it."
         ),
     ] = None,
     study_name: Annotated[
@@ -245,7 +260,7 @@ def search(
         int | None, typer.Option(min=8, max=_LARGEST, help="Height and width in pixels.")
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(help="Seconds after which no trial is begun.")
+        float | None, typer.Option(help="Number of seconds after which no trial is started.")
     ] = None,
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out files that cannot be read.")
@@ -256,9 +271,9 @@ def search(
         Path, typer.Option(help="Folder for the table of trials and the best model.")
     ] = Path("skcell-search"),
 ) -> None:
-    """Search for the best settings of a technique, giving up early on bad ones.
+    """Search for the best settings of a technique, and stop bad ones early.
 
-    Uses the images meant for training only, where the data has its own split.
+    If the data has its own split, only the training images are used.
     """
     out = out.expanduser()
     console = Console()
@@ -291,10 +306,12 @@ def search(
             )
         best = f"Best mean accuracy {100 * found.best_score_:.1f} %, of {found.best_params_}"
         console.print(Text(best))
-        console.print("The best of many trials was lucky as well: test it on images left aside.")
+        console.print("The best of many trials is optimistic; evaluate it on held-out images.")
         files = study_module.save_search(found, out)
     except KeyboardInterrupt:
-        console.print("Interrupted; with --storage, the same command goes on.", style="yellow")
+        console.print(
+            "Interrupted. With --storage, the same command resumes the search.", style="yellow"
+        )
         raise typer.Exit(_INTERRUPTED) from None
     except _EXPECTED as error:
         kept = "" if found is None else " The trials are kept where --storage says."

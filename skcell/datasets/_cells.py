@@ -120,7 +120,7 @@ def make_cells(
 
     See Also
     --------
-    load_image_folder : Load a folder of one's own cells.
+    load_image_folder : Load a folder of your own cells.
     fetch_bloodmnist : Download real blood cells.
 
     Notes

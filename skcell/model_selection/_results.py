@@ -47,7 +47,7 @@ def read_trials(
         raise ValueError(
             f"None of {len(trials)} trials was finished. "
             + (
-                f"The first error: {errors[0]}. That mended, search under another study_name."
+                f"The first error: {errors[0]}. Fix the cause, then search under a new study_name."
                 if errors
                 else "Give more time or trials."
             )

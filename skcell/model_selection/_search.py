@@ -1,4 +1,4 @@
-"""A scikit-learn search by Optuna, that gives up on trials which do not promise much."""
+"""A scikit-learn search by Optuna that prunes unpromising trials."""
 
 import contextlib
 import os
@@ -60,54 +60,56 @@ from skcell.model_selection._trials import (
 class OptunaPruningSearchCV(ParameterHintsMixin, BaseSearchCV):
     """Search over parameters by cross-validation, sampled and pruned by Optuna.
 
-    As scikit-learn's searches, on any estimator; with skcell's classifiers, the score on the held
-    out fold is looked at after each epoch, and a trial that falls behind the others is given up.
-    The folds are the same for all trials.
+    It works like scikit-learn's searches, on any estimator. With skcell's classifiers, it scores
+    the validation fold after each epoch and prunes a trial that falls behind the others. All trials
+    use the same folds.
 
     Parameters
     ----------
     estimator : estimator or Pipeline
-        What is fitted.
+        The estimator to tune.
     param_distributions : dict of str to object, default=None
-        Optuna distributions, frozen scipy distributions, or lists of values, among them whole
-        steps: ``{"clf": [CellCNNClassifier(), SEInceptionResNetClassifier()]}``. Parameters of a
-        step, as ``clf__n_blocks``, count where the step chosen has them. None takes
+        Optuna distributions, frozen scipy distributions, or lists of values. Values may be whole
+        steps: ``{"clf": [CellCNNClassifier(), SEInceptionResNetClassifier()]}``. A parameter of a
+        step, such as ``clf__n_blocks``, is used if the chosen step has it. None uses
         `default_space`.
     n_trials : int, default=50
-        Settings to try, by all workers together.
+        Total number of trials, over all workers.
     timeout : float or None, default=None
-        Seconds after which no trial is begun.
+        Number of seconds after which no trial is started.
     scoring : str, callable, list, tuple or dict, default=None
-        As in scikit-learn. With several, `refit` names the one that is searched by.
+        As in scikit-learn. With several scores, `refit` names the one to optimize.
     objectives : list of str or None, default=None
-        Two or more of the names in `scoring`, "inference_time" (seconds to predict one image) and
-        "n_parameters" (weights of an skcell classifier), to be improved together. Nothing is
-        pruned then.
+        Two or more objectives to optimize together: names in `scoring`, "inference_time" (seconds
+        to predict one image) and "n_parameters" (number of weights of an skcell classifier). No
+        trial is pruned then.
     cv : int, cross-validation splitter or iterable, default=None
-        As in scikit-learn; split once, before the first trial. With `groups`, a number is of folds
-        of whole groups, stratified, and a splitter that divides groups is refused.
+        As in scikit-learn. The data are split once, before the first trial. With `groups`, an
+        integer makes stratified folds of whole groups, and a splitter that divides groups is
+        refused.
     sampler : optuna.samplers.BaseSampler or None, default=None
-        Draws settings; None is a tree-structured Parzen estimator [2]_.
+        Sampler of settings. None: a tree-structured Parzen estimator [2]_.
     pruner : optuna.pruners.BasePruner or None, default=None
-        Gives up on trials; None gives up on one whose best score so far is below the median of the
-        others' at the same epoch of the same fold, after five whole trials.
-        `optuna.pruners.NopPruner()` gives up on none; `WilcoxonPruner` is told of folds, not of
-        epochs.
+        Pruner of trials. None: `MedianPruner(n_startup_trials=5)` over the score after each epoch
+        of each fold. `optuna.pruners.NopPruner()` prunes nothing. `WilcoxonPruner` receives scores
+        of folds, not of epochs.
     storage : str, path-like, optuna.storages.BaseStorage or None, default=None
-        Where trials are kept: nowhere (None), a file on one machine, or the URL of a database,
-        ``postgresql://user@host/name``, for many.
+        Storage of the trials: None keeps them in memory, a path in a file on one machine, and the
+        URL of a database, such as ``postgresql://user@host/name``, is for several machines.
     study_name : str or None, default=None
-        Name in the storage, "skcell" if None. Searches of one name in one storage are one search:
-        it goes on where it was, in as many processes as there are.
+        Name of the search in the storage; None is "skcell". Searches with the same name in the same
+        storage are one search: it resumes where it stopped, in any number of processes.
     heartbeat_interval : int, default=10
-        Seconds between signs of life in a storage. The trial of a worker that was silent six times
-        as long is begun again by another. A storage that was opened without a heartbeat has none.
+        Number of seconds between the heartbeats that a worker records in the storage. If a worker
+        is silent for six times as long, another worker repeats its trial. If you open a storage
+        yourself, the heartbeat is as you opened it.
     refit : bool or str, default=True
-        Whether to fit the best setting on everything, for the mean number of epochs that early
-        stopping found in the folds, without a holdout; or the score to choose by. A schedule of
-        learning rates is drawn together over these epochs.
+        Whether to fit the best setting on all data; or the name of the score that chooses it. The
+        fit has no validation images. Its number of epochs is the mean of the best numbers that
+        early stopping found in the folds; a learning-rate schedule is compressed to these epochs.
     error_score : "raise" or float, default=np.nan
-        Score of a setting that failed; its error is in `cv_results_`. "raise" ends the search.
+        Score of a setting that failed; its error is in `cv_results_`. "raise" ends the search with
+        the error.
     random_state : int, RandomState instance or None, default=None
         Seed of the default sampler.
     verbose : int, default=0
@@ -117,22 +119,23 @@ class OptunaPruningSearchCV(ParameterHintsMixin, BaseSearchCV):
     ----------
     best_params_, best_score_, best_index_, best_estimator_, cv_results_, refit_time_, scorer_, \
 n_splits_, multimetric_
-        As of scikit-learn's searches. `cv_results_` also has "state" ("COMPLETE", "PRUNED" or
-        "FAIL"), "error", "trial" (the number in the study) and "batch_size" (where memory ran out).
+        As in scikit-learn's searches. `cv_results_` also has "state" ("COMPLETE", "PRUNED" or
+        "FAIL"), "error", "trial" (the number in the study) and "batch_size" (if memory ran out).
     study_ : optuna.Study
-        The study.
+        The Optuna study.
     pareto_indices_ : ndarray of int
-        With `objectives`: rows of `cv_results_` that no other is better than in all of them.
+        With `objectives`: indices into `cv_results_` of the settings that no other setting
+        dominates.
 
     See Also
     --------
-    default_space : A space to begin with.
+    default_space : A search space to start with.
     sklearn.model_selection.RandomizedSearchCV : A search without pruning.
 
     Notes
     -----
-    A trial for which memory runs out is tried again with half the batch size. Of a killed process,
-    only the trial it was at is lost, and begun again.
+    If a trial runs out of memory, it is repeated with half the batch size. If a process is killed,
+    only its current trial is lost, and that trial is repeated.
 
     References
     ----------

@@ -193,7 +193,7 @@ def load_study_data(
     elif os.path.isfile(name):
         if image_size is not None:
             raise ValueError(
-                f"The images in {name!r} have the size that they have; leave out the image size."
+                f"The images in {name!r} cannot be resized; omit --image-size (image_size=None)."
             )
         cells, title = load_npz(name), Path(name).name
     else:

@@ -44,48 +44,48 @@ from skcell.study._workers import run_fits
 class Study(ParameterHintsMixin, BaseEstimator):
     """Compare techniques of cell-image classification on the same folds and seeds.
 
-    Every technique is a `Technique`: parameters of one pipeline, ``Pipeline([("smote",
-    "passthrough"), ("clf", CellCNNClassifier())])``. A study is one `GridSearchCV` over these
-    techniques, so that resampling stays inside the training side of each fold.
+    A `Technique` names parameters of one pipeline, ``Pipeline([("smote", "passthrough"), ("clf",
+    CellCNNClassifier())])``. A study runs `GridSearchCV` over the techniques, so resampling stays
+    inside the training side of each fold.
 
     Parameters
     ----------
     techniques : sequence of Technique or str, default=None
-        What to compare: techniques of one's own, or names of those in `skcell.study.TECHNIQUES` and
-        `TRANSFER_TECHNIQUES`. None means all of `TECHNIQUES`. The first is what others are compared
-        with.
+        What to compare: your own techniques, or names of those in `skcell.study.TECHNIQUES` and
+        `TRANSFER_TECHNIQUES`. None means all of `TECHNIQUES`. The others are compared with the
+        first one.
     cv : int, cross-validation splitter or iterable, default=5
-        Number of folds, shuffled by `random_state`, stratified by class, with whole groups where
-        `groups` are given; or any splitter of scikit-learn, such as ``PredefinedSplit`` for one
-        holdout; or (train, test) technique numbers.
+        Number of folds, which are shuffled by `random_state`, stratified by class, and made of
+        whole groups if `groups` are given; or any scikit-learn splitter, such as
+        ``PredefinedSplit`` for one holdout; or pairs of train and test indices.
     n_repeats : int, default=1
-        How often a number of folds is drawn anew.
+        Number of times that the folds are drawn, if `cv` is a number.
     scoring : list or dict of scorers, default=None
-        Scores of scikit-learn beside accuracy, balanced accuracy, macro F1, mean AUC
-        (`skcell.metrics.macro_roc_auc`) and the recall of each class, which are always measured.
+        Additional scikit-learn scores. Accuracy, balanced accuracy, macro F1, macro AUC
+        (`skcell.metrics.macro_roc_auc`) and the recall of each class are always measured.
     epochs : int, default=20
         Passes over the training images in each fit.
     batch_size : int, default=32
         Images in each gradient step.
     confidence_level : float, default=0.95
-        Of the intervals.
+        Confidence level of the intervals.
     random_state : int, default=0
-        Seed of the folds; with the number of a fold it makes the seed of weights, order, resampling
-        and augmentation there, the same for every technique. So differences between folds know the
-        luck of a seed as well.
+        Seed of the folds. Together with the number of a fold, it gives the seed of weights, order,
+        resampling and augmentation in that fold, which is the same for every technique. The
+        variation between folds therefore includes the variation between seeds.
     results_file : path-like, default=None
-        A file that the result of every fit is added to as it ends, its predictions included. The
-        same study run again goes on from there; results of other data, settings or versions in it
-        are left alone.
+        File to which the result of every fit is added when the fit ends, with its predictions.
+        Running the same study again resumes it. Results of other data, settings or versions in the
+        file are kept as they are.
     score : str, default="accuracy"
-        The score that decides which technique is best and stands in table and plot: "accuracy",
-        "balanced_accuracy", "f1_macro", "auc", "recall CLASS", or one of `scoring`. More is better.
-        For class weights and SMOTE, which help rare classes, "balanced_accuracy" says more.
+        Score that decides which technique is best and is shown in table and plot: "accuracy",
+        "balanced_accuracy", "f1_macro", "auc", "recall CLASS", or one of `scoring`. Higher is
+        better. Class weights and SMOTE help rare classes, which "balanced_accuracy" shows better.
     refit : bool, default=True
-        Whether to fit the best technique on all images, at the end.
+        Whether to fit the best technique on all images at the end.
     n_jobs : int, default=None
-        Number of fits at a time, by joblib, on whatever backend it is told to use. Epochs are shown
-        with one only.
+        Number of fits that joblib runs at the same time, on the backend that joblib is set to use.
+        The progress of epochs is shown only with one fit at a time.
     verbose : bool or int, default=True
         Whether to show progress: a live table in a terminal, a line for each fit in a log or
         notebook.
@@ -93,26 +93,26 @@ class Study(ParameterHintsMixin, BaseEstimator):
     Attributes
     ----------
     result_ : StudyResult
-        What was found: table, plot, page, files, predictions. After an interrupt, for the
-        techniques begun.
+        The result: table, plot, page, files, predictions. After an interrupt, it holds the fits
+        that were finished.
     best_estimator_ : Pipeline
         The technique with the highest mean, fitted on all images. Its mean was the highest of
-        several, and so flatters it a little.
+        several, so it is slightly optimistic.
 
     See Also
     --------
     skcell.study.Technique : One technique.
-    sklearn.model_selection.GridSearchCV : What runs it.
+    sklearn.model_selection.GridSearchCV : Runs each fit.
 
     Notes
     -----
-    An interval over several folds is the corrected resampled t interval [1]_, and never narrower
-    than Wilson's over all validated images; with two folds it is very wide. That of one
-    holdout is Wilson's, which knows nothing of the variation between training sets. With `groups`
-    it is that of an effective number of images, since those of a patient are alike; with a single
-    group in the holdout there is none. Intervals and p values of differences are corrected for the
-    number of techniques. Intervals of two techniques that overlap may still belong to techniques
-    that differ: the techniques share folds.
+    The interval over several folds is the corrected resampled t interval [1]_, and never narrower
+    than Wilson's interval over all validated images; with two folds it is very wide. The interval
+    of one holdout is Wilson's, which does not include the variation between training sets. With
+    `groups`, Wilson's interval uses an effective number of images, because the images of a patient
+    resemble each other; with a single group in the holdout there is no interval. Intervals and p
+    values of differences are corrected for the number of techniques. Two techniques may differ
+    although their intervals overlap, because they are compared on the same folds.
 
     References
     ----------
@@ -197,23 +197,24 @@ class Study(ParameterHintsMixin, BaseEstimator):
         y : array-like of shape (n,)
             Labels; class names read best.
         groups : array-like of shape (n,), default=None
-            Patient, slide or the like: never on both sides of a split.
+            Patient or slide of each image. A group is never on both sides of a split.
         data_name : str, default="cells"
             Name of the data, for titles and files.
         image_names : array-like of shape (n,), default=None
-            Names of the images, for `predictions_` and warnings; None takes file paths, if `X` is
-            such, or numbers.
+            Names of the images, for predictions and warnings. None uses the file paths if `X` holds
+            paths, and numbers otherwise.
 
         Returns
         -------
         self : object
-            The study. If it was interrupted (Ctrl-C), with the fits done until then. A technique
-            that failed has its error in `rows_`, and the others are measured all the same.
+            The study. If it was interrupted (Ctrl-C), `result_` holds the finished fits. If a
+            technique failed, its error is in `result_`, and the other techniques are measured all
+            the same.
 
         Raises
         ------
         ValueError
-            If data, techniques or splits cannot be used; before any training.
+            If data, techniques or splits cannot be used. It is raised before any training.
         OSError
             If another process is writing to `results_file`.
         Exception

@@ -43,15 +43,17 @@ class Technique:
     description: str = ""
 
 
-#: The techniques of a study, in order; every other technique is compared with the first by eye.
+#: The techniques of a study, in order; the others are compared with the first one.
 TECHNIQUES: tuple[Technique, ...] = (
     Technique("base", {}, "three convolutions (32, 64, 128 filters), one dense layer of 128"),
     Technique(
         "augmentation",
         {"clf__augmentation": ImageAugmenter()},
-        "every image flipped and turned anew in every epoch",
+        "every image is flipped and turned at random in every epoch",
     ),
-    Technique("batch norm", {"clf__batch_norm": True}, "batches normalised before each activation"),
+    Technique(
+        "batch norm", {"clf__batch_norm": True}, "batch normalisation before each activation"
+    ),
     Technique(
         "extra layers", {"clf__extra_filters": (128, 128)}, "two more convolutions of 128 filters"
     ),
@@ -67,13 +69,15 @@ TECHNIQUES: tuple[Technique, ...] = (
     Technique(
         "class weights",
         {"clf__class_weight": "balanced"},
-        "images of rare classes count for more",
+        "images of rare classes have larger weights",
     ),
-    Technique("SMOTE", {"smote": ImageSMOTE()}, "rare classes filled up with interpolated images"),
+    Technique(
+        "SMOTE", {"smote": ImageSMOTE()}, "rare classes are filled up with interpolated images"
+    ),
     Technique(
         "SMOTE + augmentation",
         {"smote": ImageSMOTE(), "clf__augmentation": ImageAugmenter()},
-        "filled up, and then flipped and turned",
+        "rare classes are filled up, then images are flipped and turned",
     ),
 )
 
@@ -87,7 +91,7 @@ TRANSFER_TECHNIQUES: tuple[Technique, ...] = (
     Technique(
         "fine-tuned",
         {"clf": TransferClassifier(input_size=96, unfreeze=0.3)},
-        "the same, and then the last third of its layers trained, slowly",
+        "as above, then the last third of the layers fine-tuned at a low learning rate",
     ),
 )
 
@@ -100,7 +104,7 @@ def resolve_techniques(
     Parameters
     ----------
     techniques : iterable of Technique or str, default=None
-        Techniques of one's own, or names of those in `TECHNIQUES` and `TRANSFER_TECHNIQUES`, in any
+        Your own techniques, or names of those in `TECHNIQUES` and `TRANSFER_TECHNIQUES`, in any
         case. None means all of `TECHNIQUES`.
 
     Returns
@@ -155,7 +159,7 @@ def _named(name: str) -> Technique:
 def load_techniques(path: str | os.PathLike[str]) -> tuple[Technique, ...]:
     r"""Read techniques from a TOML file.
 
-    Techniques are names of techniques of skcell, ``techniques = ["base", "SMOTE"]``, or tables.
+    Entries are names of skcell's techniques, ``techniques = ["base", "SMOTE"]``, or tables.
     Each ``[[techniques]]`` has a ``name``, and may have a ``description`` and ``parameters``; or it
     is the name of a technique of skcell alone. A value that is a table with a ``type`` is the
     estimator or augmenter of that name, with the rest of the table as its parameters; a list is a
