@@ -47,6 +47,26 @@ class ParameterHintsMixin:
         return self
 
 
+def hint(name: str, known: Iterable[str]) -> str:
+    """Return a question with the known name nearest to a misspelt one; nothing if none is near.
+
+    Parameters
+    ----------
+    name : str
+        What was given.
+    known : iterable of str
+        What there is.
+
+    Returns
+    -------
+    str
+        A sentence, with a space before it; or nothing.
+    """
+    by_key = {item.lower(): item for item in known}
+    close = difflib.get_close_matches(name.lower(), by_key, n=1)
+    return f" Did you mean {by_key[close[0]]!r}?" if close else ""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the known name nearest to a misspelt one, as a question; else all names.
 
@@ -63,12 +83,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         A sentence, with a space before it.
     """
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    return f" Did you mean {close[0]!r}?" if close else f" Known are: {', '.join(names)}."
+    return hint(name, names) or f" Known are: {', '.join(names)}."
 
 
 def _unknown(name: str, owner: str, known: Iterable[str]) -> str:
     known = sorted(known)
-    close = difflib.get_close_matches(name.split("__")[0], known, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"Invalid parameter {name!r} for {owner}.{hint} Valid parameters are: {known}."
+    nearest = hint(name.split("__")[0], known)
+    return f"Invalid parameter {name!r} for {owner}.{nearest} Valid parameters are: {known}."

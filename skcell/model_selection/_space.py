@@ -1,7 +1,6 @@
 """What is searched over: from Optuna's, scipy's or plain lists to settings of an estimator."""
 
 import contextlib
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from optuna.trial import Trial
 from sklearn.base import BaseEstimator, clone
 
 from skcell._digest import digest
+from skcell._parameters import hint
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,9 @@ class Space:
                     known |= {f"{name}__{inner}" for inner in value.get_params()}
         for name in self.parameters:
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f" Did you mean {close[0]!r}?" if close else ""
                 raise ValueError(
                     f"{type(self.estimator).__name__} has no parameter {name!r}, and none of the "
-                    f"steps to choose from has.{hint}"
+                    f"steps to choose from has.{hint(name, known)}"
                 )
 
     def suggest(self, trial: Trial) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A transformer that computes features with a pretrained network."""
 
-import difflib
 import numbers
 import os
 import warnings
@@ -18,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from skcell._data_home import find_home
 from skcell._digest import digest_images, file_digest, weights_by_content
 from skcell._images import ImageInputMixin, ImageSpec, take
-from skcell._parameters import ParameterHintsMixin
+from skcell._parameters import ParameterHintsMixin, hint
 from skcell._sklearn import Interval, StrOptions, _fit_context
 from skcell.networks import BACKBONES, as_backbone, check_pixel_range, list_backbones
 from skcell.preprocessing._extractor import Extractor, get_extractor
@@ -311,11 +310,9 @@ def check_backbone(backbone: Any) -> None:
     """Refuse an unknown name, or a function that builds a network instead of taking images."""
     names = list_backbones()
     if isinstance(backbone, str) and backbone not in names:
-        close = difflib.get_close_matches(backbone, names, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
-            f"There is no backbone {backbone!r}.{hint} skcell.networks.list_backbones() lists all "
-            "names."
+            f"There is no backbone {backbone!r}.{hint(backbone, names)} "
+            "skcell.networks.list_backbones() lists all names."
         )
     builder = getattr(backbone, "__name__", "")
     if backbone is not None and getattr(keras.applications, builder, None) is backbone:

@@ -1,6 +1,5 @@
 """The data of the command `skcell study`, by name, and the splits that suit them."""
 
-import difflib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from sklearn.model_selection import PredefinedSplit
 from sklearn.utils import Bunch
 
 from skcell._holdout import split_holdout
+from skcell._parameters import hint
 from skcell.datasets import fetch_bloodmnist, load_image_folder, load_npz, make_cells
 
 
@@ -197,11 +197,9 @@ def load_study_data(
             )
         cells, title = load_npz(name), Path(name).name
     else:
-        close = difflib.get_close_matches(name.lower(), NAMES, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
         raise FileNotFoundError(
-            f"There is no folder or file {name!r}.{hint} Give a folder with one sub-folder per "
-            "class, an .npz file, 'bloodmnist' or 'generated'."
+            f"There is no folder or file {name!r}.{hint(name, NAMES)} Give a folder with one "
+            "sub-folder per class, an .npz file, 'bloodmnist' or 'generated'."
         )
     return _study_data(title, cells, random_state, size)
 

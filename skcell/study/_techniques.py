@@ -1,6 +1,5 @@
 """The techniques that a study compares, as data."""
 
-import difflib
 import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +8,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 
+from skcell._parameters import hint
 from skcell.augmentation import ImageAugmenter
 from skcell.classifiers import SEInceptionResNetClassifier, TransferClassifier
 from skcell.resampling import ImageSMOTE
@@ -147,11 +147,10 @@ def _named(name: str) -> Technique:
     known = {technique.name.lower(): technique for technique in (*TECHNIQUES, *TRANSFER_TECHNIQUES)}
     key = " ".join(str(name).lower().split())
     if key not in known:
-        close = difflib.get_close_matches(key, known, n=1)
-        hint = f" Did you mean {known[close[0]].name!r}?" if close else ""
+        names = [technique.name for technique in known.values()]
         raise ValueError(
-            f"There is no technique {name!r}.{hint} The techniques are: "
-            f"{', '.join(technique.name for technique in known.values())}."
+            f"There is no technique {name!r}.{hint(key, names)} The techniques are: "
+            f"{', '.join(names)}."
         )
     return known[key]
 
