@@ -95,14 +95,14 @@ def digest_each_file(paths: Any) -> list[bytes]:
         return list(pool.map(read, paths))
 
 
-def digest_images(images: NDArray[Any], rows: NDArray[np.intp] | None = None) -> list[bytes]:
+def digest_images(images: NDArray[Any], indices: NDArray[np.intp] | None = None) -> list[bytes]:
     """Digest the content of each image: pixels, shape and dtype.
 
     Parameters
     ----------
     images : ndarray of shape (n, ...)
         Images, or rows of pixels.
-    rows : ndarray of int, default=None
+    indices : ndarray of int, default=None
         Which of them; None is all.
 
     Returns
@@ -114,14 +114,14 @@ def digest_images(images: NDArray[Any], rows: NDArray[np.intp] | None = None) ->
 
     def digest_part(part: NDArray[np.intp]) -> list[bytes]:
         digests = []
-        for row in part:
+        for index in part:
             one = begun.copy()
-            one.update(np.ascontiguousarray(images[row]).data)
+            one.update(np.ascontiguousarray(images[index]).data)
             digests.append(one.digest()[:16])
         return digests
 
-    rows = np.arange(len(images)) if rows is None else rows
-    parts = np.array_split(rows, os.cpu_count() or 1)  # hashing lets other threads run
+    indices = np.arange(len(images)) if indices is None else indices
+    parts = np.array_split(indices, os.cpu_count() or 1)  # hashing lets other threads run
     with ThreadPoolExecutor(len(parts)) as pool:
         return [one for part in pool.map(digest_part, parts) for one in part]
 

@@ -48,7 +48,7 @@ def check_groups_kept(
 
 
 def find_copies(
-    X: Any, rows: NDArray[np.intp] | None = None, *, content: bool = False
+    X: Any, indices: NDArray[np.intp] | None = None, *, content: bool = False
 ) -> NDArray[np.intp] | None:
     """Find exact copies, and give all copies of a sample the same number.
 
@@ -56,7 +56,7 @@ def find_copies(
     ----------
     X : array-like
         Images, rows or paths; equal paths count as copies.
-    rows : ndarray of int, default=None
+    indices : ndarray of int, default=None
         Indices of the samples to compare; None compares all.
     content : bool, default=False
         Whether files are read, so that files with equal content count as copies as well.
@@ -69,11 +69,11 @@ def find_copies(
     X = np.asarray(X) if isinstance(X, (list, tuple)) or hasattr(X, "iloc") else X
     if not isinstance(X, np.ndarray) or (X.dtype.hasobject and X.ndim > 1):
         return None
-    rows = np.arange(len(X)) if rows is None else rows
+    indices = np.arange(len(X)) if indices is None else indices
     if X.ndim > 1:
-        keys: Sequence[Any] = digest_images(X, rows)
+        keys: Sequence[Any] = digest_images(X, indices)
     elif (paths := as_paths(X)) is not None:
-        keys = [paths[row] for row in rows]
+        keys = [paths[index] for index in indices]
         keys = digest_each_file(keys) if content else keys
     else:
         return None
@@ -112,7 +112,7 @@ def describe_copies(
         for number in np.flatnonzero(np.bincount(copies) > 1)
     }
     told = []
-    apart = [rows for rows in members.values() if len(np.unique(y[rows])) > 1]
+    apart = [indices for indices in members.values() if len(np.unique(y[indices])) > 1]
     if apart:
         told.append(
             f"{len(apart)} image(s) occur under two labels: {_pair(apart[0], names)} is "
@@ -120,9 +120,11 @@ def describe_copies(
             "both images, or keep only the one with the correct label."
         )
     crossing = [
-        rows
-        for rows in members.values()
-        if any(np.isin(rows, train).any() and np.isin(rows, test).any() for train, test in splits)
+        indices
+        for indices in members.values()
+        if any(
+            np.isin(indices, train).any() and np.isin(indices, test).any() for train, test in splits
+        )
     ]
     if crossing:
         told.append(
@@ -166,8 +168,8 @@ def warn_of_copies(
     return told
 
 
-def _pair(rows: NDArray[np.intp], names: NDArray[Any]) -> str:
-    return " = ".join(str(names[row]) for row in rows[:2])
+def _pair(indices: NDArray[np.intp], names: NDArray[Any]) -> str:
+    return " = ".join(str(names[index]) for index in indices[:2])
 
 
 def split_holdout(

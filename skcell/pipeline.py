@@ -179,15 +179,15 @@ class Pipeline(imblearn_pipeline.Pipeline):
                 state = check_random_state(final.random_state)
                 self._holdout_seed = state.randint(2**31 - 1)
             # Images with weight zero are left out.
-            rows = np.arange(len(y)) if weights is None else np.flatnonzero(weights)
+            indices = np.arange(len(y)) if weights is None else np.flatnonzero(weights)
             train, rest = split_holdout(
-                y[rows],
+                y[indices],
                 fraction=final.validation_fraction,
-                groups=None if groups is None else groups[rows],
-                copies=find_copies(X, rows),
+                groups=None if groups is None else groups[indices],
+                copies=find_copies(X, indices),
                 random_state=self._holdout_seed,
             )
-            train, rest = rows[train], rows[rest]
+            train, rest = indices[train], indices[rest]
             val = {"X_val": _safe_indexing(X, rest), "y_val": y[rest]}
             if weights is not None and _accepts(final, "sample_weight_val"):
                 val["sample_weight_val"] = weights[rest]

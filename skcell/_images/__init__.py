@@ -14,7 +14,7 @@ from skcell._images._contract import (
 )
 from skcell._images._decode import decode_files, decode_image
 from skcell._images._failures import UnusableError, report_failures
-from skcell._images._input import ImageInputMixin, take
+from skcell._images._input import ImageInputMixin, load_images
 from skcell._images._labels import check_labels, some
 from skcell._images._pixels import FileDtype, PixelDtype, PixelRange, check_unit_range
 from skcell._images._read import EXTENSIONS, FORMATS, probe_image
@@ -37,9 +37,9 @@ __all__ = [
     "decode_files",
     "decode_image",
     "layout_of",
+    "load_images",
     "probe_image",
     "report_failures",
     "resolve_shape",
     "some",
-    "take",
 ]

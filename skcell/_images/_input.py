@@ -38,7 +38,7 @@ class ImageInputMixin:
         if spec.range is not None:
             warn_unused_bits(images.dtype, spec.range)
         elif spec.dtype == "uint16":
-            decoded = take(images, slice(_LOOKED_AT), spec)
+            decoded = load_images(images, slice(_LOOKED_AT), spec)
             warn_unused_bits(decoded.dtype, find_range(decoded))
         if layout != "rows":
             self.n_features_in_ = spec.n_features
@@ -52,16 +52,16 @@ class ImageInputMixin:
         return tags
 
 
-def take(
-    X: NDArray[Any], rows: NDArray[np.intp] | slice, spec: ImageSpec, n_jobs: int = 1
+def load_images(
+    X: NDArray[Any], indices: NDArray[np.intp] | slice, spec: ImageSpec, n_jobs: int = 1
 ) -> NDArray[Any]:
-    """Take `rows` of `X` as images of the dtype that a network reads.
+    """Take `indices` of `X` as images of the dtype that a network reads.
 
     Files are decoded by `n_jobs` threads; -1 is one for each core.
     """
     if spec.layout != "paths":
-        return X[rows].astype(spec.dtype, copy=False)
+        return X[indices].astype(spec.dtype, copy=False)
     assert spec.dtype != "float32"  # files are decoded to whole numbers
     decode = delayed(decode_image)
-    files = (decode(path, spec.shape, spec.dtype) for path in X[rows])
+    files = (decode(path, spec.shape, spec.dtype) for path in X[indices])
     return np.stack(Parallel(n_jobs=n_jobs, prefer="threads")(files))

@@ -46,11 +46,11 @@ def transform_in_place(images: NDArray[Any], layer: RandomTransform) -> None:
     """
     scale = np.iinfo(images.dtype).max if images.dtype.kind == "u" else 1.0
     for start in range(0, len(images), _AT_A_TIME):
-        rows = slice(start, start + _AT_A_TIME)
+        batch = slice(start, start + _AT_A_TIME)
         changed = ops.convert_to_numpy(
-            layer(images[rows].astype(np.float32) / np.float32(scale), training=True)
+            layer(images[batch].astype(np.float32) / np.float32(scale), training=True)
         )
-        images[rows] = np.rint(changed * scale) if images.dtype.kind in "ui" else changed
+        images[batch] = np.rint(changed * scale) if images.dtype.kind in "ui" else changed
 
 
 def make_view(
@@ -77,9 +77,9 @@ def make_view(
     layer = PerImageTransform(**arguments, clip=images.dtype.kind == "u", dtype="float32")
     out = images.copy()
     for start in range(0, len(out), _AT_A_TIME):
-        rows = slice(start, start + _AT_A_TIME)
+        batch = slice(start, start + _AT_A_TIME)
         layer.generators = [
-            np.random.default_rng([view, int.from_bytes(digest)]) for digest in digests[rows]
+            np.random.default_rng([view, int.from_bytes(digest)]) for digest in digests[batch]
         ]
-        transform_in_place(out[rows], layer)
+        transform_in_place(out[batch], layer)
     return out

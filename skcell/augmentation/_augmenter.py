@@ -239,7 +239,7 @@ class ImageAugmenter(BaseImageSampler):
         return resolve_shape(self.image_shape, n_features)
 
 
-def _spread(rows: NDArray[np.intp], n_new: int, rng: np.random.RandomState) -> NDArray[np.intp]:
-    """Choose `n_new` indices from `rows`, each as often as the others or once more."""
-    whole, rest = divmod(n_new, len(rows))
-    return np.concatenate([np.tile(rows, whole), rng.choice(rows, rest, replace=False)])
+def _spread(indices: NDArray[np.intp], n_new: int, rng: np.random.RandomState) -> NDArray[np.intp]:
+    """Choose `n_new` indices from `indices`, each as often as the others or once more."""
+    whole, rest = divmod(n_new, len(indices))
+    return np.concatenate([np.tile(indices, whole), rng.choice(indices, rest, replace=False)])

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skcell._holdout import check_groups, find_copies, split_holdout
-from skcell._images import ImageInputMixin, ImageSpec, check_like, take
+from skcell._images import ImageInputMixin, ImageSpec, check_like, load_images
 from skcell._parameters import ParameterHintsMixin
 from skcell._sklearn import (
     CallbackSupportMixin,
@@ -414,7 +414,9 @@ class BaseCellClassifier(
         out = np.empty((len(images), len(self.classes_)))
         for start in range(0, len(images), PREDICT_BATCH):
             indices = slice(start, start + PREDICT_BATCH)
-            out[indices] = forward(self._to_network_input(take(images, indices, spec, n_jobs=-1)))
+            out[indices] = forward(
+                self._to_network_input(load_images(images, indices, spec, n_jobs=-1))
+            )
         return out / out.sum(axis=1, keepdims=True)  # rows sum to 1 in double precision too
 
     def _to_network_input(self, images: NDArray[Any]) -> NDArray[Any]:

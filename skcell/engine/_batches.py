@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skcell._images import ImageSpec, take
+from skcell._images import ImageSpec, load_images
 
 Batch = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
@@ -86,7 +86,7 @@ class ImageBatches:
         """Yield batches with at most `n_images` images in total; every call yields the same."""
         order = np.random.default_rng([self.seed or 0, *_SAMPLE]).permutation(self._present)
         for start in range(0, min(n_images, len(order)) - self._size + 1, self._size):
-            yield take(self.X, order[start : start + self._size], self.spec, n_jobs=-1)
+            yield load_images(self.X, order[start : start + self._size], self.spec, n_jobs=-1)
 
     def _arrange(self, order: NDArray[np.intp]) -> None:
         """Divide a given order into batches."""
@@ -126,4 +126,8 @@ class ImageBatches:
 
     def _make(self, index: int) -> Batch:
         indices = self.indices[index]
-        return take(self.X, indices, self.spec), self.targets[indices], self.batch_weights[index]
+        return (
+            load_images(self.X, indices, self.spec),
+            self.targets[indices],
+            self.batch_weights[index],
+        )

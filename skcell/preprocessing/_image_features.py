@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcell._data_home import find_home
 from skcell._digest import digest_images, file_digest, weights_by_content
-from skcell._images import ImageInputMixin, ImageSpec, take
+from skcell._images import ImageInputMixin, ImageSpec, load_images
 from skcell._parameters import ParameterHintsMixin, hint
 from skcell._sklearn import Interval, StrOptions, _fit_context
 from skcell.networks import BACKBONES, as_backbone, check_pixel_range, list_backbones
@@ -234,10 +234,10 @@ class ImageFeatures(
         store = get_store(self.cache)
         out = np.empty((len(images), self._n_features_out), np.float32)
         for start in range(0, len(images), CHUNK):
-            rows = slice(start, start + CHUNK)
-            taken = take(images, rows, spec, n_jobs=-1)
+            indices = slice(start, start + CHUNK)
+            taken = load_images(images, indices, spec, n_jobs=-1)
             taken = taken if change is None else change(taken)
-            out[rows] = compute_features(self._extractor, taken, store, self.batch_size)
+            out[indices] = compute_features(self._extractor, taken, store, self.batch_size)
         return out
 
     def _check_X(self, X: Any, *, reset: bool) -> tuple[NDArray[Any], ImageSpec]:
