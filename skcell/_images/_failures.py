@@ -66,7 +66,7 @@ def report_failures(
     on_error : {"raise", "warn"}
         What to do. If no file could be read, it is an error either way.
     stacklevel : int, default=3
-        How far up the caller is whom the warning is for.
+        Stack level of the warning, as in `warnings.warn`.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def report_failures(
         return
     remedy = (
         "Repair or remove them (the error's `failures` has them all), or pass on_error='warn' "
-        "to go on without them."
+        "to skip them."
         if some_left
         else "No file is left; check that these are your images."
     )

@@ -79,7 +79,7 @@ def fetch_bloodmnist(
     delay: float = 1.0,
     verbose: int | bool = True,
 ) -> Bunch:
-    """Load BloodMNIST, blood cells of 8 classes, and download it where necessary.
+    """Load BloodMNIST, blood cells of 8 classes, and download it if necessary.
 
     =======   ==============================================
     Classes   8
@@ -88,8 +88,8 @@ def fetch_bloodmnist(
     Licence   CC BY 4.0
     =======   ==============================================
 
-    The file is checked against its published MD5. A download that broke off is resumed by the
-    next call. Processes that ask at the same time share one download.
+    The file is checked against its published MD5. The next call resumes an interrupted
+    download. Processes that call this function at the same time share one download.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def fetch_bloodmnist(
         split : ndarray of shape (17092,)
             "train", "val" or "test", as published.
         DESCR : str
-            What the data are, their licence, and whom to cite.
+            Description of the data, with their licence and the papers to cite.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def _download(
 
 
 class _ResumingDownloader:
-    """A pooch downloader that goes on where the last one stopped.
+    """A pooch downloader that resumes an interrupted download.
 
     What has come lies in `part` until it is complete; pooch checks it after that, and only
     then gives it its name.

@@ -49,11 +49,11 @@ def load_image_folder(
             monocyte/                   val/
                 c.png                       lymphocyte/b.tif
 
-    Where all sub-folders are named `train`, `val` and `test` (or `training`, `valid`,
-    `validation`, `testing`, in any case), they are taken for splits, and the classes are
-    looked for inside them. Images are ordered by split, class and name, whatever the file
-    system. Hidden files and what operating systems leave behind are ignored, as are files
-    other than images beside the sub-folders.
+    If all sub-folders are named `train`, `val` and `test` (or `training`, `valid`, `validation`,
+    `testing`, in upper or lower case), they are splits, and the classes are the folders inside
+    them. Images are ordered by split, class and name on every file system. Hidden files, files
+    that operating systems leave behind, and files beside the sub-folders that are not images are
+    ignored.
 
     Parameters
     ----------
@@ -61,12 +61,12 @@ def load_image_folder(
         The folder.
     image_size : int or tuple of int, default=96
         Height and width that images are resized to, by bicubic interpolation with
-        antialiasing. An image of another aspect ratio is stretched; crop beforehand what must
-        not be.
+        antialiasing. Images of another aspect ratio are stretched; crop them beforehand if they
+        must not be.
     channels : int, default=3
-        Number of channels. Grey images are repeated to 3 channels, and colour images become
-        luminance for 1. Alpha is blended over white unless the files have just as many
-        channels as asked for, alpha included. TIFF files may have any number of channels.
+        Number of channels. With 3, grey images are repeated; with 1, colour images become
+        luminance. Alpha is blended over white, unless the files have exactly this number of
+        channels with alpha included. TIFF files may have any number of channels.
     dtype : {"auto", "uint8", "uint16"}, default="auto"
         Dtype of the images. "auto" is uint16 if any of the files holds 16 bits, so that
         nothing is lost, and uint8 otherwise. Pixel values are never stretched: 8 bits become
@@ -74,10 +74,10 @@ def load_image_folder(
     load_images : bool, default=True
         If False, images are not read, and `filenames` can be given to a classifier as `X`.
     on_error : {"raise", "warn"}, default="raise"
-        Whether files that cannot be used are named in one error, or skipped with one warning:
-        those that are broken, or no images, or images outside any class.
+        Whether files that cannot be used (broken files, files that are not images, images
+        outside any class) are named in one error, or skipped with one warning.
     n_jobs : int, default=None
-        Number of threads that decode; None or -1 for one per core.
+        Number of threads that decode images; None or -1 means one for each core.
     verbose : bool or int, default=True
         Whether to show a progress bar, in a terminal.
 
@@ -95,11 +95,11 @@ def load_image_folder(
         filenames : ndarray of shape (n_samples,)
             The path of each image.
         split : ndarray of shape (n_samples,)
-            "train", "val" or "test". Only where the folder has splits.
+            "train", "val" or "test". Only if the folder has splits.
         groups : ndarray of shape (n_samples,)
-            The folder of each image inside its class's, "" for none. Only where there are such
-            folders; if they are patients or slides, pass them on as `groups`, lest images of one
-            be on both sides of a split.
+            The sub-folder of its class that each image is in, "" for none. Only if there are such
+            folders. If they are patients or slides, pass them on as `groups`, so that the images
+            of one patient are not on both sides of a split.
 
     Raises
     ------

@@ -29,10 +29,10 @@ _LAYOUTS = (
 def load_npz(path: str | os.PathLike[str]) -> Bunch:
     """Load images and labels from an `.npz` file.
 
-    Two layouts are understood: arrays `images` (or `X`) and `target` (or `y`, `labels`), with
-    `split`, `filenames` (or `filename`) and `target_names` where they are known; and that of
-    MedMNIST, `train_images`, `train_labels`, `val_images` and so on. Nothing is unpickled, so
-    that a file from a stranger is safe to load.
+    Two layouts are understood: arrays `images` (or `X`) and `target` (or `y`, `labels`), optionally
+    with `split`, `filenames` (or `filename`) and `target_names`; and the layout of MedMNIST,
+    `train_images`, `train_labels`, `val_images` and so on. Nothing is unpickled, so it is safe to
+    load a file from a stranger.
 
     Parameters
     ----------

@@ -23,26 +23,26 @@ from skcell._sklearn import Interval, validate_params
 def corrected_resampled_ttest(
     differences: ArrayLike, *, n_train: float, n_test: float, min_standard_error: float = 0.0
 ) -> float:
-    r"""Corrected resampled t test that two techniques' scores differ.
+    r"""Corrected resampled t test of whether two techniques' scores differ.
 
-    Folds share most of their training images, so that a plain paired t test finds differences
-    that are not there. Nadeau and Bengio [1]_ widen the variance by the sizes of both sides of a
-    split.
+    Folds share most of their training images, so a plain paired t test finds differences that do
+    not exist. Nadeau and Bengio [1]_ increase the variance according to the sizes of both sides of
+    a split.
 
     Parameters
     ----------
     differences : array-like of shape (n_splits,)
-        Score of one technique less that of the other, for each split.
+        Score of one technique minus the score of the other, for each split.
     n_train, n_test : float
-        Number of samples on the two sides of a split; means, where splits differ.
+        Number of samples on the two sides of a split; their means if splits differ.
     min_standard_error : float, default=0.0
-        Standard error that the mean has at the least, from what is known beside the splits: few
-        splits may agree by chance.
+        Lower bound of the standard error of the mean, from other information than the splits,
+        because a few splits may agree by chance.
 
     Returns
     -------
     float
-        Two-sided p value; 1 where all differences are zero.
+        Two-sided p value; 1 if all differences are zero.
 
     Raises
     ------
@@ -80,17 +80,18 @@ def corrected_resampled_ttest(
 
 @validate_params({"p_values": ["array-like"]}, prefer_skip_nested_validation=True)
 def holm_correction(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Correct p values for there being several, by Holm's step-down method.
+    """Correct several p values for multiple testing, by Holm's step-down method.
 
     Parameters
     ----------
     p_values : array-like of shape (n,)
-        Of different comparisons; NaN where there is none.
+        p values of different comparisons; NaN where a comparison has none.
 
     Returns
     -------
     ndarray of shape (n,)
-        Corrected p values: the chance of any false finding is at most the level they are held to.
+        Corrected p values. If all comparisons with a value below a level are called different,
+        the probability of any false finding is at most that level.
 
     References
     ----------

@@ -25,14 +25,15 @@ def accuracy_interval(
     """Wilson's score interval of an accuracy measured on one set of images.
 
     It says how far the accuracy of *this* trained model may lie from the measured one because the
-    test images are a sample. It does not know how much another training set or seed would change.
+    test images are a sample. It does not include the variation between training sets or seeds.
 
     Parameters
     ----------
     n_correct : int
         Number of images whose class was predicted correctly.
     n : int
-        Number of images, which must be independent: not several of one cell, or of a few patients.
+        Number of images. They must be independent: not several images of one cell, nor images of
+        only a few patients.
     confidence_level : float, default=0.95
         Probability with which the interval covers the accuracy.
 
