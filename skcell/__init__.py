@@ -7,7 +7,7 @@ import wrapt as _wrapt
 
 from skcell._version import __version__ as __version__
 
-# Without a GPU, TensorFlow's native code reports the missing drivers, some as errors.
+# Without a GPU, TensorFlow's native code logs missing drivers, some of them as errors.
 if not any(_os.path.exists(path) for path in ("/dev/nvidia0", "/dev/kfd", "/dev/dxg")):
     _os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -40,9 +40,9 @@ __getattr__, __dir__, __all__ = _lazy.attach(
 
 
 def _register_layers(_):
-    """Make skcell's layers and optimizers known to Keras, which then loads files that hold them."""
+    """Register skcell's layers and optimizers with Keras, so that it can load files with them."""
     import skcell.engine._optimizers
-    import skcell.networks._random_transform  # noqa: F401 # both register what they hold
+    import skcell.networks._random_transform  # noqa: F401 # both register their classes
 
 
 _wrapt.register_post_import_hook(_register_layers, "keras")

@@ -1,4 +1,4 @@
-"""A progress bar for people; silence for log files."""
+"""Show a progress bar in a terminal, and nothing in log files."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,24 +12,24 @@ from rich.progress import DownloadColumn as BytesColumn
 def progress_bar(
     description: str, total: int | None, *, enabled: bool = True, in_bytes: bool = False
 ) -> Iterator[Callable[[int], None]]:
-    """Show a bar on standard error while the block runs, and nothing once it is done.
+    """Show a bar on standard error while the block runs, and remove it at the end.
 
     Parameters
     ----------
     description : str
-        What is being done.
+        Text that says what is being done.
     total : int or None
-        How many steps there are, None if that is not known.
+        Number of steps, or None if it is not known.
     enabled : bool, default=True
-        Whether to show the bar where it can be redrawn: in a terminal. In a notebook rich would
-        need ipywidgets.
+        Whether to show the bar in a terminal, where it can be redrawn. It is never shown in a
+        notebook, where rich would need ipywidgets.
     in_bytes : bool, default=False
         Whether steps are bytes.
 
     Yields
     ------
     callable
-        Takes the number of steps just done.
+        Function that takes the number of steps just done.
     """
     console = Console(stderr=True)
     if not enabled or not console.is_terminal or console.is_jupyter:

@@ -1,4 +1,4 @@
-"""The folder for what is downloaded and computed."""
+"""Find the folder for downloaded and computed data."""
 
 import os
 from pathlib import Path
@@ -9,6 +9,6 @@ _HOME_VARIABLE = "SKCELL_DATA_HOME"
 
 
 def find_home(data_home: str | os.PathLike[str] | None = None) -> Path:
-    """Find the folder for what is kept: the one given, that of the environment, or the user's."""
+    """Return `data_home`, or the folder that the environment names, or the user's cache folder."""
     home = Path(data_home or os.environ.get(_HOME_VARIABLE) or pooch.os_cache("skcell"))
     return home.expanduser()

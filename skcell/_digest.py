@@ -1,9 +1,10 @@
-"""Digests of data, settings and code: equal digests, equal results.
+"""Compute digests of data, settings and code, such that equal digests mean equal results.
 
-What is kept (compiled programs, features, a study's results, a search's trials) is found again by
-a digest of all that it depends on. Of a user's function that is its code, and whatever its code
-reaches: globals, enclosed variables, defaults, attributes, helpers in other modules of the user's.
-Functions of installed packages count by their name; versions are part of the keys.
+Whatever is kept (compiled models, features, the results of a study, the trials of a search) is
+found again by a digest of everything that it depends on. For a function of the user, this is its
+code and everything that its code refers to: globals, enclosed variables, defaults, attributes, and
+helpers in other modules of the user. Functions of installed packages are identified by their name;
+the versions of the packages are part of the keys.
 """
 
 import dis
@@ -33,16 +34,17 @@ _SIMPLE = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dty
 
 
 def digest(*things: Any) -> str:
-    """Digest arrays, parameters and code by their values.
+    """Compute the digest of arrays, parameters and code by their values.
 
-    Functions count by their code and all that it reaches, estimators by their parameters, Keras
-    models by their layers' types and their weights, other objects by their class and attributes.
+    Functions are identified by their code and everything that it refers to, estimators by their
+    parameters, Keras models by the types of their layers and their weights, and other objects by
+    their class and attributes.
 
     Parameters
     ----------
     *things : object
-        Arrays, sparse matrices, data frames, estimators, functions; containers of such; or whatever
-        can be pickled.
+        Arrays, sparse matrices, data frames, estimators or functions, containers of these, or any
+        object that can be pickled.
 
     Returns
     -------
@@ -52,13 +54,13 @@ def digest(*things: Any) -> str:
     Raises
     ------
     Exception
-        If something can neither be taken apart nor pickled.
+        If an object can be neither decomposed nor pickled.
     """
     return _Describer().describe(things)
 
 
 def digest_files(paths: Any) -> str:
-    """Digest files by what is in them; where they lie and what they are called does not count.
+    """Compute one digest of the content of files; their names and folders do not matter.
 
     Parameters
     ----------
@@ -74,7 +76,7 @@ def digest_files(paths: Any) -> str:
 
 
 def digest_each_file(paths: Any) -> list[bytes]:
-    """Digest the content of each file.
+    """Compute a digest of the content of each file.
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ def digest_each_file(paths: Any) -> list[bytes]:
     Returns
     -------
     list of bytes
-        For each file.
+        The digest of each file.
     """
 
     def read(path: Any) -> bytes:
@@ -96,19 +98,19 @@ def digest_each_file(paths: Any) -> list[bytes]:
 
 
 def digest_images(images: NDArray[Any], indices: NDArray[np.intp] | None = None) -> list[bytes]:
-    """Digest the content of each image: pixels, shape and dtype.
+    """Compute a digest of the content of each image: pixels, shape and dtype.
 
     Parameters
     ----------
     images : ndarray of shape (n, ...)
         Images, or rows of pixels.
     indices : ndarray of int, default=None
-        Which of them; None is all.
+        Indices of the images to digest; None uses all.
 
     Returns
     -------
     list of bytes
-        For each image; equal for equal images only.
+        The digest of each image; digests are equal for equal images only.
     """
     begun = hashlib.sha256(repr((images.shape[1:], images.dtype.str)).encode())
 
@@ -121,13 +123,13 @@ def digest_images(images: NDArray[Any], indices: NDArray[np.intp] | None = None)
         return digests
 
     indices = np.arange(len(images)) if indices is None else indices
-    parts = np.array_split(indices, os.cpu_count() or 1)  # hashing lets other threads run
+    parts = np.array_split(indices, os.cpu_count() or 1)  # hashing releases the GIL
     with ThreadPoolExecutor(len(parts)) as pool:
         return [one for part in pool.map(digest_part, parts) for one in part]
 
 
 def is_installed(module: str) -> bool:
-    """Tell code of installed packages, which their version tells apart, from a user's own.
+    """Return whether a module is installed, so that its version identifies its code.
 
     Parameters
     ----------
@@ -143,28 +145,29 @@ def is_installed(module: str) -> bool:
     if top in sys.stdlib_module_names or top in ("skcell", "builtins"):
         return True
     file = getattr(sys.modules.get(module), "__file__", None)
-    if file is None:  # a notebook, or a module of compiled code without a file
+    if file is None:  # a notebook, or a compiled module without a file
         return module != "__main__" and top in sys.builtin_module_names
     return "site-packages" in file or "dist-packages" in file or file.startswith(_LIBRARIES)
 
 
 def name_of(thing: Any) -> str:
-    """Name a class or function by its module and place in it."""
+    """Return the module and the qualified name of a class or function."""
     return f"{thing.__module__}.{thing.__qualname__}"
 
 
 class _Describer:
-    """Turns things into what can be hashed: simple values, arrays, and digests of all else.
+    """Describe simple values by themselves, and all other objects by digests.
 
-    Whether two equal things are one object does not count, since it differs between processes.
+    It does not matter whether two equal objects are the same object, because this differs between
+    processes.
     """
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[str, Any]] = {}  # with the thing: no address is used twice
+        self._known: dict[int, tuple[str, Any]] = {}  # keeps the object, so that no id is reused
         self._open: list[int] = []
 
     def describe(self, thing: Any) -> Any:
-        """Describe a thing by its value."""
+        """Describe an object by its value."""
         if isinstance(thing, _SIMPLE) and not isinstance(thing, enum.Enum):
             return thing
         if id(thing) in self._known:
@@ -180,7 +183,7 @@ class _Describer:
         return described
 
     def _parts(self, thing: Any) -> Iterator[Any]:
-        if isinstance(thing, np.ndarray):  # layout in memory and identity of objects do not count
+        if isinstance(thing, np.ndarray):  # memory layout and object identity do not matter
             yield np.ascontiguousarray(thing.astype(str) if thing.dtype.hasobject else thing)
         elif isinstance(thing, types.ModuleType):
             yield thing.__name__
@@ -250,13 +253,13 @@ class _Describer:
             known = getattr(thing, "_digested_params", None)
             yield self.describe(known() if known else thing.get_params(deep=False))
         elif hasattr(thing, "get_weights") and hasattr(thing, "layers"):
-            # Keras names layers by count.
+            # Keras numbers the names of layers, so names do not identify them.
             yield [name_of(type(layer)) for layer in thing.layers]
             yield thing.get_weights()
         elif hasattr(thing, "_score_func"):  # a scorer
             yield self.describe(cls)
             yield self.describe(vars(thing))
-        elif hasattr(thing, "get_config"):  # of Keras
+        elif hasattr(thing, "get_config"):  # a Keras object
             yield self.describe(cls)
             yield self.describe(thing.get_config())
             plain = {k: v for k, v in vars(thing).items() if isinstance(v, (*_SIMPLE, Mapping))}
@@ -273,7 +276,7 @@ class _Describer:
 
 
 def _reached(code: types.CodeType, known: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Find what code refers to by name: globals, and attributes of a user's modules."""
+    """Find the objects that code refers to by name: globals, and attributes of a user's modules."""
     attributes: set[str] = set()
     modules: dict[str, types.ModuleType] = {}
     for part in _with_inner(code):
@@ -303,7 +306,7 @@ def _with_inner(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def has_own_code(thing: Any) -> bool:
-    """Tell whether a function, class or object is of a user's own code.
+    """Return whether a function, class or object may depend on a user's own code.
 
     Parameters
     ----------
@@ -313,7 +316,8 @@ def has_own_code(thing: Any) -> bool:
     Returns
     -------
     bool
-        False for what installed packages bring, unless it encloses or holds something.
+        False for functions and classes of installed packages, unless they enclose variables;
+        True for everything else.
     """
     if isinstance(thing, types.FunctionType):
         return thing.__closure__ is not None or not is_installed(thing.__module__ or "__main__")
@@ -323,12 +327,12 @@ def has_own_code(thing: Any) -> bool:
 
 
 def file_digest(path: str | os.PathLike[str]) -> str | None:
-    """Digest the content of one file; None if there is none of that name."""
+    """Compute a digest of the content of one file, or return None if it does not exist."""
     return digest_files([path]) if Path(path).is_file() else None
 
 
 def weights_by_content(estimator: Any) -> dict[str, Any]:
-    """Return the parameters that results depend on; a file of weights counts by its content."""
+    """Return the parameters that results depend on; a weight file is replaced by its digest."""
     params = estimator.get_params(deep=False)
     weights = params["weights"]
     content = None if weights is None else file_digest(os.path.expanduser(weights))

@@ -1,4 +1,4 @@
-"""Hardware and versions, to stand beside every published figure."""
+"""Describe the hardware and the package versions that results were computed with."""
 
 import os
 import platform
@@ -22,12 +22,12 @@ def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
     Parameters
     ----------
     packages : iterable of str
-        Whose versions are wanted beside the usual ones.
+        Packages whose versions are added to the usual ones.
 
     Returns
     -------
     dict
-        `python`, `platform`, `cpu`, `cores` (those this process may use), `ram_gib`, `backend`
+        `python`, `platform`, `cpu`, `cores` (those that this process may use), `ram_gib`, `backend`
         (of Keras), `devices` (accelerators that the backend sees; None while it is not imported)
         and `versions`.
     """
@@ -48,12 +48,12 @@ def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def software() -> dict[str, str | None]:
-    """Name what results depend on beside data and settings, in a key of what is kept.
+    """Return the software that results depend on, for the keys of stored results.
 
     Returns
     -------
     dict of str to str
-        Keras' backend, and versions of skcell, Keras, the backend, scikit-learn and
+        The Keras backend, and the versions of skcell, Keras, the backend, scikit-learn and
         imbalanced-learn.
     """
     backend = _backend()
@@ -69,7 +69,7 @@ def _version(package: str) -> str | None:
 
 
 def _backend() -> str:
-    """Name Keras' backend, without importing Keras for it."""
+    """Return the name of the Keras backend, without importing Keras."""
     keras = sys.modules.get("keras")
     if hasattr(keras, "config"):
         return str(keras.config.backend())  # type: ignore[union-attr] # hasattr is no narrowing

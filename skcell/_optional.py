@@ -1,4 +1,4 @@
-"""One way to import an optional dependency."""
+"""Import optional dependencies."""
 
 from importlib import import_module
 from types import ModuleType
@@ -7,7 +7,7 @@ from skcell.exceptions import MissingExtraError
 
 
 def import_optional(module: str, *, extra: str, purpose: str) -> ModuleType:
-    """Import `module`, or say which extra of skcell brings it.
+    """Import `module`, or raise an error that names the extra of skcell to install.
 
     Parameters
     ----------
@@ -16,7 +16,7 @@ def import_optional(module: str, *, extra: str, purpose: str) -> ModuleType:
     extra : str
         The extra of skcell that installs it.
     purpose : str
-        What needs it, as the start of a sentence: "LZW-compressed TIFF".
+        What needs the module, as the start of a sentence: "LZW-compressed TIFF".
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Names of parameters, with a suggestion for the misspelt one."""
+"""Suggest the right name for a misspelt parameter."""
 
 import difflib
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 
 
 class ParameterHintsMixin:
-    """Mixin for estimators: an unknown parameter is answered with the nearest known one."""
+    """Mixin for estimators: the error for an unknown parameter suggests the nearest name."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         known = cls._get_param_names()  # type: ignore[attr-defined] # of BaseEstimator
@@ -18,12 +18,12 @@ class ParameterHintsMixin:
         return super().__new__(cls)
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters of this estimator and of those inside it.
+        """Set parameters of this estimator and of nested estimators.
 
         Parameters
         ----------
         **params : dict
-            Values by name; ``step__name`` reaches a nested estimator.
+            Values by name; ``step__name`` sets a parameter of a nested estimator.
 
         Returns
         -------
@@ -39,10 +39,10 @@ class ParameterHintsMixin:
             ):
                 raise ValueError(
                     f"{name!r} cannot be set: {name.split('__')[0]} of {type(self).__name__} is "
-                    "no estimator with parameters of its own. Give it one first, or use the "
+                    "not an estimator with parameters. Set it to an estimator first, or use the "
                     f"parameters of {type(self).__name__}: {sorted(known)}."
                 )
-        # Not by way of scikeras, which takes names such as optimizer__x and ignores them.
+        # Bypass scikeras, which accepts names such as optimizer__x and ignores them.
         BaseEstimator.set_params(self, **params)
         return self
 
@@ -68,14 +68,14 @@ def hint(name: str, known: Iterable[str]) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the known name nearest to a misspelt one, as a question; else all names.
+    """Suggest the known name nearest to a misspelt one; if none is near, list all names.
 
     Parameters
     ----------
     name : str
-        What was given.
+        The misspelt name.
     known : iterable of str
-        What there is.
+        The known names.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         A sentence, with a space before it.
     """
     names = list(known)
-    return hint(name, names) or f" Known are: {', '.join(names)}."
+    return hint(name, names) or f" Known names are: {', '.join(names)}."
 
 
 def _unknown(name: str, owner: str, known: Iterable[str]) -> str:

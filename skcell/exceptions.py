@@ -2,11 +2,11 @@
 
 
 class SkcellError(Exception):
-    """Base of all errors that are skcell's own."""
+    """Base class of all errors that skcell defines."""
 
 
 class ImageReadError(SkcellError, ValueError):
-    """Image files that cannot be read, all named in one message.
+    """Raised if image files cannot be read; one error covers all of them.
 
     Attributes
     ----------
@@ -19,25 +19,25 @@ class ImageReadError(SkcellError, ValueError):
         self.failures = dict(failures or {})
 
     def __reduce__(self) -> tuple:
-        """Keep `failures` when the error crosses processes."""
+        """Keep `failures` when the error is passed between processes."""
         return type(self), (str(self), self.failures)
 
 
 class DownloadError(SkcellError, OSError):
-    """A file that could not be fetched or did not match its checksum."""
+    """Raised if a file cannot be downloaded or does not match its checksum."""
 
 
 class MissingExtraError(SkcellError, ImportError):
-    """An optional dependency is absent; the message names the extra to install."""
+    """Raised if an optional dependency is missing; the message names the extra to install."""
 
 
 class ImageReadWarning(UserWarning):
-    """Image files were skipped because they could not be read."""
+    """Issued if image files are skipped because they cannot be read."""
 
 
 class DuplicateImageWarning(UserWarning):
-    """The same image is there more than once, in a way that falsifies a score."""
+    """Issued if the same image occurs more than once, in a way that biases a score."""
 
 
 class PixelRangeWarning(UserWarning):
-    """Pixel values lie in a range that the estimator will not scale."""
+    """Issued if pixel values lie in a range that the estimator does not scale."""

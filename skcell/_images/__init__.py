@@ -1,6 +1,7 @@
-"""The data contract, and how pixels are read from files; nothing here knows a network.
+"""The data contract for images, and the code that reads pixels from files.
 
-What `X` may be is checked in one place, so that every estimator says the same of the same data.
+Nothing here depends on a network. `X` is checked in one place, so that every estimator accepts the
+same data and raises the same errors.
 """
 
 from skcell._images._contract import (

@@ -1,10 +1,10 @@
-"""The data contract: what counts as images, and the errors for what does not.
+"""The data contract: which inputs count as images, and the errors for all other inputs.
 
 `X` is one of
 
 - images `(n, H, W, C)` or `(n, H, W)` of uint8, uint16 or float;
-- rows `(n, H*W*C)`, with `image_shape` given;
-- an array of file paths, decoded and resized to `image_shape` as they are needed.
+- rows of pixels `(n, H*W*C)`, which need `image_shape`;
+- an array of file paths; the files are decoded and resized to `image_shape` when needed.
 """
 
 import os
@@ -28,18 +28,18 @@ from skcell.exceptions import PixelRangeWarning
 
 Layout = Literal["images", "rows", "paths"]
 
-#: Files are resized to this when nothing else is asked for.
+#: Default shape to which image files are resized.
 DEFAULT_FILE_SHAPE = (96, 96, 3)
 
-_MOST_COLOURS = 4  # channels that an axis of so few values stands for
+_MOST_COLOURS = 4  # an axis of at most this length may hold the channels
 
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """What an estimator was fitted on: shape of one image, pixel dtype, layout of `X`.
+    """Description of the data of a fit: shape of one image, pixel dtype and layout of `X`.
 
-    `range` is that of the pixels seen, so that no later check has to look at them again; None of
-    files.
+    `range` is the range of the pixel values. It is stored so that later checks need not scan the
+    pixels again; it is None for file paths.
     """
 
     shape: tuple[int, int, int]
@@ -49,22 +49,22 @@ class ImageSpec:
 
     @property
     def n_features(self) -> int:
-        """Number of pixel values of one image."""
+        """Number of pixel values in one image."""
         return int(np.prod(self.shape))
 
 
 def layout_of(X: Any) -> Literal["images", "rows", "paths"]:
-    """Tell apart images, rows of numbers and file paths, before any of them is checked.
+    """Determine whether `X` holds images, rows of pixels or file paths, before it is checked.
 
     Parameters
     ----------
     X : array-like
-        Anything.
+        Any object.
 
     Returns
     -------
     {"images", "rows", "paths"}
-        "rows" includes what is unusable, which scikit-learn's checks then name.
+        "rows" is also returned for unusable input, which scikit-learn's checks reject later.
     """
     _check_container(X)
     if as_paths(X) is not None:
@@ -73,7 +73,7 @@ def layout_of(X: Any) -> Literal["images", "rows", "paths"]:
         return "rows"
     try:
         array = np.asarray(X)
-    except ValueError:  # images of several sizes
+    except ValueError:  # the images differ in size
         return "images"
     if array.dtype == object and array.ndim == 1:
         return "images" if any(item is None or np.ndim(item) > 1 for item in array) else "rows"
@@ -81,46 +81,46 @@ def layout_of(X: Any) -> Literal["images", "rows", "paths"]:
 
 
 def _check_container(X: Any) -> None:
-    """Refuse what holds images in a way that cannot be looked at twice, or is one image."""
+    """Raise an error if `X` is a single path or image, or is neither an array nor a list."""
     if isinstance(X, (str, os.PathLike)):
         raise ValueError(
             f"X is a single path ({os.fspath(X)!r}); pass a list of image files, or load a folder "
             "with skcell.datasets.load_image_folder."
         )
     if hasattr(X, "getbands") and hasattr(X, "mode"):
-        raise ValueError("X is one PIL image, and several are expected; pass a list, [image].")
+        raise ValueError("X is one PIL image, but several are expected; pass a list: [image].")
     arrays = ("__array__", "__array_interface__", "__dlpack__", "iloc", "tocsr")
     if not isinstance(X, (list, tuple)) and not any(hasattr(X, name) for name in arrays):
         raise TypeError(
-            f"X is a {type(X).__name__}, which is no array of images. Expected an array (n, "
+            f"X is a {type(X).__name__}, which is not an array of images. Expected an array (n, "
             "height, width, channels), rows of pixels with image_shape, or a list of file paths. "
-            "Turn a generator, iterator or Path.glob() of paths into a list; of batches, as "
-            "tf.data, DataLoader or ImageDataGenerator.flow give them, take as many as one pass "
-            "has and join them with np.concatenate; of a dict, pass the array inside. File paths "
-            "are read as training streams, so that no generator is needed for data larger than "
-            "memory."
+            "Convert a generator, iterator or Path.glob() of paths to a list. If X yields batches "
+            "(tf.data, DataLoader, ImageDataGenerator.flow), collect the batches of one pass and "
+            "join them with np.concatenate. If X is a dict, pass the array inside it. Image files "
+            "are read batch by batch during training, so data larger than memory need no "
+            "generator."
         )
     if isinstance(X, (list, tuple)) and len(X) == 0:
         raise ValueError("X holds no images: found array with 0 sample(s).")
 
 
 def as_paths(X: Any) -> list[str] | None:
-    """Return file paths as a list, whatever holds them; None where `X` holds something else.
+    """Return the file paths in `X` as a list, or None if `X` holds something else.
 
     Parameters
     ----------
     X : array-like
-        A list, array, series, index or data frame of one column.
+        A list, array, Series, Index, or a DataFrame with one column.
 
     Returns
     -------
     list of str or None
-        The paths.
+        The paths, or None if `X` holds no paths.
 
     Raises
     ------
     ValueError
-        If some are missing.
+        If only some of the entries are paths.
     """
     if hasattr(X, "tocsr"):
         return None
@@ -146,7 +146,7 @@ def as_paths(X: Any) -> list[str] | None:
         first = named.index(False)
         raise ValueError(
             f"X holds file paths, but no path at position {first}: {items[first]!r}. Remove such "
-            "entries, and those of y beside them."
+            "entries, and the matching entries of y."
         )
     return [os.fsdecode(item) for item in items]
 
@@ -156,7 +156,7 @@ def _is_single(item: Any) -> bool:
 
 
 def check_pixels(X: Any) -> NDArray[Any]:
-    """Check an array of images `(n, H, W)` or `(n, H, W, C)` and return it, uncopied.
+    """Check an array of images `(n, H, W)` or `(n, H, W, C)` and return it without a copy.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def check_pixels(X: Any) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If there are no images, sizes differ, the dtype is none of these, or a pixel is not
+        If there are no images, their sizes differ, the dtype is not supported, or a pixel is not
         finite.
     """
     X = _as_array(X)
@@ -181,25 +181,26 @@ def check_pixels(X: Any) -> NDArray[Any]:
 
 
 def _as_array(X: Any) -> NDArray[Any]:
-    """Check everything of images but the values of their pixels."""
+    """Check everything about images except their pixel values."""
     if not isinstance(X, np.ndarray):
         if any(getattr(image, "mode", None) in ("P", "PA") for image in X):
             raise ValueError(
-                "X holds palette images, whose pixels are numbers of colours, not intensities; "
-                'convert each first: image.convert("RGB").'
+                "X holds palette images, whose pixels are colour indices, not intensities; "
+                'convert each image first: image.convert("RGB").'
             )
         absent = [i for i, image in enumerate(X) if image is None]
         if absent:
             raise ValueError(
                 f"X holds None instead of an image at position {absent[0]} ({len(absent)} in all); "
-                "cv2.imread, for one, returns None for a file that it cannot read. Remove them."
+                "cv2.imread, for example, returns None if it cannot read a file. Remove these "
+                "entries."
             )
         shapes = {np.shape(image) for image in X} if isinstance(X, (list, tuple)) else set()
         if len(shapes) > 1:
             raise ValueError(
                 f"The images have {len(shapes)} different shapes, {some(sorted(shapes))}; all "
-                "must have one height, width and channel count. Resize them, or give file paths "
-                "and image_shape."
+                "must have the same height, width and number of channels. Resize them, or pass "
+                "file paths and image_shape."
             )
         X = np.asarray(X)
     if X.dtype == object and X.ndim == 1 and len(X):
@@ -208,7 +209,7 @@ def _as_array(X: Any) -> NDArray[Any]:
     if X.ndim not in (3, 4):
         raise ValueError(
             f"Expected images of shape (n, height, width) or (n, height, width, channels), got "
-            f"an array of shape {X.shape}. Reshape your data, for one image as image[None]."
+            f"an array of shape {X.shape}. Reshape your data; for one image, pass image[None]."
         )
     if len(X) == 0:
         raise ValueError(f"X holds no images: found array with 0 sample(s) (shape={X.shape}).")
@@ -225,25 +226,25 @@ def _as_array(X: Any) -> NDArray[Any]:
 
 
 def _check_axes(shape: tuple[int, ...]) -> None:
-    """Refuse images whose channels come first, and warn of what may be volumes."""
+    """Reject images whose channels come first, and warn about images that may be volumes."""
     height, width, channels = shape
     if height <= _MOST_COLOURS < min(width, channels):
         raise ValueError(
             f"Images of shape {shape} look like (channels, height, width); expected (height, "
-            "width, channels). Move the axis: np.moveaxis(X, 1, -1)."
+            "width, channels). Move the channel axis: np.moveaxis(X, 1, -1)."
         )
     if channels > _MOST_COLOURS and channels >= min(height, width) > 1:
         warnings.warn(
-            f"Images of shape {shape} have {channels} channels, as many as pixels on a side. If "
-            "channels come first, move their axis: np.moveaxis(X, 1, -1). Of volumes, choose a "
-            "plane or project them: X.max(axis=1).",
+            f"Images of shape {shape} have {channels} channels, at least as many as pixels on one "
+            "side. If the channels come first, move their axis: np.moveaxis(X, 1, -1). If the "
+            "images are volumes, choose a plane or project them: X.max(axis=1).",
             PixelRangeWarning,
             stacklevel=4,
         )
 
 
 def resolve_shape(image_shape: tuple[int, ...], n_features: int) -> tuple[int, int, int]:
-    """Complete `image_shape`, which may hold one -1, for rows of `n_features` values."""
+    """Complete `image_shape`, which may contain one -1, for rows of `n_features` values."""
     shape = tuple(int(side) for side in image_shape)
     if len(shape) == 2:
         shape = (*shape, 1)
@@ -252,8 +253,8 @@ def resolve_shape(image_shape: tuple[int, ...], n_features: int) -> tuple[int, i
     if len(shape) != 3 or shape.count(-1) > 1 or any(s < 1 and s != -1 for s in shape) or not fits:
         raise ValueError(
             f"image_shape={tuple(image_shape)} does not fit rows of {n_features} values; give "
-            "(height, width, channels) whose product is the number of columns, with at most one "
-            "-1 for the side to work out."
+            "(height, width, channels) whose product is the number of columns. One side may be -1, "
+            "which is then inferred."
         )
     height, width, channels = (n_features // known if side == -1 else side for side in shape)
     _check_axes((height, width, channels))
@@ -268,24 +269,24 @@ def check_images(
     Parameters
     ----------
     X : array-like
-        Images, rows or file paths.
+        Images, rows of pixels or file paths.
     image_shape : tuple of int, default=None
-        Height, width and channels: what rows are reshaped to, and files resized to.
+        Height, width and channels to which rows are reshaped and files are resized.
     layout : {"images", "rows", "paths"}, default=None
-        As from `layout_of`, where that was called already.
+        Result of `layout_of`, if it was called already.
 
     Returns
     -------
     X : ndarray
-        Images `(n, H, W, C)` of uint8, uint16 or a float dtype, or paths `(n,)`. Not copied
-        where that can be avoided.
+        Images `(n, H, W, C)` of uint8, uint16 or a float dtype, or paths `(n,)`. They are
+        not copied where that can be avoided.
     spec : ImageSpec
-        What was found.
+        The shape, dtype, layout and range that were found.
 
     Raises
     ------
     ValueError
-        If `X` is not one of the three.
+        If `X` is none of the three, or cannot be used.
     """
     layout = layout or layout_of(X)
     if layout == "paths":
@@ -301,15 +302,15 @@ def check_images(
         rows = native(np.asarray(X))
         if rows.ndim != 2:
             raise ValueError(
-                f"Expected images, rows or file paths, got an array of {rows.ndim} dimension(s) "
-                f"and dtype {rows.dtype}. Reshape your data: images are (n, height, width[, "
-                "channels])."
+                f"Expected images, rows of pixels or file paths, got an array of {rows.ndim} "
+                f"dimension(s) and dtype {rows.dtype}. Reshape your data: images have the shape "
+                "(n, height, width[, channels])."
             )
         if image_shape is None:
             raise ValueError(
                 f"X has two dimensions, {rows.shape}: rows of pixels need image_shape=(height, "
-                "width, channels), for example image_shape=(28, 28, 3); one grey image is "
-                "image[None]."
+                "width, channels), for example image_shape=(28, 28, 3); if X is one grey "
+                "image, pass image[None]."
             )
         shape = resolve_shape(image_shape, rows.shape[1])
         if rows.dtype not in (np.uint8, np.uint16):
@@ -334,30 +335,30 @@ def check_images(
 def check_like(
     X: Any, fitted: ImageSpec, owner: str, layout: Layout | None = None
 ) -> tuple[NDArray[Any], ImageSpec]:
-    """Check that `X` is of the kind and shape that `owner` was fitted on.
+    """Check that `X` has the pixel dtype and image shape that `owner` was fitted on.
 
     Parameters
     ----------
     X : array-like
-        Images, rows or file paths.
+        Images, rows of pixels or file paths.
     fitted : ImageSpec
-        What was fitted.
+        Description of the data of the fit.
     owner : str
-        Name of the estimator, for the errors.
+        Name of the estimator, for the error messages.
     layout : {"images", "rows", "paths"}, default=None
-        As from `layout_of`, where that was called already.
+        Result of `layout_of`, if it was called already.
 
     Returns
     -------
     X : ndarray
-        As from `check_images`.
+        Images or paths, as returned by `check_images`.
     spec : ImageSpec
-        `fitted`, with the layout of this `X`.
+        `fitted`, with the layout and range of this `X`.
 
     Raises
     ------
     ValueError
-        If shape, channel count or pixel dtype differ.
+        If the shape, number of channels or pixel dtype differs.
     """
     refuse_single(X, fitted, owner)
     layout = layout or layout_of(X)
@@ -366,40 +367,41 @@ def check_like(
     decoded = seen.layout == "paths" and fitted.dtype != "float32"
     if seen.dtype != fitted.dtype and not decoded:
         raise ValueError(
-            f"{owner} was fitted on {fitted.dtype} pixels and was given {seen.dtype} now; pass "
-            f"{fitted.dtype} images, or fit again on {seen.dtype}."
+            f"{owner} was fitted on {fitted.dtype} pixels but was given {seen.dtype} pixels; pass "
+            f"{fitted.dtype} images, or fit again on {seen.dtype} images."
         )
     if seen.shape != fitted.shape:
         raise ValueError(
-            f"{owner} was fitted on images of shape {fitted.shape} (height, width, channels) and "
-            f"was given {seen.shape} now; resize the images to {fitted.shape}, or fit again."
+            f"{owner} was fitted on images of shape {fitted.shape} (height, width, channels) but "
+            f"was given images of shape {seen.shape}; resize the images to {fitted.shape}, or fit "
+            "again."
         )
     return X, replace(fitted, layout=seen.layout, range=seen.range)
 
 
 def refuse_single(X: Any, fitted: ImageSpec, owner: str) -> None:
-    """Refuse one image where several are expected, by its shape.
+    """Raise an error if `X` has the shape of one image instead of several.
 
     Parameters
     ----------
     X : array-like
-        Anything.
+        Any object.
     fitted : ImageSpec
-        What was fitted.
+        Description of the data of the fit.
     owner : str
-        Name of the estimator, for the error.
+        Name of the estimator, for the error message.
     """
     shape = getattr(X, "shape", ())
     is_grey = fitted.shape[2] == 1 and fitted.layout != "rows" and shape == fitted.shape[:2]
     if shape == fitted.shape or is_grey:
         raise ValueError(
-            f"X has the shape of one image, {shape}; {owner} takes several. Pass X[None], "
-            "or images[:1] instead of images[0]."
+            f"X has the shape of one image, {shape}; {owner} takes several images. Pass "
+            "X[None], or images[:1] instead of images[0]."
         )
 
 
 def _file_shape(image_shape: tuple[int, ...] | None) -> tuple[int, int, int]:
-    """Height, width and channels that files are decoded to."""
+    """Return the height, width and channels of decoded files."""
     shape = DEFAULT_FILE_SHAPE if image_shape is None else tuple(image_shape)
     if len(shape) == 2:
         shape = (*shape, 1)

@@ -1,4 +1,4 @@
-"""Image files as arrays of one shape and dtype, for training and for memory."""
+"""Decode image files to arrays of one shape and dtype."""
 
 import os
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from skcell.exceptions import ImageReadError
 
 Shape = tuple[int, int, int]
 
-_LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as Pillow's "L"
-_MAX_CHUNK = 32  # images a thread takes at a time, where there are many
+_LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as Pillow's mode "L"
+_MAX_CHUNK = 32  # the most images that a thread takes at a time
 
 
 def decode_image(
@@ -27,12 +27,13 @@ def decode_image(
 ) -> NDArray[Any]:
     """Read one image file as an array of the given shape and dtype.
 
-    JPEG, PNG, BMP, WebP and TIFF are read, of 8 or 16 bits; a file is one image. The file's
-    rotation flag (EXIF) is applied, palettes are resolved, and the image is stretched to the asked
-    size by bicubic interpolation with antialiasing. Alpha is blended over white, the background
-    of a bright-field image, unless `shape` asks for as many channels as the file has. Grey is
-    repeated to three channels and colour becomes luminance where `shape` asks for it; 8 bits
-    become 16 by multiplication with 257, and 16 become 8 by rounded division.
+    The file must be a JPEG, PNG, BMP, WebP or TIFF file with 8 or 16 bits per channel, and must
+    contain one image. The EXIF orientation is applied, palettes are resolved, and the image is
+    stretched to the given size by bicubic interpolation with antialiasing. Alpha is blended over
+    white, the background of a bright-field image, unless `shape` has as many channels as the
+    file. Grey images are repeated to three channels and colour images are converted to luminance
+    if `shape` requires it. 8-bit values are converted to 16 bits by multiplication by 257, and
+    16-bit values to 8 bits by rounded division.
 
     Parameters
     ----------
@@ -51,17 +52,17 @@ def decode_image(
     Raises
     ------
     ImageReadError
-        If the file cannot be read, is not such an image, or has other channels.
+        If the file cannot be read, is not a supported image, or does not fit the channels.
     """
     height, width, channels = shape
     try:
-        # JPEG decodes to 1/2, 1/4 or 1/8 at a fraction of the cost; from three times the
-        # wanted size on, interpolation does not show the difference.
+        # A JPEG decodes to 1/2, 1/4 or 1/8 of its size at a fraction of the cost. At three times
+        # the wanted size or more, the difference is not visible after interpolation.
         image, alpha = read_pixels(path, smallest=3 * max(height, width))
         if alpha and image.shape[2] != channels:
             image = _over_white(image)
         image = _fit_channels(_resize(image, height, width), channels)
-    except Exception as error:  # decoders raise nearly anything on damaged files
+    except Exception as error:  # decoders raise almost any error for damaged files
         raise read_error(path, error) from error
     if image.dtype == dtype:
         return image
@@ -80,7 +81,7 @@ def decode_files(
 ) -> tuple[NDArray[Any], NDArray[np.intp], dict[str, str]]:
     """Read many image files into one array.
 
-    Beyond that array, each thread holds one image at a time.
+    Besides this array, each thread holds one image in memory at a time.
 
     Parameters
     ----------
@@ -91,16 +92,16 @@ def decode_files(
     dtype : {"uint8", "uint16"}
         Dtype of the result.
     n_jobs : int, default=None
-        Number of threads; None or -1 for one per core.
+        Number of threads; None or -1 uses one per core.
     progress : bool, default=False
-        Whether to show a bar in a terminal.
+        Whether to show a progress bar in a terminal.
 
     Returns
     -------
     images : ndarray of shape (n_read, height, width, channels)
         The images that could be read.
     kept : ndarray of shape (n_read,)
-        Their indices into `paths`, in order.
+        The indices of these images in `paths`, in order.
     failures : dict of str to str
         The reason for each file that could not be read, keyed by path; see `report_failures`.
     """
@@ -126,11 +127,11 @@ def decode_files(
                 failed.update(reasons)
                 advance(min(chunk, len(paths) - start))
     finally:
-        pool.shutdown(cancel_futures=True)  # so that Ctrl-C does not wait for the rest
+        pool.shutdown(cancel_futures=True)  # so that Ctrl-C does not wait for the other files
 
     kept = np.array([index for index in range(len(paths)) if index not in failed], dtype=np.intp)
     if failed:
-        for new, old in enumerate(kept):  # in place: a second copy might not fit
+        for new, old in enumerate(kept):  # in place: a second copy might not fit in memory
             images[new] = images[old]
     failures = {os.fspath(paths[index]): reason for index, reason in failed.items()}
     return images[: len(kept)], kept, failures
@@ -139,7 +140,7 @@ def decode_files(
 def _over_white(image: NDArray[Any]) -> NDArray[Any]:
     if not image[..., -1].any():
         raise UnusableError(
-            "its alpha channel is 0 everywhere, so that all of it is transparent; save it without "
+            "its alpha channel is 0 everywhere, so the whole image is transparent; save it without "
             "alpha"
         )
     full = np.float32(np.iinfo(image.dtype).max)
@@ -156,7 +157,7 @@ def _resize(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
 
     if image.dtype == np.uint8 and image.shape[2] == 3:
         return resized(image)
-    # Each channel on its own: as "RGBA" the fourth would be taken for alpha.
+    # Resize each channel separately: in mode "RGBA" the fourth would be treated as alpha.
     planes = np.moveaxis(image, 2, 0)
     if image.dtype == np.uint8:
         return np.stack([resized(np.ascontiguousarray(plane)) for plane in planes], axis=2)
@@ -172,4 +173,4 @@ def _fit_channels(image: NDArray[Any], channels: int) -> NDArray[Any]:
         return image.repeat(3, axis=2)
     if (found, channels) == (3, 1):
         return np.rint(image @ _LUMINANCE).astype(image.dtype)[..., None]
-    raise UnusableError(f"it has {found} channel(s) where {channels} are asked for")
+    raise UnusableError(f"it has {found} channel(s), but {channels} were requested")

@@ -1,4 +1,4 @@
-"""Why an image file cannot be used, in plain words."""
+"""Explain in plain words why an image file cannot be used."""
 
 import os
 import struct
@@ -11,19 +11,19 @@ from skcell.exceptions import ImageReadError, ImageReadWarning, MissingExtraErro
 
 
 class UnusableError(Exception):
-    """The reason, in plain words, why a file is no usable image."""
+    """Raised with a reason in plain words if a file is not a usable image."""
 
 
 def read_error(path: str | os.PathLike[str], error: Exception) -> ImageReadError:
-    """Put into words what a decoder raised about one file."""
+    """Convert the error that a decoder raised for a file to an `ImageReadError`."""
     if isinstance(error, (UnusableError, MissingExtraError)):
         reason = str(error)
     elif isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         reason = _too_large()
     elif isinstance(error, UnidentifiedImageError):
-        reason = "not a JPEG, PNG, BMP or TIFF image (nor WebP), or its header is damaged"
+        reason = "not a JPEG, PNG, BMP, WebP or TIFF image, or its header is damaged"
     elif isinstance(error, MemoryError):
-        reason = "damaged, or too large: it asks for more memory than there is"
+        reason = "damaged, or too large: it needs more memory than is available"
     elif isinstance(error, OSError) and error.errno:
         reason = f"cannot be opened: {os.strerror(error.errno).lower()}"
     elif isinstance(error, (EOFError, struct.error)) or any(
@@ -37,13 +37,13 @@ def read_error(path: str | os.PathLike[str], error: Exception) -> ImageReadError
 
 def _too_large() -> str:
     return (
-        f"more than {Image.MAX_IMAGE_PIXELS or 0:,} pixels, those of each channel counted, which "
-        "may be a decompression bomb; for a file you trust, raise PIL.Image.MAX_IMAGE_PIXELS"
+        f"more than {Image.MAX_IMAGE_PIXELS or 0:,} pixels, counting each channel, so it may be "
+        "a decompression bomb; if you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS"
     )
 
 
 def check_size(n_values: int) -> None:
-    """Refuse to decode what a header, perhaps a damaged one, says is very large."""
+    """Raise an error if a header, which may be damaged, declares a very large image."""
     if Image.MAX_IMAGE_PIXELS is not None and n_values > Image.MAX_IMAGE_PIXELS:
         raise UnusableError(_too_large())
 
@@ -55,23 +55,23 @@ def report_failures(
     on_error: Literal["raise", "warn"],
     stacklevel: int = 3,
 ) -> None:
-    """Raise one error, or give one warning, that counts and names files not read.
+    """Raise one error, or issue one warning, that counts and names the files not read.
 
     Parameters
     ----------
     failures : dict of str to str
         The reason for each file, keyed by path.
     n_files : int
-        How many files there were.
+        Total number of files.
     on_error : {"raise", "warn"}
-        What to do. If no file could be read, it is an error either way.
+        Whether to raise or to warn. If no file could be read, an error is raised in either case.
     stacklevel : int, default=3
-        Stack level of the warning, as in `warnings.warn`.
+        The `stacklevel` of `warnings.warn`.
 
     Raises
     ------
     ImageReadError
-        With all `failures`.
+        If `on_error` is "raise" or no file could be read; it holds all `failures`.
     """
     shown = [f"  {path}: {reason}" for path, reason in list(failures.items())[:5]]
     if len(failures) > len(shown):
@@ -86,8 +86,8 @@ def report_failures(
         )
         return
     remedy = (
-        "Repair or remove them (the error's `failures` has them all), or pass on_error='warn' "
-        "to skip them."
+        "Repair or remove them (the error's `failures` lists all of them), or pass "
+        "on_error='warn' to skip them."
         if some_left
         else "No file is left; check that these are your images."
     )

@@ -1,4 +1,4 @@
-"""What estimators share that take images, rows of pixels or file paths."""
+"""Input checks that are shared by all estimators that take images, rows of pixels or paths."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,17 +14,17 @@ from skcell._images._pixels import find_range, warn_unused_bits
 from skcell._images._read import probe_image
 from skcell._sklearn import _check_feature_names
 
-_LOOKED_AT = 16  # files that are decoded to see the range of their pixels
+_LOOKED_AT = 16  # number of files that are decoded to find the range of pixels
 
 
 class ImageInputMixin:
-    """Mixin of estimators with a parameter `image_shape`, which keep what they saw in `_spec`."""
+    """Mixin for estimators with an `image_shape` parameter; `_spec` describes the fitted data."""
 
     image_shape: tuple[int, ...] | None
     _spec: ImageSpec
 
     def _check_X(self, X: Any, *, reset: bool) -> tuple[NDArray[Any], ImageSpec]:
-        """Check `X` against the data contract and, unless `reset`, against what was fitted."""
+        """Check `X` against the data contract and, unless `reset`, against the fitted data."""
         if not reset:
             refuse_single(X, self._spec, type(self).__name__)
         layout = layout_of(X)
@@ -46,7 +46,7 @@ class ImageInputMixin:
         return images, spec
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()  # type: ignore[misc] # of the estimator this is mixed into
+        tags = super().__sklearn_tags__()  # type: ignore[misc] # defined by the estimator
         tags.input_tags.three_d_array = True
         tags.input_tags.string = True
         return tags
@@ -55,13 +55,13 @@ class ImageInputMixin:
 def load_images(
     X: NDArray[Any], indices: NDArray[np.intp] | slice, spec: ImageSpec, n_jobs: int = 1
 ) -> NDArray[Any]:
-    """Take `indices` of `X` as images of the dtype that a network reads.
+    """Return the images of `X` at `indices`, in the dtype that a network reads.
 
-    Files are decoded by `n_jobs` threads; -1 is one for each core.
+    Files are decoded by `n_jobs` threads; -1 uses one per core.
     """
     if spec.layout != "paths":
         return X[indices].astype(spec.dtype, copy=False)
-    assert spec.dtype != "float32"  # files are decoded to whole numbers
+    assert spec.dtype != "float32"  # files are decoded to integers
     decode = delayed(decode_image)
     files = (decode(path, spec.shape, spec.dtype) for path in X[indices])
     return np.stack(Parallel(n_jobs=n_jobs, prefer="threads")(files))

@@ -1,4 +1,4 @@
-"""Labels and groups: one for each image, none missing, of one kind."""
+"""Check labels and groups: one for each image, none missing, all of one type."""
 
 import enum
 from typing import Any
@@ -14,39 +14,39 @@ def check_labels(y: Any, n: int, what: str = "y", of: str = "label") -> NDArray[
     Parameters
     ----------
     y : array-like of shape (n,)
-        Labels.
+        Labels or groups.
     n : int
         Number of images.
     what, of : str
-        Name of the argument, and of an entry, for the errors.
+        Name of the argument, and name of one entry, for the error messages.
 
     Returns
     -------
     ndarray of shape (n,)
-        The labels.
+        The labels or groups.
 
     Raises
     ------
     ValueError
-        If entries are missing, of several kinds, or not one for each image.
+        If entries are missing or of several types, or there is not one for each image.
     """
     shape = y.shape if hasattr(y, "shape") else np.asarray(y).shape
     if len(shape) == 2 and shape[1] != 1:
         raise ValueError(
-            f"{what} has shape {shape}; expected one {of} for each image, of shape (n,). "
+            f"{what} has shape {shape}; expected one {of} for each image, in shape (n,). "
             + (
-                "Turn one-hot labels into classes: y.argmax(axis=1)."
+                "Convert one-hot labels to classes: y.argmax(axis=1)."
                 if of == "label"
-                else "Join columns into one name, or choose one."
+                else "Join the columns into one name, or choose one column."
             )
         )
     given = column_or_1d(y, warn=True)
-    # As they were given: NumPy makes text of NaN, None and numbers beside text.
+    # Keep the entries of a list: NumPy would convert NaN, None and numbers next to text to text.
     y = np.array([*y, None], dtype=object)[:-1] if isinstance(y, (list, tuple)) else given
     if len(y) != n:
         raise ValueError(
             f"{what} has {len(y)} entries for {n} images: found input variables with inconsistent "
-            f"numbers of samples: [{n}, {len(y)}]. Give the {of} of each image."
+            f"numbers of samples: [{n}, {len(y)}]. Pass the {of} of each image."
         )
     if y.dtype.kind in "fc":
         missing = ~np.isfinite(y)
@@ -58,8 +58,8 @@ def check_labels(y: Any, n: int, what: str = "y", of: str = "label") -> NDArray[
         first = int(missing.argmax())
         raise ValueError(
             f"{what} lacks the {of} of {missing.sum()} image(s), the first at {first} "
-            f"({y.tolist()[first]!r}; NaN, None and infinity are none). Remove these images, or "
-            "name it."
+            f"({y.tolist()[first]!r}; NaN, None and infinity count as missing). Remove these "
+            "images, or fill in what is missing."
         )
     if y.dtype == object:
         members = [item for item in y if isinstance(item, enum.Enum) and not isinstance(item, str)]
@@ -71,7 +71,7 @@ def check_labels(y: Any, n: int, what: str = "y", of: str = "label") -> NDArray[
         kinds = {_kind(item): i for i, item in reversed(list(enumerate(y)))}
         if len(kinds) > 1:
             told = " and ".join(f"{kind} (first at {i})" for kind, i in kinds.items())
-            raise ValueError(f"{what} mixes {told}; make them all text: np.asarray({what}, str).")
+            raise ValueError(f"{what} mixes {told}; convert all to text: np.asarray({what}, str).")
     return given
 
 
@@ -79,7 +79,7 @@ def _is_missing(item: Any) -> bool:
     if item is None:
         return True
     try:
-        return bool(item != item)  # NaN is not itself
+        return bool(item != item)  # NaN does not equal itself
     except TypeError:  # pandas.NA
         return True
 
@@ -89,6 +89,6 @@ def _kind(item: Any) -> str:
 
 
 def some(items: list, n: int = 3) -> str:
-    """Name the first few of `items`."""
+    """List the first `n` of `items`, and say how many more there are."""
     shown = ", ".join(str(item) for item in items[:n])
     return shown + (f" and {len(items) - n} more" if len(items) > n else "")

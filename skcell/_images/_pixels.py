@@ -1,4 +1,4 @@
-"""Dtype and range of pixels."""
+"""Check the dtype and range of pixels."""
 
 import warnings
 from typing import Any, Literal
@@ -8,32 +8,32 @@ from numpy.typing import NDArray
 
 from skcell.exceptions import PixelRangeWarning
 
-#: The dtypes that a network reads pixels in.
+#: The dtypes in which a network reads pixels.
 PixelDtype = Literal["uint8", "uint16", "float32"]
 
-#: Those of them that image files have.
+#: The dtypes of decoded image files.
 FileDtype = Literal["uint8", "uint16"]
 
-#: Least and largest pixel value.
+#: Smallest and largest pixel value.
 PixelRange = tuple[float, float]
 
-_BLOCK = 1 << 22  # elements looked at together, so that checks need no second copy of the data
+_BLOCK = 1 << 22  # elements checked at a time, so that no check copies all of the data
 
 
 def native(X: NDArray[Any]) -> NDArray[Any]:
-    """Bring numbers into this machine's byte order; TIFF readers return either."""
+    """Convert `X` to this machine's byte order; TIFF readers may return either order."""
     return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
 
 
 def pixel_dtype(X: NDArray[Any]) -> PixelDtype:
-    """Name the dtype that a network reads the pixels of `X` in."""
+    """Return the dtype in which a network reads the pixels of `X`."""
     if X.dtype == np.uint8:
         return "uint8"
     return "uint16" if X.dtype == np.uint16 else "float32"
 
 
 def find_range(X: NDArray[Any]) -> PixelRange:
-    """Find the range of pixels in one pass, in which NaN and infinity are found as well.
+    """Find the range of the pixels, and check for NaN and infinity in the same pass.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def find_range(X: NDArray[Any]) -> PixelRange:
     Returns
     -------
     low, high : float
-        Least and largest value. Unsigned integers begin at 0, whatever their least value.
+        Smallest and largest value. For unsigned integers, `low` is always 0.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def find_range(X: NDArray[Any]) -> PixelRange:
     lows, highs = [], []
     for start in range(0, len(X), n_images):
         block = X[start : start + n_images]
-        low, high = float(block.min()), float(block.max())  # either is NaN if any pixel is
+        low, high = float(block.min()), float(block.max())  # both are NaN if any pixel is
         if not (np.isfinite(low) and np.isfinite(high)):
             finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
             raise ValueError(
@@ -71,24 +71,24 @@ def find_range(X: NDArray[Any]) -> PixelRange:
 
 
 def warn_raw_range(dtype: np.dtype[Any], seen: PixelRange) -> None:
-    """Warn of floats that look like raw intensities."""
+    """Warn about float pixels that look like raw intensities."""
     low, high = seen
     if dtype.kind == "f" and low >= 0 and high > 32:
         warnings.warn(
-            f"Float pixels lie between {low:g} and {high:g} and are taken as they are. If they "
-            "are raw intensities, pass them as uint8 or uint16, or divide by their maximum.",
+            f"Float pixels lie between {low:g} and {high:g} and are not scaled. If they are "
+            "raw intensities, pass them as uint8 or uint16, or divide them by their maximum.",
             PixelRangeWarning,
             stacklevel=4,
         )
 
 
 def warn_unused_bits(dtype: np.dtype[Any], seen: PixelRange) -> None:
-    """Warn of integers that leave the upper bits of their dtype unused, as cameras of 12 bits do.
+    """Warn about integers that do not use the upper bits of their dtype, as from 12-bit cameras.
 
     Parameters
     ----------
     dtype : dtype
-        Of the images; only unsigned integers are looked at.
+        Dtype of the images; only unsigned integers are checked.
     seen : tuple of float
         Range of the pixels.
     """
@@ -96,35 +96,35 @@ def warn_unused_bits(dtype: np.dtype[Any], seen: PixelRange) -> None:
     if dtype.kind == "u" and 0 < high < 1 << (bits - 2):
         factor = 1 << (bits - high.bit_length())
         warnings.warn(
-            f"Pixels of {dtype} reach {high:,} of {(1 << bits) - 1:,}, and are scaled by the "
-            f"latter: the images are dark to a network. If they have {high.bit_length()} bits, as "
-            f"many cameras give, use the whole range: X * {factor}.",
+            f"Pixels of {dtype} only reach {high:,} of {(1 << bits) - 1:,} and are scaled by the "
+            f"latter, so the images look dark to a network. If they have {high.bit_length()} bits, "
+            f"as from many cameras, use the whole range: X * {factor}.",
             PixelRangeWarning,
             stacklevel=4,
         )
 
 
 def check_unit_range(dtype: np.dtype[Any], seen: PixelRange, what: str) -> None:
-    """Refuse float pixels that are not in 0..1, for networks that were trained on such.
+    """Check that float pixels lie in 0..1, as a pretrained network requires.
 
     Parameters
     ----------
     dtype : dtype
-        Of the images; integers are scaled by the network, and let pass.
+        Dtype of the images; integers are scaled by the network and always accepted.
     seen : tuple of float
         Range of the pixels.
     what : str
-        What takes them.
+        Name of the consumer of the images, for the error message.
 
     Raises
     ------
     ValueError
-        If floats lie outside 0..1, by more than interpolation brings.
+        If float pixels lie outside 0..1 by more than interpolation can cause.
     """
     low, high = seen
     if dtype.kind == "f" and (low < -0.1 or high > 1.1):
         raise ValueError(
-            f"{what} takes float pixels in 0..1 and scales them as it was trained; these lie "
-            f"between {low:g} and {high:g}. Undo your own scaling (such as preprocess_input, "
+            f"{what} takes float pixels in 0..1 and scales them as in its training; these pixels "
+            f"lie between {low:g} and {high:g}. Undo your own scaling (such as preprocess_input, "
             "-1..1, or standardisation), or pass uint8 or uint16 images."
         )

@@ -1,4 +1,4 @@
-"""The pixels of one image file as they are stored: size, depth and channels kept."""
+"""Read the pixels of one image file with their stored size, bit depth and channels."""
 
 import os
 import stat
@@ -12,21 +12,21 @@ from skcell._images._failures import UnusableError, check_size, read_error
 from skcell._images._pixels import FileDtype
 from skcell._images._tiff import read_tiff
 
-#: File name endings taken for images, in lower case.
+#: File name extensions of images, in lower case.
 EXTENSIONS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif"),
     *(".png", ".bmp", ".webp"),
     *(".tif", ".tiff"),
 )
 
-#: The same for people.
+#: The names of these formats, for messages.
 FORMATS = "JPEG, PNG, BMP, WebP and TIFF"
 
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def probe_image(path: str | os.PathLike[str]) -> tuple[int, FileDtype]:
-    """Read from a file's header how many channels it has, and of which dtype.
+    """Read the number of channels and the dtype from a file's header.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ def probe_image(path: str | os.PathLike[str]) -> tuple[int, FileDtype]:
     Returns
     -------
     channels : int
-        Number of channels, alpha included.
+        Number of channels, including alpha.
     dtype : {"uint8", "uint16"}
-        The dtype that loses nothing.
+        The dtype that holds the pixels without loss.
 
     Raises
     ------
@@ -60,14 +60,14 @@ def probe_image(path: str | os.PathLike[str]) -> tuple[int, FileDtype]:
 def read_pixels(
     path: str | os.PathLike[str], smallest: int | None = None
 ) -> tuple[NDArray[Any], bool]:
-    """Read one file, turned upright.
+    """Read the pixels of one file and apply its EXIF orientation.
 
     Parameters
     ----------
     path : str or path-like
         The file.
     smallest : int, default=None
-        A JPEG may be decoded at a reduced size, with no side below this.
+        A JPEG may be decoded at a reduced size, in which no side is smaller than this.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def read_pixels(
     Raises
     ------
     Exception
-        Nearly anything, if the file is damaged; `read_error` puts it into words.
+        Almost any error, if the file is damaged; `read_error` converts it.
     """
     with open_regular(path) as file:
         image = _open(file)
@@ -96,7 +96,7 @@ def read_pixels(
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file to read; not a named pipe, which would be waited for."""
+    """Open a file for reading; reject a named pipe, which would block."""
     kind = os.stat(path).st_mode
     if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
         raise UnusableError("not a file but a pipe, socket or device")
@@ -104,7 +104,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def _open(file: BinaryIO) -> Image.Image | None:
-    """Open with Pillow; None for a TIFF whose pixels Pillow would not give as they are."""
+    """Open a file with Pillow; return None for a TIFF whose pixels Pillow would change."""
     signature = file.read(4)
     if not signature:
         raise UnusableError("empty: the file has 0 bytes")
@@ -114,18 +114,18 @@ def _open(file: BinaryIO) -> Image.Image | None:
         check_size(image.height * image.width * len(image.getbands()))
         n_images = getattr(image, "n_frames", 1)
         if n_images > 1:
-            raise UnusableError(f"{n_images} images in one file; save each as a file of its own")
+            raise UnusableError(f"{n_images} images in one file; save each in a separate file")
         return image
     try:
         image = TiffImagePlugin.TiffImageFile(file)
-    except SyntaxError:  # more channels than Pillow knows
+    except SyntaxError:  # more channels than Pillow supports
         return None
     check_size(image.height * image.width * len(image.getbands()))
     tags = image.tag_v2
-    if "<OME" in str(tags.get(270, "")):  # which says what the image is a part of
+    if "<OME" in str(tags.get(270, "")):  # the image may be a part of another
         return None
     exact = (
-        max(tags.get(258, (1,))) <= 8  # bits of a sample
+        max(tags.get(258, (1,))) <= 8  # bits per sample
         or (image.mode.startswith("I;16") and tags.get(262) != 0)  # 0: stored inverted
     ) and max(tags.get(339, (1,))) == 1  # unsigned integers
     complete = tags.get(277, 1) == len(image.getbands()) and image.n_frames == 1
@@ -133,7 +133,7 @@ def _open(file: BinaryIO) -> Image.Image | None:
 
 
 def _plain_mode(image: Image.Image) -> tuple[str, ...]:
-    """Bands of that mode of L, LA, RGB and RGBA which holds the image."""
+    """Return the bands of the mode (L, LA, RGB or RGBA) that can hold the image."""
     bands = ("L",) if image.mode in ("1", "L", "LA", "La") else ("R", "G", "B")
     return (*bands, "A") if image.has_transparency_data else bands
 
@@ -147,17 +147,18 @@ def _upright(image: Image.Image) -> NDArray[Any]:
 
 
 def _is_png16(file: BinaryIO) -> bool:
-    file.seek(24)  # the bit depth, in the chunk that every PNG begins with
+    file.seek(24)  # the bit depth, in the first chunk of every PNG
     return file.read(1) == b"\x10"
 
 
 def _read_png16(file: BinaryIO, high: Image.Image) -> NDArray[Any]:
-    """Read 16-bit colour, of which Pillow keeps only the high byte of each sample.
+    """Read 16-bit colour, although Pillow keeps only the high byte of each sample.
 
-    Told that the byte order is the other one, it keeps the low byte: two passes give both.
+    If Pillow is told that the byte order is reversed, it keeps the low byte. Two passes therefore
+    give both bytes.
     """
-    if high.tile[0].args == "LA;16B":  # type: ignore[attr-defined] # of image files
-        raise UnusableError("16-bit grey with alpha, which is not supported; remove the alpha")
+    if high.tile[0].args == "LA;16B":  # type: ignore[attr-defined] # defined for image files
+        raise UnusableError("16-bit grey with alpha is not supported; remove the alpha channel")
     pixels = _upright(high).astype(np.uint16) << 8
     file.seek(0)
     low = Image.open(file, formats=("PNG",))

@@ -1,4 +1,4 @@
-"""TIFF files with more than Pillow reads: 16 bits of colour, more than four channels, OME-XML."""
+"""Read TIFF files that Pillow cannot: 16-bit colour, more than four channels, OME-XML."""
 
 import re
 from typing import Any, BinaryIO
@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 from skcell._images._failures import UnusableError, check_size
 from skcell._optional import import_optional
 
-# Samples, channels, pages of one array that was saved without axes, and pages that OME-XML says are
-# channels.
+# The axes of tifffile that are channels: samples (S), channels (C), pages of one array that was
+# saved without axes (Q), and pages that OME-XML declares to be channels (I).
 _CHANNEL_AXES = "SCQI"
 
 
-_REDUCED, _MASK = 1, 4  # bits of a page's kind: a thumbnail, a mask
+_REDUCED, _MASK = 1, 4  # bits of a page's subfile type: thumbnail and mask
 
 
 _ASSOCIATED_ALPHA = 1
 
 
 def read_tiff(file: BinaryIO, header_only: bool = False) -> Any:
-    """Read by tifffile what Pillow does not: depth and channels beyond 8-bit RGBA."""
+    """Read with tifffile an image with more bits or channels than Pillow can read."""
     import tifffile
 
     file.seek(0)
-    # Of this file alone: its OME-XML may name others, whose pixels are theirs.
+    # Read this file only: its OME-XML may name other files, which have their own pixels.
     with tifffile.TiffFile(file, _multifile=False) as tiff:
         series = _only_image(tiff)
         page: Any = series.keyframe
@@ -33,7 +33,7 @@ def read_tiff(file: BinaryIO, header_only: bool = False) -> Any:
         if len(others) > 1 or not set(others) <= set(_CHANNEL_AXES):
             raise UnusableError(
                 f"a stack of shape {series.shape} (axes {series.axes}), not one image; save one "
-                "file per image, with no axis beside channels"
+                "file per image, with no axes other than height, width and channels"
             )
         if series.dtype not in (np.uint8, np.uint16, np.bool_):
             raise UnusableError(
@@ -70,7 +70,7 @@ def read_tiff(file: BinaryIO, header_only: bool = False) -> Any:
 
 
 def _only_image(tiff: Any) -> Any:
-    """Find the one image of a TIFF file; thumbnails and masks beside it do not count."""
+    """Return the only image of a TIFF file; thumbnails and masks are ignored."""
     channels = _own_channels(tiff.ome_metadata)
     found = [
         series
@@ -85,22 +85,23 @@ def _only_image(tiff: Any) -> Any:
     (series,) = found
     if any(page is None for page in series.pages):
         raise UnusableError(
-            f"only a part of an image of shape {series.shape} (axes {series.axes}): planes of it "
-            "are missing from this file; save all of it in one file"
+            f"only a part of an image of shape {series.shape} (axes {series.axes}): some planes "
+            "are missing from this file; save all planes in one file"
         )
     if "I" in series.axes and channels != len(series.pages):
         raise UnusableError(
-            f"{len(series.pages)} pages, and nothing that says whether they are channels or "
-            "several images; save one file per image, or channels with their axes named: "
+            f"{len(series.pages)} pages, but the file does not say whether they are channels or "
+            "several images; save one file per image, or save the channels with named axes: "
             "tifffile.imwrite(..., metadata={'axes': 'CYX'})"
         )
     return series
 
 
 def _own_channels(ome: str | None) -> int | None:
-    """Read from OME-XML how many channels the one image of this file has, if it has no more axes.
+    """Return the number of channels that OME-XML gives for the image of this file, or None.
 
-    The XML may be of many files; an image of which this file holds a part only is refused.
+    The number is None unless the file has one image, with no further axes. The XML may describe
+    many files; an error is raised if this file holds only a part of an image.
     """
     own = re.search(r"<(?:\w+:)?OME\b[^>]*\bUUID=\"([^\"]+)\"", ome or "")
     if own is None:
@@ -114,8 +115,8 @@ def _own_channels(ome: str | None) -> int | None:
         elsewhere = sorted(name for uuid, name in names.items() if uuid != own.group(1))
         if elsewhere:
             raise UnusableError(
-                f"a part of an image whose other planes lie in {', '.join(elsewhere[:3])}; save "
-                "channels together, in one file per image"
+                f"a part of an image whose other planes are in {', '.join(elsewhere[:3])}; save "
+                "all channels of an image in one file"
             )
         sizes = [re.search(rf"\bSize{axis}=\"(\d+)\"", pixels) for axis in "CZT"]
         found.append([int(size.group(1)) if size else 1 for size in sizes])
@@ -123,7 +124,7 @@ def _own_channels(ome: str | None) -> int | None:
 
 
 def _turn(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Undo what the EXIF orientation, 1 to 8, says."""
+    """Turn an image upright, given its EXIF orientation from 1 to 8."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):

@@ -1,4 +1,4 @@
-"""Cells to learn from: folders of images, arrays on disk, published and generated sets."""
+"""Load, download or generate data sets of cell images."""
 
 import lazy_loader as _lazy
 

@@ -1,8 +1,8 @@
-"""Turn scenes of cells, which are numbers, into images.
+"""Draw images from numeric descriptions of scenes of cells.
 
-A length is a fraction of the image side, so that a scene looks the same at every size. Shapes are
-signed distances on the grid of pixels. Colours are amounts of dye until the end, when the light
-that they leave is worked out by the law of Beer and Lambert, as in a microscope.
+Lengths are fractions of the image side, so that a scene looks the same at every size. Shapes are
+signed distances on the pixel grid. Colours are amounts of dye until the last step, which computes
+the transmitted light by the Beer-Lambert law, as in a microscope.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,35 +19,35 @@ from skcell.datasets._cell_rules import DYES, Traits
 Floats = NDArray[np.floating[Any]]
 Columns = TypeVar("Columns", bound=tuple)
 
-HAEMOGLOBIN = 3  # the last of the four dyes; the others stain white cells
-TILE, GRAIN = 512, 8  # sides of the texture and of one of its grains, in texels
-SMALLEST_DRAWING = 64  # pixels; smaller images are drawn larger, then averaged
-BLOCK_PIXELS = 1 << 18  # keeps the planes of a block in the cache, and memory bounded
-BLUR = 0.009  # standard deviation, out of focus
+HAEMOGLOBIN = 3  # index of the last of the four dyes; the others stain white cells
+TILE, GRAIN = 512, 8  # sides of the texture and of one grain, in texels
+SMALLEST_DRAWING = 64  # in pixels; smaller images are drawn larger and then averaged
+BLOCK_PIXELS = 1 << 18  # keeps the planes of a block in the cache, and limits memory
+BLUR = 0.009  # standard deviation of the blur out of focus
 GRANULE_EDGE = 0.6  # in standard deviations of the texture
 VACUOLE_SIZE = 0.09
-NUCLEAR_BLUE = 0.3  # of the azure that the chromatin takes up
+NUCLEAR_BLUE = 0.3  # blue dye in the chromatin, as a fraction of its azure
 
 
 class Pose(NamedTuple):
-    """Where a cell lies, and what of its form is chance."""
+    """Position and orientation of each cell, and the random part of its shape."""
 
     x: Floats
     y: Floats
     angle: Floats
-    phases: Floats  # (n, 4), of the waves along the outline
-    offsets: Floats  # (n, 6), of three textures in the tile, in texels
+    phases: Floats  # (n, 4), phases of the waves along the outline
+    offsets: Floats  # (n, 6), x and y of three textures in the tile, in texels
 
 
 class WhiteCells(NamedTuple):
-    """One white cell, or platelet, in each image."""
+    """One white cell or platelet in each image."""
 
     traits: Traits
     pose: Pose
 
 
 class RedCells(NamedTuple):
-    """The red cells of each image, `(n, n_red_cells)` each."""
+    """The red cells of each image; each field has the shape `(n, n_red_cells)`."""
 
     x: Floats
     y: Floats
@@ -59,17 +59,17 @@ class RedCells(NamedTuple):
 
 
 class View(NamedTuple):
-    """What stain, lamp and camera make of an image."""
+    """Properties of the stain, lamp and camera for each image."""
 
-    dyes: Floats  # (n, 4), strength of each
-    light: Floats  # (n, 3), 0 to 255
+    dyes: Floats  # (n, 4), strength of each dye
+    light: Floats  # (n, 3), RGB from 0 to 255
     tilt: Floats  # (n, 2), gradient of the light across the image
     defocus: Floats  # 0: sharp, 1: out of focus
-    grain: Floats  # of the sensor, in grey levels
+    grain: Floats  # noise of the sensor, in grey levels
 
 
 class Scene(NamedTuple):
-    """All that is known of each image before a pixel is drawn."""
+    """Complete description of each image before it is drawn."""
 
     cells: WhiteCells
     neighbours: WhiteCells
@@ -88,7 +88,7 @@ def draw(scene: Scene, image_size: int, rng: np.random.Generator) -> NDArray[np.
     image_size : int
         Side of an image, in pixels.
     rng : numpy.random.Generator
-        Draws the textures and the sensor's noise.
+        Generator for the textures and the sensor noise.
 
     Returns
     -------
@@ -113,18 +113,18 @@ def _blocks(n: int, side: int) -> Iterator[slice]:
 
 
 def _each(columns: Columns, change: Callable[[NDArray], NDArray]) -> Columns:
-    """Change every array in nested named tuples."""
+    """Apply `change` to every array in nested named tuples."""
     changed = (_each(c, change) if isinstance(c, tuple) else change(c) for c in columns)
     return type(columns)(*changed)
 
 
 def _wide(values: NDArray, block: slice) -> NDArray:
-    """Give values per image, `(n[, k])`, a shape that broadcasts over pixels: `([k, ]n, 1, 1)`."""
+    """Reshape values per image, `(n[, k])`, to broadcast over pixels: `([k, ]n, 1, 1)`."""
     return values[block].astype(np.float32).T[..., None, None]
 
 
 def _texture_tile(rng: np.random.Generator) -> Floats:
-    """Draw round grains, strewn evenly, as a periodic texture of normally distributed values."""
+    """Draw a periodic texture of scattered round grains, with normally distributed values."""
     cells = np.indices((TILE // GRAIN, TILE // GRAIN)).reshape(2, -1)
     rows, columns = ((cells + rng.uniform(-0.2, 1.2, cells.shape)) * GRAIN).astype(int) % TILE
     tile = np.zeros((TILE, TILE))
@@ -155,7 +155,7 @@ def _blurred(planes: Floats, sigma: float) -> Floats:
 
 
 def _average(planes: Floats, factor: int) -> Floats:
-    """Average squares of pixels."""
+    """Average over squares of `factor` x `factor` pixels."""
     if factor == 1:
         return planes
     small = planes.shape[-1] // factor
@@ -163,7 +163,7 @@ def _average(planes: Floats, factor: int) -> Floats:
 
 
 def _dyes(scene: Scene, tile: Floats, x: Floats, y: Floats) -> Floats:
-    """Return the amount of each dye, `(4, n, side, side)`: red cells, neighbour, cell on top."""
+    """Return the dyes, `(4, n, side, side)`: red cells, the neighbour, and the cell on top."""
     red = _red_cells(scene.red_cells, x, y)
     dyes = np.zeros((4, *red.shape), dtype=np.float32)
     dyes[HAEMOGLOBIN] = red
@@ -181,19 +181,19 @@ def _laid_on(below: Floats, above: Floats, cover: Floats) -> Floats:
 
 
 def _red_cells(cells: RedCells, x: Floats, y: Floats) -> Floats:
-    """Add up biconcave discs: thick near the rim, pale in the centre, darker where they overlap."""
+    """Sum biconcave discs: thick near the rim, pale in the centre, darker where they overlap."""
     total: Any = np.float32(0)
     for cell in zip(*cells, strict=True):
         at_x, at_y, xx, yy, xy, pallor, haemoglobin = cell
         dx, dy = x - at_x, y - at_y
         q = np.minimum(xx * dx**2 + yy * dy**2 + xy * dx * dy, 1)
-        # Evans and Fung's profile of the thickness, at the squared radius q.
+        # The thickness profile of Evans and Fung, at the squared radius q.
         total = total + haemoglobin * np.sqrt(1 - q) * ((2.0 - 1.12 * q) * q + pallor)
     return total
 
 
 def _white_cells(cells: WhiteCells, tile: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Stain one cell per image; return its dyes `(3, n, side, side)` and the area it covers."""
+    """Draw one cell per image; return its dyes, `(3, n, side, side)`, and the area it covers."""
     traits, pose = cells
     pixel = x[1] - x[0]
     u, v = _turned(x - pose.x, y - pose.y, pose.angle)
@@ -232,7 +232,7 @@ def _turned(x: Floats, y: Floats, angle: Floats) -> tuple[Floats, Floats]:
 
 
 def _ruffled(p: Floats, q: Floats, amount: Floats, phases: Floats) -> tuple[Floats, Floats]:
-    """Bend the plane in waves, so that no outline in it is a circle."""
+    """Distort the plane by waves, so that no outline in it is a perfect circle."""
     one, two, three, four = phases
     ruffled_p = p + amount * (np.sin(3 * q + one) + 0.6 * np.sin(7 * q + two))
     ruffled_q = q + amount * (np.sin(3 * p + three) + 0.6 * np.sin(7 * p + four))
@@ -242,7 +242,7 @@ def _ruffled(p: Floats, q: Floats, amount: Floats, phases: Floats) -> tuple[Floa
 def _nucleus_distance(p: Floats, q: Floats, traits: Traits, phase: Floats) -> Floats:
     """Return the signed distance to the nucleus, negative inside, in cell radii."""
     half = traits.span / 2
-    # The arc's own centroid goes to where the nucleus is to lie.
+    # Shift the arc so that its centroid lies where the nucleus should be.
     p = p + traits.bend * np.sinc(half / np.pi) - traits.eccentricity
     along = np.clip(np.arctan2(q, p), -half, half)
     gaps = np.round(traits.lobes) - 1
@@ -265,7 +265,7 @@ def _inside(distance: Floats, softness: Any) -> Floats:
 
 
 def _threshold(cover: Floats) -> Floats:
-    """Return the value that a texture exceeds on the given share of the area."""
+    """Return the value that a texture exceeds on the given fraction of the area."""
     return -ndtri(cover)
 
 

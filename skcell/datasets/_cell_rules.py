@@ -1,8 +1,8 @@
-"""What makes each blood cell look like itself: one row of numbers per class.
+"""Rules for the appearance of blood cells: one table row of numbers per class.
 
 Everything that `make_cells` knows about haematology is data in this module. Lengths of whole
-cells are fractions of the image side, parts of a cell are fractions of its radius, and colours
-are amounts of four dyes, since a microscope shows what a stain absorbs.
+cells are fractions of the image side, and lengths of parts of a cell are fractions of its radius.
+Colours are amounts of four dyes, because a microscope shows what a stain absorbs.
 """
 
 from typing import Any, NamedTuple
@@ -11,36 +11,37 @@ import numpy as np
 
 
 class Traits(NamedTuple):
-    """The visible traits of a cell: of a class as rules, of drawn cells as arrays.
+    """The visible traits of cells: rules for a class, or arrays for drawn cells.
 
-    A nucleus is a sausage, bent along an arc and pinched between its lobes. That one shape is a
-    round nucleus (no span), a kidney or a horseshoe (no pinch), or a string of lobes.
+    A nucleus has the shape of a sausage that is bent along an arc and pinched between its lobes.
+    This one shape covers round nuclei (no span), kidney and horseshoe shapes (no pinch), and
+    strings of lobes.
     """
 
-    radius: Any  # of the cell, in image sides
+    radius: Any  # radius of the cell, as a fraction of the image side
     elongation: Any  # ratio of the cell's axes
     ruffle: Any  # unevenness of the outline
-    nucleus: Any  # half the thickness of the sausage, in cell radii: sets the N:C ratio
+    nucleus: Any  # half the thickness, in cell radii; determines the nucleus-cytoplasm ratio
     bend: Any  # radius of the arc, in cell radii
     span: Any  # angle of the arc, in radians
-    lobes: Any  # rounded to a whole number
+    lobes: Any  # number of lobes, rounded to an integer
     pinch: Any  # 0: none, 1: cut through
     eccentricity: Any  # displacement of the nucleus, in cell radii
     chromatin: Any  # azure taken up by the nucleus
     clumping: Any  # contrast of the chromatin
-    clump_size: Any  # size of its clumps, in image sides
+    clump_size: Any  # size of its clumps, as a fraction of the image side
     cytoplasm_azure: Any  # purple
-    cytoplasm_blue: Any  # methylene blue: ribosomes
+    cytoplasm_blue: Any  # methylene blue, from ribosomes
     cytoplasm_eosin: Any  # pink
-    granule_size: Any  # in image sides
-    granule_cover: Any  # share of the area that granules cover
+    granule_size: Any  # as a fraction of the image side
+    granule_cover: Any  # fraction of the area that granules cover
     granule_azure: Any
     granule_eosin: Any
-    granules_on_nucleus: Any  # 0: beside it only, 1: over it as densely
-    vacuoles: Any  # share of the cytoplasm
+    granules_on_nucleus: Any  # 0: none, 1: as dense as in the cytoplasm
+    vacuoles: Any  # fraction of the cytoplasm
 
 
-# (typical, spread) of each trait.
+# (typical value, spread) of each trait.
 RULES: dict[str, Traits] = {
     "basophil": Traits(
         radius=(0.34, 0.035),
@@ -228,7 +229,7 @@ RULES: dict[str, Traits] = {
     ),
 }
 
-# What a cell can be, however large the spread.
+# Limits (low, high) of each trait, at any spread.
 LIMITS = Traits(
     radius=(0.07, 0.46),
     elongation=(1.0, 1.5),
@@ -253,7 +254,7 @@ LIMITS = Traits(
     vacuoles=(0.0, 0.2),
 )
 
-# The cells that each is mistaken for: neighbours in maturation, or look-alikes.
+# The classes that each class is mistaken for: adjacent stages of maturation, or look-alikes.
 RESEMBLES: dict[str, tuple[str, ...]] = {
     "basophil": ("ig", "neutrophil"),
     "eosinophil": ("neutrophil", "ig"),
@@ -265,7 +266,7 @@ RESEMBLES: dict[str, tuple[str, ...]] = {
     "platelet": ("platelet",),  # nothing else is so small
 }
 
-# Images per class in the training part of the PBC set (Acevedo et al., 2020).
+# Images per class in the training part of the PBC data set (Acevedo et al., 2020).
 PREVALENCE: dict[str, int] = {
     "basophil": 851,
     "eosinophil": 2183,
@@ -277,12 +278,12 @@ PREVALENCE: dict[str, int] = {
     "platelet": 1644,
 }
 
-# Optical density in red, green and blue light of one unit of azure, blue, eosin and haemoglobin.
+# Optical density of one unit of azure, blue, eosin and haemoglobin in red, green and blue light.
 DYES = np.array(
     [[0.85, 1.20, 0.45], [0.75, 0.55, 0.12], [0.15, 0.58, 0.54], [0.22, 0.36, 0.25]],
     dtype=np.float32,
 )
 
-# Empty glass under a yellowish lamp, and under a camera balanced to the blue.
+# Colour of empty glass under a yellowish lamp, and with a camera whose white balance is bluish.
 WARM_LIGHT = np.array([254, 230, 203], dtype=np.float32)
 COLD_LIGHT = np.array([226, 228, 248], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Synthetic blood cells: the data set that is always at hand."""
+"""Generate a data set of synthetic blood cells."""
 
 from numbers import Integral, Real
 from typing import Any, Literal
@@ -34,11 +34,11 @@ _DESCR = """\
 Synthetic blood cells
 ---------------------
 
-{n_samples} images of {size} x {size} pixels, RGB, in {n_classes} classes: {names}.
+The data set has {n_samples} images of {size} x {size} pixels (RGB) in {n_classes} classes: {names}.
 
-Drawn by skcell.datasets.make_cells with noise={noise}. Each image shows one cell as a
-May-Gruenwald-Giemsa stain would colour it, among red cells. No image was taken of a real cell:
-the set is for trying software, never for a claim about real cells.
+The images were drawn by skcell.datasets.make_cells with noise={noise}. Each image shows one cell
+among red cells, in the colours of a May-Gruenwald-Giemsa stain. No image shows a real cell: use the
+data set to try software, never for a claim about real cells.
 """
 
 
@@ -66,35 +66,38 @@ def make_cells(
 ) -> Bunch | tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Generate a data set of synthetic blood cells, one in the centre of each image.
 
-    The cells look as under a May-Gruenwald-Giemsa stain, drawn by rules that a haematologist
-    would recognise: the size of the cell, the shape and the lobes of its nucleus, its chromatin,
-    granules, vacuoles and the colour of its cytoplasm. Stain, light, focus, size, position,
-    orientation, red cells and neighbours vary. It needs no download.
+    The cells look as if they were stained by May-Gruenwald-Giemsa. They are drawn by rules that a
+    haematologist would recognise: the size of the cell, the shape and the lobes of its nucleus,
+    its chromatin, granules and vacuoles, and the colour of its cytoplasm. Stain, light, focus,
+    size, position, orientation, red cells and neighbours vary. No download is needed.
 
-    The data are synthetic. They serve to try software, and support no claim about real cells.
+    The data are synthetic. Use them to try software; they do not support claims about real cells.
 
     Parameters
     ----------
     n_samples : int, default=1000
         Number of images.
     n_classes : int, default=8
-        Number of classes, from 2 to 8: the first ones of basophil, eosinophil, erythroblast, ig
-        (immature granulocyte), lymphocyte, monocyte, neutrophil, platelet.
+        Number of classes, from 2 to 8. They are the first `n_classes` of basophil, eosinophil,
+        erythroblast, ig (immature granulocyte), lymphocyte, monocyte, neutrophil and platelet.
     image_size : int, default=96
-        Height and width of the images in pixels, from 16 to 512. Cells scale with it.
+        Height and width of the images in pixels, from 16 to 512. The cells scale with it.
     class_weights : array-like of shape (n_classes,), "balanced" or None, default=None
-        Proportions of the classes: positive numbers of any sum. None takes those of the training
-        part of the PBC set [1]_, which are unequal; "balanced" takes equal ones. Samples are
-        shared out by largest remainder, and each class has at least one if there are enough.
+        Proportions of the classes: positive numbers, which need not sum to 1. None uses the
+        unequal proportions of the training part of the PBC data set [1]_; "balanced" uses equal
+        ones. Samples are allocated by the largest remainder method, and each class gets at least
+        one sample if there are enough.
     noise : float, default=1.0
-        How much images vary and classes resemble one another, from 0 to 4. At 0 every cell is
-        typical of its class and the camera perfect; what is above 1 is harder than the default.
-        No label is ever wrong: what makes cells hard is that their ranges overlap.
+        How much the images vary and the classes resemble each other, from 0 to 4. At 0, every
+        cell is typical of its class and the camera is perfect; values above 1 are harder than the
+        default. No label is ever wrong: cells are hard to classify because the traits of the
+        classes overlap.
     return_X_y : bool, default=False
         Whether to return `(images, target)` instead of a Bunch.
     random_state : int, RandomState instance or None, default=None
-        Determines all that is drawn; the same number gives the same bits. None takes a seed from
-        NumPy's global state, as in scikit-learn; otherwise that state is neither read nor changed.
+        Determines the random numbers; the same int gives bitwise identical images. None takes a
+        seed from NumPy's global state, as in scikit-learn; otherwise this state is neither read
+        nor changed.
 
     Returns
     -------
@@ -102,16 +105,16 @@ def make_cells(
         Dictionary-like object, with the following attributes.
 
         images : ndarray of shape (n_samples, image_size, image_size, 3), uint8
-            RGB, 0 to 255.
+            The RGB images, from 0 to 255.
         target : ndarray of shape (n_samples,), int64
-            Class of each image, 0 to `n_classes - 1`, in random order.
+            Class of each image, from 0 to `n_classes - 1`, in random order.
         target_names : ndarray of shape (n_classes,), str
             Names of the classes.
         DESCR : str
             Description of the data set.
 
     (images, target) : tuple if `return_X_y` is True
-        The first two of these arrays.
+        The arrays `images` and `target`.
 
     Raises
     ------
@@ -120,18 +123,19 @@ def make_cells(
 
     See Also
     --------
-    load_image_folder : Load a folder of your own cells.
+    load_image_folder : Load your own cells from a folder.
     fetch_bloodmnist : Download real blood cells.
 
     Notes
     -----
-    Each class is a row of a table of (typical, spread) pairs. A cell draws its traits from its own
-    row, moved a little, and never half the way, towards the row of a cell for which it is commonly
-    mistaken: an intermediate stage of maturation, or a look-alike. Dyes absorb light by the law of
-    Beer and Lambert; red cells have the thickness that Evans and Fung measured [2]_.
+    Each class is a row in a table of (typical value, spread) pairs. The traits of a cell are drawn
+    from the row of its class, after this is moved, by less than half of the distance, towards the
+    row of a class for which the cell is commonly mistaken: an adjacent stage of maturation, or a
+    look-alike. Dyes absorb light by the Beer-Lambert law; red cells have the thickness that Evans
+    and Fung measured [2]_.
 
-    Beyond its result the function needs a fixed amount of memory for pixels. The first images of a
-    large set are not those of a small one.
+    Apart from its result, the function needs a fixed amount of memory for pixels. The first images
+    of a large data set differ from those of a small one.
 
     References
     ----------
@@ -151,7 +155,7 @@ def make_cells(
     ig 17
     """
     counts = _class_counts(n_samples, n_classes, class_weights)
-    # A legacy RandomState has no float32 stream; one draw from it seeds a generator that has.
+    # A legacy RandomState cannot draw float32; one draw from it seeds a Generator, which can.
     rng = np.random.default_rng(check_random_state(random_state).randint(2**31, size=4))
     target = rng.permutation(np.repeat(np.arange(n_classes, dtype=np.int64), counts))
     images = draw(_imagine_scene(target, float(noise), rng), image_size, rng)
@@ -171,7 +175,7 @@ def make_cells(
 def _class_counts(
     n_samples: int, n_classes: int, class_weights: ArrayLike | str | None
 ) -> NDArray[np.int64]:
-    """Share samples out by largest remainder, one to each class at least where they suffice."""
+    """Allocate samples by largest remainder; each class gets at least one if there are enough."""
     if class_weights is None:
         weights = np.array(list(PREVALENCE.values()), dtype=float)[:n_classes]
     elif isinstance(class_weights, str):
@@ -195,7 +199,7 @@ def _class_counts(
 
 
 def _normal(rng: np.random.Generator, *shape: int) -> Floats:
-    """Draw from a normal distribution without its far tails: no cell is a monster."""
+    """Draw from a normal distribution clipped at two standard deviations."""
     return np.clip(rng.standard_normal(shape, dtype=np.float32), -2, 2)
 
 
@@ -204,10 +208,10 @@ def _uniform(rng: np.random.Generator, low: Any, high: Any, *shape: int) -> Floa
 
 
 def _imagine_scene(target: NDArray[np.int64], noise: float, rng: np.random.Generator) -> Scene:
-    """Draw by chance all that the images will show."""
+    """Draw everything that the images will show."""
     n = len(target)
     traits = _imagine_traits(target, noise, rng)
-    # A second white cell or platelet at the rim, as fields of view have them: mostly platelets.
+    # A second white cell or platelet at the rim, as in real fields of view: mostly a platelet.
     classes = np.where(rng.random(n) < 0.5, len(RULES) - 1, rng.integers(len(RULES), size=n))
     neighbour_traits = _imagine_traits(classes, noise, rng)
     apart = traits.radius + neighbour_traits.radius * _uniform(rng, 0.9, 1.3, n) + 0.04
@@ -221,14 +225,14 @@ def _imagine_scene(target: NDArray[np.int64], noise: float, rng: np.random.Gener
 
 
 def _imagine_traits(target: NDArray[np.int64], noise: float, rng: np.random.Generator) -> Traits:
-    """Draw each cell's traits: its class's, on the way to those of a cell that it resembles."""
+    """Draw each cell's traits: those of its class, moved towards a class that it resembles."""
     typical, spread = np.array(list(RULES.values()), dtype=np.float32).transpose(2, 0, 1)
     low, high = np.array(LIMITS, dtype=np.float32).T
     names = list(RULES)
-    # Six columns hold two or three look-alikes of a class equally often.
+    # Six columns hold one, two or three look-alikes of a class equally often.
     alike = np.array([np.resize([names.index(a) for a in RESEMBLES[name]], 6) for name in names])
     alike = typical[alike[target, rng.integers(6, size=len(target))]]
-    # Never past the half: an intermediate form, but of its own class.
+    # Less than half: the cell is an intermediate form, but still of its class.
     blend = np.clip(0.16 * noise * np.abs(_normal(rng, len(target), 1)), 0, 0.45)
     values = typical[target] + blend * (alike - typical[target])
     values += noise * spread[target] * _normal(rng, *values.shape)
@@ -248,7 +252,7 @@ def _imagine_pose(distance: Floats, rng: np.random.Generator) -> Pose:
 
 
 def _imagine_red_cells(radius: Floats, noise: float, rng: np.random.Generator) -> RedCells:
-    """Strew red cells around the white one, which they touch or slip under, at any orientation."""
+    """Scatter red cells around the white cell, which they touch or lie partly under."""
     shape = n, _ = len(radius), N_RED_CELLS
     varied = 0.08 * noise * _normal(rng, n, 1) + 0.07 * noise * _normal(rng, *shape)
     size = 0.18 * np.exp(varied)
@@ -273,7 +277,7 @@ def _imagine_red_cells(radius: Floats, noise: float, rng: np.random.Generator) -
 
 def _imagine_view(n: int, noise: float, rng: np.random.Generator) -> View:
     overall = 0.09 * noise * _normal(rng, n, 1)
-    # Most slides share one lamp; now and then a batch came from a bluer camera.
+    # Most images share one lamp; a few come from a bluer camera.
     cold = 0.10 * noise * np.abs(_normal(rng, n, 1)) + (rng.random((n, 1)) < 0.06 * noise)
     light = WARM_LIGHT + np.clip(cold, 0, 1) * (COLD_LIGHT - WARM_LIGHT)
     dimming = 0.025 * np.abs(_normal(rng, n, 1)) + 0.015 * _normal(rng, n, 3)

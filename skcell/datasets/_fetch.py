@@ -1,4 +1,4 @@
-"""Published data sets, fetched once and kept."""
+"""Download published data sets once and keep them."""
 
 import os
 import time
@@ -18,11 +18,11 @@ from skcell._sklearn import Interval, Options, validate_params
 from skcell.datasets._npz import load_npz
 from skcell.exceptions import DownloadError
 
-#: Where BloodMNIST is published; the environment may name a mirror.
+#: URL where BloodMNIST is published; an environment variable may name a mirror.
 _URL = "https://zenodo.org/records/10519652/files"
 _URL_VARIABLE = "SKCELL_BLOODMNIST_URL"
 
-#: File and MD5 for each size, as the medmnist package 3.0.2 states them.
+#: File name and MD5 checksum for each size, as listed in the medmnist package 3.0.2.
 _FILES = {
     28: ("bloodmnist.npz", "7053d0359d879ad8a5505303e11de1dc"),
     64: ("bloodmnist_64.npz", "2b94928a2ae4916078ca51e05b6b800b"),
@@ -41,10 +41,11 @@ _CLASSES = [
 ]
 _DESCR = """BloodMNIST: 17,092 microscope images of single blood cells, {size} x {size} pixels.
 
-Cells of people without infection, haematological or oncological disease, and free of drug
-treatment when blood was drawn; centre crops of 200 x 200 pixels, resized. Eight classes;
-"immature granulocyte" joins myelocytes, metamyelocytes and promyelocytes. Split into 11,959
-training, 1,712 validation and 3,421 test images. Who gave which cell is not published.
+The cells are from people without infection, haematological or oncological disease, who received
+no drug treatment when blood was drawn. The images are resized centre crops of 200 x 200 pixels.
+There are eight classes; "immature granulocyte" combines myelocytes, metamyelocytes and
+promyelocytes. The data are split into 11,959 training, 1,712 validation and 3,421 test images.
+It is not published which cell is from which donor.
 
 Licence: CC BY 4.0. Please cite
 
@@ -55,7 +56,7 @@ Licence: CC BY 4.0. Please cite
 
 Source: {url}
 """
-_TIMEOUT = 30  # seconds without an answer
+_TIMEOUT = 30  # seconds without a response
 _BLOCK = 1 << 16
 
 
@@ -79,33 +80,33 @@ def fetch_bloodmnist(
     delay: float = 1.0,
     verbose: int | bool = True,
 ) -> Bunch:
-    """Load BloodMNIST, blood cells of 8 classes, and download it if necessary.
+    """Load BloodMNIST, blood cells of 8 classes; download it if necessary.
 
     =======   ==============================================
     Classes   8
     Images    17,092 (11,959 train, 1,712 val, 3,421 test)
-    Pixels    RGB, uint8, 28, 64, 128 or 224 a side
+    Pixels    RGB, uint8, 28, 64, 128 or 224 per side
     Licence   CC BY 4.0
     =======   ==============================================
 
-    The file is checked against its published MD5. The next call resumes an interrupted
-    download. Processes that call this function at the same time share one download.
+    The file is checked against its published MD5 checksum. An interrupted download is resumed by
+    the next call. Processes that request the file at the same time share one download.
 
     Parameters
     ----------
     size : {28, 64, 128, 224}, default=28
-        Height and width of the images. The largest takes 2.6 GB of memory.
+        Height and width of the images. The largest size takes 2.6 GB of memory.
     data_home : str or path-like, default=None
-        The folder to keep the file in. By default what the environment variable
-        `SKCELL_DATA_HOME` names, or else the user's cache folder.
+        The folder in which the file is kept. By default, it is the folder that the environment
+        variable `SKCELL_DATA_HOME` names, or else the user's cache folder.
     download_if_missing : bool, default=True
-        If False, raise an error rather than download.
+        If False, raise an error instead of downloading the file.
     n_retries : int, default=3
-        How often to try again when the connection fails.
+        Number of retries if the connection fails.
     delay : float, default=1.0
-        Seconds between tries.
+        Seconds between retries.
     verbose : bool or int, default=True
-        Whether to show a progress bar, in a terminal.
+        Whether to show a progress bar in a terminal.
 
     Returns
     -------
@@ -121,23 +122,23 @@ def fetch_bloodmnist(
         split : ndarray of shape (17092,)
             "train", "val" or "test", as published.
         DESCR : str
-            Description of the data, with their licence and the papers to cite.
+            Description of the data, their licence, and the papers to cite.
 
     Raises
     ------
     DownloadError
-        If the file cannot be fetched, or is not the published one. The message says how to
-        get it by hand.
+        If the file cannot be downloaded, or is not the published one. The message says how to
+        download it manually.
 
     See Also
     --------
     load_npz : Load the file of another MedMNIST data set.
-    make_cells : Draw artificial cells, without a download.
+    make_cells : Generate synthetic cells, without a download.
 
     Notes
     -----
-    The environment variable `SKCELL_BLOODMNIST_URL` names a mirror: the URL of a folder with
-    the published files, to be used instead of Zenodo.
+    The environment variable `SKCELL_BLOODMNIST_URL` can name a mirror: the URL of a folder with
+    the published files, which is used instead of Zenodo.
 
     Examples
     --------
@@ -150,10 +151,10 @@ def fetch_bloodmnist(
     target = find_home(data_home) / name
     url = f"{os.environ.get(_URL_VARIABLE) or _URL}/{name}?download=1"
     if not _is_complete(target, md5):
-        by_hand = f"Fetch {url} by hand (MD5 {md5}), save it as {str(target)!r} and call again."
+        by_hand = f"Download {url} manually (MD5 {md5}), save it as {str(target)!r} and try again."
         if not download_if_missing:
             raise DownloadError(
-                f"{str(target)!r} is not there, or not the published file, and "
+                f"{str(target)!r} does not exist, or is not the published file, and "
                 f"download_if_missing=False. {by_hand}"
             )
         try:
@@ -182,7 +183,7 @@ def _download(
                     url, f"md5:{md5}", target.name, str(target.parent), downloader=downloader
                 )
                 return
-            except ValueError:  # wrong MD5; if by two halves that do not match, start afresh
+            except ValueError:  # wrong MD5; if two parts did not match, start again
                 if not (downloader.resumed and tries_left):
                     raise
             except requests.RequestException:
@@ -192,10 +193,10 @@ def _download(
 
 
 class _ResumingDownloader:
-    """A pooch downloader that resumes an interrupted download.
+    """A pooch downloader that resumes where the last one stopped.
 
-    What has come lies in `part` until it is complete; pooch checks it after that, and only
-    then gives it its name.
+    The data received are kept in `part` until the file is complete. Then pooch checks the file,
+    and only after this check gives it its final name.
     """
 
     def __init__(self, part: Path, verbose: bool):
@@ -212,7 +213,7 @@ class _ResumingDownloader:
             sent = response.headers.get("Content-Range", "")
             self.resumed = response.status_code == 206 and sent.startswith(f"bytes {start}-")
             if response.status_code == 416 and sent == f"bytes */{start}":
-                self.resumed = True  # all had come already
+                self.resumed = True  # the file was complete already
             elif start and not self.resumed and response.status_code in (206, 416):
                 self.part.unlink()  # not the beginning of this file
                 return self(url, output_file, pooch)

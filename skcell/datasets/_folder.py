@@ -1,4 +1,4 @@
-"""A folder of images, one sub-folder per class."""
+"""Load images from a folder with one sub-folder per class."""
 
 import os
 from numbers import Integral
@@ -49,37 +49,37 @@ def load_image_folder(
             monocyte/                   val/
                 c.png                       lymphocyte/b.tif
 
-    If all sub-folders are named `train`, `val` and `test` (or `training`, `valid`, `validation`,
-    `testing`, in upper or lower case), they are splits, and the classes are the folders inside
-    them. Images are ordered by split, class and name on every file system. Hidden files, files
-    that operating systems leave behind, and files beside the sub-folders that are not images are
-    ignored.
+    If all sub-folders are named `train`, `val` and `test` (or `training`, `valid`,
+    `validation`, `testing`, in upper or lower case), they are treated as splits, and the
+    folders of the classes are expected inside them. Images are ordered by split, class and
+    name on every file system. Hidden files and files that operating systems create are
+    ignored, as are files next to the sub-folders that are not images.
 
     Parameters
     ----------
     path : str or path-like
         The folder.
     image_size : int or tuple of int, default=96
-        Height and width that images are resized to, by bicubic interpolation with
-        antialiasing. Images of another aspect ratio are stretched; crop them beforehand if they
-        must not be.
+        Height and width to which images are resized, by bicubic interpolation with
+        antialiasing. An image of another aspect ratio is stretched; to avoid this, crop the
+        images first.
     channels : int, default=3
-        Number of channels. With 3, grey images are repeated; with 1, colour images become
-        luminance. Alpha is blended over white, unless the files have exactly this number of
-        channels with alpha included. TIFF files may have any number of channels.
+        Number of channels. Grey images are repeated to 3 channels, and colour images are
+        converted to luminance for 1. Alpha is blended over white unless a file has exactly
+        this number of channels, including alpha. TIFF files may have any number of channels.
     dtype : {"auto", "uint8", "uint16"}, default="auto"
-        Dtype of the images. "auto" is uint16 if any of the files holds 16 bits, so that
-        nothing is lost, and uint8 otherwise. Pixel values are never stretched: 8 bits become
-        16 by multiplication with 257, and 16 become 8 by rounded division.
+        Dtype of the images. "auto" is uint16 if any file has 16-bit pixels, so that nothing is
+        lost, and uint8 otherwise. The contrast is never stretched: 8-bit values are converted
+        to 16 bits by multiplication by 257, and 16-bit values to 8 bits by rounded division.
     load_images : bool, default=True
-        If False, images are not read, and `filenames` can be given to a classifier as `X`.
+        If False, images are not read, and `filenames` can be passed to a classifier as `X`.
     on_error : {"raise", "warn"}, default="raise"
-        Whether files that cannot be used (broken files, files that are not images, images
-        outside any class) are named in one error, or skipped with one warning.
+        Whether files that cannot be used are named in one error, or skipped with one warning.
+        These are damaged files, files that are not images, and images outside any class.
     n_jobs : int, default=None
-        Number of threads that decode images; None or -1 means one for each core.
+        Number of threads that decode images; None or -1 uses one per core.
     verbose : bool or int, default=True
-        Whether to show a progress bar, in a terminal.
+        Whether to show a progress bar in a terminal.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def load_image_folder(
         Dictionary-like object, with the following attributes.
 
         images : ndarray of shape (n_samples, height, width, channels)
-            The images, of uint8 or uint16. Only with `load_images=True`.
+            The images, of uint8 or uint16. Present only if `load_images=True`.
         target : ndarray of shape (n_samples,)
             The class of each image, as an index into `target_names`.
         target_names : ndarray of shape (n_classes,)
@@ -95,26 +95,26 @@ def load_image_folder(
         filenames : ndarray of shape (n_samples,)
             The path of each image.
         split : ndarray of shape (n_samples,)
-            "train", "val" or "test". Only if the folder has splits.
+            "train", "val" or "test". Present only if the folder has splits.
         groups : ndarray of shape (n_samples,)
-            The sub-folder of its class that each image is in, "" for none. Only if there are such
-            folders. If they are patients or slides, pass them on as `groups`, so that the images
-            of one patient are not on both sides of a split.
+            The sub-folder of each image in the folder of its class, or "" for none. Present only
+            if there are such sub-folders. If they are patients or slides, pass them on as
+            `groups`, so that images of one patient or slide are never on both sides of a split.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such folder.
+        If the folder does not exist.
     ImageReadError
-        If a file cannot be used; its `failures` has a reason for each such file.
+        If files cannot be used; the error's `failures` has the reason for each of them.
     ValueError
-        If the folder has no classes, only one, or one without images.
+        If the folder has no class or only one class, or a class has no images.
 
     See Also
     --------
     load_npz : Load images from one file of arrays.
-    make_cells : Draw artificial cells.
-    sklearn.datasets.load_files : The same for text.
+    make_cells : Generate synthetic cells.
+    sklearn.datasets.load_files : Load text files from such a folder.
 
     Examples
     --------
@@ -177,7 +177,7 @@ def _height_and_width(image_size: Any) -> tuple[int, int]:
 
 def _deepest(files: list[str]) -> FileDtype:
     for file in files:
-        if file.lower().endswith((".png", ".tif", ".tiff")):  # others have no 16 bits
+        if file.lower().endswith((".png", ".tif", ".tiff")):  # other formats have no 16 bits
             try:
                 if probe_image(file)[1] == "uint16":
                     return "uint16"

@@ -1,4 +1,4 @@
-"""Images and labels in one NumPy file."""
+"""Load images and labels from one NumPy file."""
 
 import os
 import zipfile
@@ -17,8 +17,8 @@ from skcell.datasets._scan import SPLITS
 _IMAGES = ("images", "X")
 _LABELS = ("target", "y", "labels")
 _FILENAMES = ("filenames", "filename")
-_MISSING = ("nan", "NaN", "None", "<NA>", "NaT", "")  # what missing labels become as text
-_LARGE, _MOST_COMPRESSED = 1 << 28, 250  # bytes; times
+_MISSING = ("nan", "NaN", "None", "<NA>", "NaT", "")  # missing labels after conversion to text
+_LARGE, _MOST_COMPRESSED = 1 << 28, 250  # size in bytes; compression ratio
 _LAYOUTS = (
     "Expected images (n, height, width[, channels]) as 'images' or 'X' and labels (n,) as "
     "'target', 'y' or 'labels', or MedMNIST's 'train_images', 'train_labels', 'val_images', ..."
@@ -29,10 +29,10 @@ _LAYOUTS = (
 def load_npz(path: str | os.PathLike[str]) -> Bunch:
     """Load images and labels from an `.npz` file.
 
-    Two layouts are understood: arrays `images` (or `X`) and `target` (or `y`, `labels`), optionally
-    with `split`, `filenames` (or `filename`) and `target_names`; and the layout of MedMNIST,
-    `train_images`, `train_labels`, `val_images` and so on. Nothing is unpickled, so it is safe to
-    load a file from a stranger.
+    Two layouts are supported. The first has the arrays `images` (or `X`) and `target` (or `y`,
+    `labels`), and optionally `split`, `filenames` (or `filename`) and `target_names`. The second
+    is that of MedMNIST: `train_images`, `train_labels`, `val_images` and so on. Nothing is
+    unpickled, so a file from an untrusted source is safe to load.
 
     Parameters
     ----------
@@ -45,22 +45,22 @@ def load_npz(path: str | os.PathLike[str]) -> Bunch:
         Dictionary-like object, with the following attributes.
 
         images : ndarray of shape (n_samples, height, width, channels)
-            The images, of the dtype they have in the file. Grey images get one channel.
+            The images, in the dtype of the file. Grey images get an axis for one channel.
         target : ndarray of shape (n_samples,)
             The class of each image, as an index into `target_names`.
         target_names : ndarray of shape (n_classes,)
-            The names of the classes: the file's own, or else the sorted labels, as text.
+            The names of the classes: those in the file, or else the sorted labels, as text.
         filenames : ndarray of shape (n_samples,)
-            The names of the image files. Only where the file has them.
+            The names of the image files. Present only if the file has them.
         split : ndarray of shape (n_samples,)
-            "train", "val" or "test". Only where the file has splits.
+            "train", "val" or "test". Present only if the file has splits.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If the file is damaged, holds pickled objects, or arrays that do not fit together.
+        If the file is damaged, or holds pickled objects or arrays that do not fit together.
 
     See Also
     --------
@@ -97,7 +97,7 @@ def load_npz(path: str | os.PathLike[str]) -> Bunch:
             return _medmnist(file) if "train_images" in file else _plain(file)
     except ValueError as error:
         raise ValueError(f"{path}: {_explained(str(error))}") from error
-    except Exception as error:  # nearly anything is raised of damaged files
+    except Exception as error:  # damaged files raise almost any error
         reason = str(error) or type(error).__name__
         raise ValueError(
             f"{path}: the file is damaged or incomplete ({reason}). Save or download it again."
@@ -105,7 +105,7 @@ def load_npz(path: str | os.PathLike[str]) -> Bunch:
 
 
 def _check_sizes(path: str) -> None:
-    """Refuse a file that would unpack to far more than images can be compressed."""
+    """Raise an error if a file has a higher compression ratio than images can have."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
@@ -114,7 +114,8 @@ def _check_sizes(path: str) -> None:
             if member.file_size > _LARGE and ratio > _MOST_COMPRESSED:
                 raise ValueError(
                     f"{member.filename} unpacks to {member.file_size / 2**30:.1f} GiB, {ratio:.0f} "
-                    "times its size, as images do not; it may be a decompression bomb."
+                    "times its compressed size. Images do not compress so well; the file may be a "
+                    "decompression bomb."
                 )
 
 
@@ -122,8 +123,8 @@ def _explained(message: str) -> str:
     if "Object arrays" in message:
         return (
             "an array holds Python objects, which are never unpickled because a pickle can run "
-            "any code. Save labels and names as text, np.asarray(labels, dtype=str), after images "
-            "without a label (None, NaN) are removed or given a class of their own."
+            "any code. First remove images without a label (None, NaN), or give them a separate "
+            "class. Then save labels and names as text: np.asarray(labels, dtype=str)."
         )
     if "pickle" in message:
         return "not an .npz file. Save one with numpy.savez_compressed(path, images=..., y=...)."
@@ -137,7 +138,7 @@ def _plain(file: NpzFile) -> Bunch:
         missing = "images" if images is None else "labels"
         hint = _LAYOUTS
         if not any(name.endswith(".npy") for name in file.zip.namelist()):  # type: ignore[union-attr] # open
-            hint = "A zip archive of image files is to be unpacked first: give the folder"
+            hint = "If this is a zip archive of image files, unpack it and load the folder"
         raise ValueError(f"no {missing} among its arrays {_few(file)}. {hint}.")
     images = _with_channels(images)
     data = Bunch(images=images)
@@ -151,7 +152,9 @@ def _plain(file: NpzFile) -> Bunch:
         data.split = _splits(file["split"])
         lengths["split"] = len(data.split)
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"arrays of different lengths, {lengths}; each needs one entry per image.")
+        raise ValueError(
+            f"the arrays have different lengths, {lengths}; each needs one entry per image."
+        )
     return data
 
 
@@ -166,13 +169,17 @@ def _medmnist(file: NpzFile) -> Bunch:
     for split, end in zip(splits, ends, strict=True):
         part = _with_channels(file[f"{split}_images"])
         if len(part) != len(labels[split]):
-            raise ValueError(f"{len(part)} {split}_images and {len(labels[split])} {split}_labels.")
-        if "images" not in data:  # one array, filled split by split, rather than two in memory
+            raise ValueError(
+                f"there are {len(part)} {split}_images and {len(labels[split])} {split}_labels; "
+                "each image needs one label."
+            )
+        if "images" not in data:  # one array, filled split by split, saves memory
             data.images = np.empty((ends[-1], *part.shape[1:]), dtype=part.dtype)
         if (part.shape[1:], part.dtype) != (data.images.shape[1:], data.images.dtype):
             raise ValueError(
-                f"{split}_images are {part.dtype} of shape {part.shape[1:]} and train_images "
-                f"{data.images.dtype} of shape {data.images.shape[1:]}; all must be alike."
+                f"{split}_images have dtype {part.dtype} and shape {part.shape[1:]}, but "
+                f"train_images have dtype {data.images.dtype} and shape {data.images.shape[1:]}; "
+                "all must have the same dtype and shape."
             )
         data.images[end - len(part) : end] = part
     data.target, data.target_names = _encoded(np.concatenate(list(labels.values())), None)
@@ -181,7 +188,7 @@ def _medmnist(file: NpzFile) -> Bunch:
 
 
 def _few(file: NpzFile) -> str:
-    """Name the first arrays of a file."""
+    """List the names of the first arrays in a file."""
     names = sorted(file.files)
     return str(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
@@ -200,7 +207,7 @@ def _one_label_each(labels: NDArray[Any]) -> NDArray[Any]:
         labels = labels[:, 0]
     if labels.ndim != 1:
         raise ValueError(
-            f"labels of shape {labels.shape}; expected one label per image, of shape (n,) or "
+            f"the labels have shape {labels.shape}; expected one label per image, of shape (n,) or "
             "(n, 1). Several labels per image are not supported."
         )
     if labels.dtype.kind == "S":
@@ -209,19 +216,19 @@ def _one_label_each(labels: NDArray[Any]) -> NDArray[Any]:
         missing = np.flatnonzero(np.isin(labels, _MISSING))
         if len(missing):
             raise ValueError(
-                f"{len(missing)} images without a label, the first at {missing[0]}: it reads "
-                f"{labels.tolist()[missing[0]]!r}, as missing ones do that were turned to text. "
+                f"{len(missing)} images have no label, the first at {missing[0]}: it is "
+                f"{labels.tolist()[missing[0]]!r}, which is a missing label converted to text. "
                 "Remove these images, or name their class."
             )
     if labels.dtype.kind == "f" and np.isnan(labels).any():
         raise ValueError(
-            f"{np.isnan(labels).sum()} images without a label (NaN), the first at "
+            f"{np.isnan(labels).sum()} images have no label (NaN), the first at "
             f"{np.isnan(labels).argmax()}. Remove them, or give them a class."
         )
     if labels.dtype.kind == "f":
         whole = labels.astype(np.int64)
         if not np.array_equal(whole, labels):
-            raise ValueError("labels that are fractions; expected class names or whole numbers.")
+            raise ValueError("the labels are fractions; expected class names or integers.")
         return whole
     return labels
 
@@ -229,7 +236,7 @@ def _one_label_each(labels: NDArray[Any]) -> NDArray[Any]:
 def _encoded(
     labels: NDArray[Any], names: NDArray[Any] | None
 ) -> tuple[NDArray[np.intp], NDArray[np.str_]]:
-    """Turn labels into indices into the names of the classes."""
+    """Convert labels to indices into the names of the classes."""
     if names is None:
         values, target = np.unique(labels, return_inverse=True)
         return target.astype(np.intp), values.astype(str)
@@ -242,7 +249,7 @@ def _encoded(
         target = labels.astype(np.intp)
         unknown = np.unique(target[(target < 0) | (target >= len(names))]).tolist()
     if unknown:
-        raise ValueError(f"labels {unknown} that are not among the target_names {names.tolist()}.")
+        raise ValueError(f"labels {unknown} are not among the target_names {names.tolist()}.")
     return target, names
 
 
@@ -250,5 +257,5 @@ def _splits(values: NDArray[Any]) -> NDArray[np.str_]:
     found, inverse = np.unique(values.astype(str), return_inverse=True)
     unknown = [value for value in found.tolist() if value.lower() not in SPLITS]
     if unknown:
-        raise ValueError(f"splits {unknown}; expected 'train', 'val' and 'test'.")
+        raise ValueError(f"unknown splits {unknown}; expected 'train', 'val' and 'test'.")
     return np.array([SPLITS[value.lower()] for value in found])[inverse]

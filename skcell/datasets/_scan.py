@@ -1,4 +1,4 @@
-"""Which images a folder holds, of which class and split, in an order that is always the same."""
+"""List the images in a folder, with their classes and splits, in a reproducible order."""
 
 import os
 import unicodedata
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from skcell._images import EXTENSIONS, FORMATS
 
-#: What each split may be called, in lower case.
+#: The accepted names of each split, in lower case.
 SPLITS = {
     "train": "train",
     "training": "train",
@@ -25,19 +25,19 @@ _LAYOUT = "Expected one sub-folder per class, each with its images: path/CLASS/i
 class Entry(NamedTuple):
     """One image file."""
 
-    split: str  # "" where the folder has no splits
+    split: str  # "" if the folder has no splits
     class_name: str
     file: str
-    inside: str  # path of the file in the folder of its class
+    inside: str  # path of the file, relative to the folder of its class
 
 
 def scan_folder(root: str) -> tuple[list[Entry], dict[str, str]]:
-    """List the images, in order, and the files that should not be where they are."""
+    """List the images in order, and the misplaced files with a reason for each."""
     if not os.path.isdir(root):
         if os.path.exists(root):
             raise NotADirectoryError(
-                f"{root!r} is a file, not a folder. {_LAYOUT}; arrays in an .npz file are read "
-                "by skcell.datasets.load_npz."
+                f"{root!r} is a file, not a folder. {_LAYOUT}. To load the arrays in an .npz "
+                "file, use skcell.datasets.load_npz."
             )
         raise FileNotFoundError(f"There is no folder {root!r} (in {os.getcwd()!r}).")
     entries: list[Entry] = []
@@ -71,22 +71,22 @@ def scan_folder(root: str) -> tuple[list[Entry], dict[str, str]]:
 
 
 def _no_images(empty: dict[str, str], others: dict[str, str]) -> str:
-    """Say of folders without images what to do, by what they hold instead."""
+    """Return the error message for folders without images, given the other files."""
     folders = list(empty.values())
     shown = ", ".join(map(repr, folders[:5])) + (" ..." if len(folders) > 5 else "")
     inside = [file for file in others if file.startswith(tuple(f + os.sep for f in folders))]
     endings = sorted({os.path.splitext(file)[1].lower() for file in inside} - {""})
-    message = f"No image is found in {shown}: {FORMATS} files are read ({', '.join(EXTENSIONS)})"
+    message = f"No image was found in {shown}: {FORMATS} files are read ({', '.join(EXTENSIONS)})"
     if endings:
         return (
-            f"{message}, and these hold {', '.join(endings[:5])}. Convert the files, for example "
-            "to PNG or TIFF, or move the folders elsewhere."
+            f"{message}, but these folders hold {', '.join(endings[:5])} files. Convert the files, "
+            "for example to PNG or TIFF, or move the folders elsewhere."
         )
     return f"{message}. Put images there, or remove the folders."
 
 
 def check_classes(root: str, entries: list[Entry], kept: Iterable[int]) -> None:
-    """Raise unless the `kept` entries hold all classes, and at least two."""
+    """Raise an error unless the `kept` entries have all classes, and at least two."""
     names = {entry.class_name for entry in entries}
     left = {entries[index].class_name for index in kept}
     if names - left:
@@ -101,7 +101,7 @@ def check_classes(root: str, entries: list[Entry], kept: Iterable[int]) -> None:
 
 
 def _split_folders(root: str) -> list[tuple[str, str]]:
-    """List (split, folder); the split is empty where the sub-folders are classes."""
+    """List (split, folder) pairs; the split is empty if the sub-folders are classes."""
     subfolders, _ = _listing(root)
     splits = {folder: SPLITS.get(os.path.basename(folder).lower()) for folder in subfolders}
     found = [split for split in splits.values() if split]
@@ -110,14 +110,14 @@ def _split_folders(root: str) -> list[tuple[str, str]]:
     if len(set(found)) < len(splits):
         raise ValueError(
             f"The sub-folders of {root!r} are {', '.join(map(os.path.basename, subfolders))}: "
-            "neither classes alone nor one folder each of train, val and test. Move the others "
-            "elsewhere, or rename a class that is named like a split."
+            "they must be either all classes, or one folder each for train, val and test. Move "
+            "the others elsewhere, or rename a class that has the name of a split."
         )
     return [(split, folder) for folder, split in splits.items() if split]
 
 
 def _nfc(name: str) -> str:
-    """Spell `name` in one of Unicode's two ways; macOS and Linux do not store the same."""
+    """Convert `name` to Unicode's NFC form, because macOS and Linux store different forms."""
     return unicodedata.normalize("NFC", name)
 
 
@@ -139,7 +139,7 @@ def _listing(folder: str) -> tuple[list[str], list[str]]:
 
 
 def _walk(top: str) -> tuple[list[str], dict[str, str]]:
-    """List the images below `top`, sorted, and the files that are none."""
+    """List the images below `top`, sorted, and the files that are not images."""
     images: list[str] = []
     others: dict[str, str] = {}
     seen: set[str] = set()
@@ -149,7 +149,7 @@ def _walk(top: str) -> tuple[list[str], dict[str, str]]:
 
     for folder, subfolders, names in os.walk(top, followlinks=True, onerror=fail):
         place = os.path.realpath(folder)
-        if place in seen:  # a link back to where we have been
+        if place in seen:  # a link back to a folder already visited
             subfolders.clear()
             continue
         seen.add(place)

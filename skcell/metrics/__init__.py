@@ -1,4 +1,4 @@
-"""Scores of predictions."""
+"""Metrics for predictions."""
 
 import lazy_loader as _lazy
 

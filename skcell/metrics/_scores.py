@@ -1,4 +1,4 @@
-"""Scores of predictions."""
+"""Compute scores of predictions."""
 
 import math
 
@@ -7,25 +7,25 @@ from numpy.typing import ArrayLike
 
 
 def macro_roc_auc(y_true: ArrayLike, probabilities: ArrayLike, classes: ArrayLike) -> float:
-    """Mean area under the ROC curve, each class against the rest, as MedMNIST computes it [1]_.
+    """Compute the mean one-vs-rest area under the ROC curve, as MedMNIST does [1]_.
 
     Parameters
     ----------
     y_true : array-like of shape (n,)
-        Labels.
+        True labels.
     probabilities : array-like of shape (n, n_classes)
         Estimated probability of each class.
     classes : array-like of shape (n_classes,)
-        Which class each column is of.
+        Class of each column of `probabilities`.
 
     Returns
     -------
     float
-        Mean over the classes that some samples are of, and others not; NaN if there are none.
+        Mean over the classes that some but not all samples have; NaN if there is no such class.
 
     See Also
     --------
-    sklearn.metrics.roc_auc_score : With ``multi_class="ovr"`` the same, where no class is missing.
+    sklearn.metrics.roc_auc_score : Equal with ``multi_class="ovr"``, if no class is missing.
 
     References
     ----------

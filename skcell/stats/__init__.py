@@ -1,4 +1,4 @@
-"""Intervals and tests: figures with the uncertainty that belongs to them."""
+"""Confidence intervals and significance tests for scores."""
 
 import lazy_loader as _lazy
 

@@ -1,4 +1,4 @@
-"""Comparisons of techniques that were scored on the same folds."""
+"""Compare techniques that were scored on the same folds."""
 
 import math
 from numbers import Real
@@ -23,21 +23,21 @@ from skcell._sklearn import Interval, validate_params
 def corrected_resampled_ttest(
     differences: ArrayLike, *, n_train: float, n_test: float, min_standard_error: float = 0.0
 ) -> float:
-    r"""Corrected resampled t test of whether two techniques' scores differ.
+    r"""Test whether the scores of two techniques differ, by a corrected resampled t test.
 
     Folds share most of their training images, so a plain paired t test finds differences that do
-    not exist. Nadeau and Bengio [1]_ increase the variance according to the sizes of both sides of
-    a split.
+    not exist. Nadeau and Bengio [1]_ increase the variance according to the sizes of the training
+    set and the test set.
 
     Parameters
     ----------
     differences : array-like of shape (n_splits,)
-        Score of one technique minus the score of the other, for each split.
+        Score of one technique minus that of the other, for each split.
     n_train, n_test : float
-        Number of samples on the two sides of a split; their means if splits differ.
+        Number of training samples and of test samples in a split; the means, if splits differ.
     min_standard_error : float, default=0.0
-        Lower bound of the standard error of the mean, from other information than the splits,
-        because a few splits may agree by chance.
+        Lower bound for the standard error of the mean, from information other than the splits,
+        because the scores of a few splits may agree by chance.
 
     Returns
     -------
@@ -51,8 +51,8 @@ def corrected_resampled_ttest(
 
     See Also
     --------
-    cross_validated_interval : The interval of the same mean.
-    holm_correction : Corrects several such p values.
+    cross_validated_interval : Interval of the same mean.
+    holm_correction : Correct several such p values.
 
     References
     ----------
@@ -80,18 +80,18 @@ def corrected_resampled_ttest(
 
 @validate_params({"p_values": ["array-like"]}, prefer_skip_nested_validation=True)
 def holm_correction(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Correct several p values for multiple testing, by Holm's step-down method.
+    """Correct p values for multiple comparisons by Holm's step-down method.
 
     Parameters
     ----------
     p_values : array-like of shape (n,)
-        p values of different comparisons; NaN where a comparison has none.
+        P values of different comparisons; NaN where there is none.
 
     Returns
     -------
     ndarray of shape (n,)
-        Corrected p values. If all comparisons with a value below a level are called different,
-        the probability of any false finding is at most that level.
+        Corrected p values. If a comparison is called significant when its value is at most a given
+        level, the probability of any false positive is at most this level.
 
     References
     ----------

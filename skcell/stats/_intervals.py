@@ -1,4 +1,4 @@
-"""Intervals for scores: of one holdout, and of several overlapping training sets."""
+"""Intervals for the scores of one test set, and for those of a cross-validation."""
 
 import math
 from numbers import Integral, Real
@@ -22,10 +22,11 @@ from skcell._sklearn import Interval, validate_params
 def accuracy_interval(
     n_correct: int, n: int, confidence_level: float = 0.95
 ) -> tuple[float, float]:
-    """Wilson's score interval of an accuracy measured on one set of images.
+    """Compute Wilson's score interval of an accuracy measured on one set of images.
 
-    It says how far the accuracy of *this* trained model may lie from the measured one because the
-    test images are a sample. It does not include the variation between training sets or seeds.
+    The interval says how far the accuracy of *this* trained model may be from the measured one
+    because the test images are a sample. It does not include how much the accuracy would change
+    with another training set or seed.
 
     Parameters
     ----------
@@ -40,17 +41,17 @@ def accuracy_interval(
     Returns
     -------
     low, high : float
-        Ends of the interval, within 0 and 1.
+        Ends of the interval, between 0 and 1.
 
     Raises
     ------
     ValueError
-        If more images are correct than there are, or a parameter is out of its range.
+        If `n_correct` is larger than `n`, or a parameter is out of its range.
 
     See Also
     --------
-    cross_validated_interval : For the scores of a cross-validation.
-    scipy.stats.binomtest : Computes it, and other intervals.
+    cross_validated_interval : Interval for the scores of a cross-validation.
+    scipy.stats.binomtest : Compute this interval and others.
 
     References
     ----------
@@ -65,7 +66,7 @@ def accuracy_interval(
     0.767 to 0.907
     """
     if n_correct > n:
-        raise ValueError(f"n_correct={n_correct} of n={n} images cannot be correct.")
+        raise ValueError(f"n_correct={n_correct} cannot be larger than n={n}.")
     ends = stats.binomtest(int(n_correct), int(n)).proportion_ci(confidence_level, method="wilson")
     return float(ends.low), float(ends.high)
 
@@ -81,32 +82,34 @@ def accuracy_interval(
 def grouped_accuracy_interval(
     correct: ArrayLike, groups: ArrayLike, confidence_level: float = 0.95
 ) -> tuple[float, float]:
-    r"""Interval of an accuracy where images come in groups that are alike, such as patients.
+    r"""Compute the interval of an accuracy if images come in groups, such as patients.
 
-    Images of one patient are right or wrong together more often than those of several, so that
-    they say less than as many independent ones. Wilson's interval is taken of the effective number
-    of images: their number over the design effect [1]_, the variance of the accuracy between
-    groups over that of independent images; with Student's t of one degree less than there are
-    groups. It is at least the number of groups that count, and at most that of images.
+    Images of one patient are more often classified correctly or wrongly together than images of
+    several patients, so they carry less information than the same number of independent images.
+    Wilson's interval is therefore computed for the effective number of images. This is the number
+    of images divided by the design effect [1]_: the ratio of the variance of the accuracy between
+    groups to that of independent images. The quantile is that of Student's t distribution with one
+    degree of freedom less than there are groups. The effective number is at least 1 and at most
+    the number of images; if the accuracy is the same in all groups, it is the number of groups.
 
     Parameters
     ----------
     correct : array-like of shape (n,)
         Whether each image's class was predicted correctly.
     groups : array-like of shape (n,)
-        The patient, slide or the like of each.
+        The patient, slide or other group of each image.
     confidence_level : float, default=0.95
         Probability with which the interval covers the accuracy.
 
     Returns
     -------
     low, high : float
-        Ends of the interval, within 0 and 1; both NaN with a single group, which tells nothing of
-        others.
+        Ends of the interval, between 0 and 1. Both are NaN for a single group, which gives no
+        information about others.
 
     See Also
     --------
-    accuracy_interval : For independent images.
+    accuracy_interval : Interval for independent images.
 
     References
     ----------
@@ -131,7 +134,7 @@ def grouped_accuracy_interval(
         return math.nan, math.nan
     apart = np.bincount(codes, weights=right) - p * sizes
     variance = n_groups / (n_groups - 1) * float(apart @ apart) / n**2
-    # Groups that agree altogether are no certainty: then each counts as one image.
+    # Equal accuracy in all groups is no certainty: each group then counts as one image.
     effective = p * (1 - p) / variance if variance > 0 else float(n_groups)
     effective = min(max(effective, 1.0), float(n))
     z2 = float(stats.t.ppf((1 + confidence_level) / 2, n_groups - 1)) ** 2
@@ -155,29 +158,30 @@ def balanced_accuracy_interval(
     groups: ArrayLike | None = None,
     confidence_level: float = 0.95,
 ) -> tuple[float, float]:
-    """Interval of a balanced accuracy, the mean of the classes' recalls, of one set of images.
+    """Compute the interval of a balanced accuracy measured on one set of images.
 
-    The intervals of the recalls, Wilson's, are combined by MOVER [1]_, which holds where a class
-    has few images or all of them are right.
+    The balanced accuracy is the mean of the recalls of the classes. Wilson's intervals of the
+    recalls are combined by the MOVER method [1]_, which is valid even if a class has few images or
+    all of them are classified correctly.
 
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n,)
         True and predicted labels.
     groups : array-like of shape (n,), default=None
-        The patient, slide or the like of each image, whose images are alike.
+        The patient, slide or other group of each image. Images of one group are alike.
     confidence_level : float, default=0.95
         Probability with which the interval covers the balanced accuracy.
 
     Returns
     -------
     low, high : float
-        Ends of the interval; both NaN where a class has images of one group only.
+        Ends of the interval. Both are NaN if a class has images of one group only.
 
     See Also
     --------
-    sklearn.metrics.balanced_accuracy_score : The score.
-    accuracy_interval : That of an accuracy.
+    sklearn.metrics.balanced_accuracy_score : The score itself.
+    accuracy_interval : Interval of an accuracy.
 
     References
     ----------
@@ -227,27 +231,28 @@ def cross_validated_interval(
     confidence_level: float = 0.95,
     min_standard_error: float = 0.0,
 ) -> tuple[float, float]:
-    r"""Corrected resampled t interval of the mean of cross-validated scores.
+    r"""Compute the corrected resampled t interval of the mean of cross-validated scores.
 
-    The training sets of a cross-validation overlap, so that its scores are not independent and
-    their standard error is too small. Nadeau and Bengio [1]_ correct it by the sizes of both sides
-    of a split. Of `J` scores with mean `m` and variance `s^2`, the interval is
+    The training sets of a cross-validation overlap, so its scores are not independent and the
+    usual standard error is too small. Nadeau and Bengio [1]_ correct it according to the sizes of
+    the training set and the test set. For `J` scores with mean `m` and variance `s^2`, the
+    interval is
 
     .. math:: m \pm t_{J-1} \sqrt{\left(\frac{1}{J} + \frac{n_{test}}{n_{train}}\right) s^2} .
 
-    The same holds for the differences between two methods' scores on the same folds.
+    The formula also holds for the differences between the scores of two methods on the same folds.
 
     Parameters
     ----------
     scores : array-like of shape (n_splits,)
-        One score for each split, of any metric, or differences of such.
+        One score of any metric for each split, or differences of such scores.
     n_train, n_test : float
-        Number of samples on the two sides of a split; means, where splits differ.
+        Number of training samples and of test samples in a split; the means, if splits differ.
     confidence_level : float, default=0.95
         Probability with which the interval covers the expected score.
     min_standard_error : float, default=0.0
-        Standard error that the mean has at the least, from what is known beside the splits: few
-        splits may agree by chance.
+        Lower bound for the standard error of the mean, from information other than the splits,
+        because the scores of a few splits may agree by chance.
 
     Returns
     -------
@@ -261,13 +266,13 @@ def cross_validated_interval(
 
     See Also
     --------
-    accuracy_interval : For a single split.
+    accuracy_interval : Interval for a single split.
 
     Notes
     -----
-    The correction is a good approximation, not exact: no unbiased estimate of the variance
-    of cross-validation exists. It has no term for images that depend on one another; split by
-    patient or slide where they are known.
+    The correction is a good approximation but not exact, because no unbiased estimate of the
+    variance of cross-validation exists. It does not account for images that depend on each other;
+    split by patient or slide if these are known.
 
     References
     ----------

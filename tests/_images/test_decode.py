@@ -290,7 +290,7 @@ def test_grey_is_repeated_and_colour_becomes_luminance(tmp_path, rng):
 
 def test_other_channel_counts_are_an_error(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "cell.png")
-    with pytest.raises(ImageReadError, match=r"it has 3 channel\(s\) where 5 are asked for"):
+    with pytest.raises(ImageReadError, match=r"it has 3 channel\(s\), but 5 were requested"):
         decode_image(tmp_path / "cell.png", (8, 8, 5))
 
 
@@ -320,8 +320,8 @@ def _broken_files(folder):
         "truncated.tif": "truncated",
         "truncated16.tif": "truncated",
         "empty.jpg": "empty: the file has 0 bytes",
-        "text.png": "not a JPEG, PNG, BMP or TIFF image",
-        "page.jpg": "not a JPEG, PNG, BMP or TIFF image",
+        "text.png": "not a JPEG, PNG, BMP, WebP or TIFF image",
+        "page.jpg": "not a JPEG, PNG, BMP, WebP or TIFF image",
         "header.tif": "truncated",
         "bomb.png": "decompression bomb",
         "folder.png": "cannot be opened: is a directory",

@@ -116,7 +116,7 @@ def test_a_class_may_be_absent_from_one_split(tmp_path):
 @pytest.mark.parametrize("other", ["notes/a/1.png", "Validation/a/1.png"])
 def test_splits_mixed_with_something_else_are_an_error(tmp_path, other):
     write(tmp_path, "train/a/1.png", "train/b/1.png", "val/a/1.png", other)
-    with pytest.raises(ValueError, match="neither classes alone nor one folder each of train"):
+    with pytest.raises(ValueError, match="either all classes, or one folder each for train"):
         load_image_folder(tmp_path)
 
 
@@ -211,7 +211,7 @@ def test_wrong_layouts_are_explained(tmp_path, names, message):
 
 def test_class_without_images_is_named(cells):
     (cells / "c").mkdir()
-    with pytest.raises(ValueError, match=r"No image is found in '.*c'"):
+    with pytest.raises(ValueError, match=r"No image was found in '.*c'"):
         load_image_folder(cells)
 
 

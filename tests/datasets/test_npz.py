@@ -97,10 +97,10 @@ MED = {"train_images": IMAGES, "train_labels": [0, 1, 0, 1]}
         ({**GOOD, "y": np.array(["a", 1, "b", None], dtype=object)}, "never unpickled"),
         ({**GOOD, "images": IMAGES.astype(int)}, "no known range"),
         ({**GOOD, "images": IMAGES.reshape(4, -1)}, "Expected images of shape"),
-        ({**GOOD, "target_names": ["a"]}, r"labels \[1\] that are not among the target_names"),
+        ({**GOOD, "target_names": ["a"]}, r"labels \[1\] are not among the target_names"),
         ({**MED, "val_images": IMAGES}, "no val_labels"),
         ({**MED, "train_labels": [0, 1]}, "4 train_images and 2 train_labels"),
-        ({**MED, "val_images": IMAGES[:, :3], "val_labels": [0] * 4}, "all must be alike"),
+        ({**MED, "val_images": IMAGES[:, :3], "val_labels": [0] * 4}, "all must have the same"),
     ],
 )
 def test_files_that_do_not_fit_are_explained(tmp_path, arrays, message):
