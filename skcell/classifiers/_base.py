@@ -14,9 +14,9 @@ from sklearn.base import ClassifierMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skcell._hints import ParameterHintsMixin
 from skcell._holdout import check_groups, find_copies, split_holdout
 from skcell._images import ImageInputMixin, ImageSpec, check_like, load_images
-from skcell._parameters import ParameterHintsMixin
 from skcell._sklearn import (
     CallbackSupportMixin,
     Interval,

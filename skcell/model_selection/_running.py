@@ -60,7 +60,7 @@ class Runner:
     _waited_for: set[int] = field(default_factory=set)
     _remaining: int = 0  # trials that were missing when it began; looking costs time in a storage
 
-    def run(self) -> None:
+    def optimize(self) -> None:
         """Run trials.
 
         Raises

@@ -23,9 +23,9 @@ from sklearn.utils import check_random_state, indexable
 
 from skcell._digest import digest, digest_files
 from skcell._environment import software
+from skcell._hints import ParameterHintsMixin
 from skcell._holdout import check_groups, check_groups_kept, warn_of_copies
 from skcell._images import as_paths
-from skcell._parameters import ParameterHintsMixin
 from skcell._sklearn import (
     BaseSearchCV,
     Interval,
@@ -326,7 +326,7 @@ n_splits_, multimetric_
                 heartbeat_interval=self.heartbeat_interval,
                 raises=self.error_score == "raise",
                 verbose=self.verbose,
-            ).run()
+            ).optimize()
             trials_task.call_on_fit_task_end(estimator=self)
             trials = [t for t in relevant_trials(self.study_) if t.state in FINISHED]
         self.cv_results_ = read_trials(trials, space, len(splits), self._format_results)

@@ -18,7 +18,7 @@ from optuna.trial import Trial
 from sklearn.base import BaseEstimator, clone
 
 from skcell._digest import digest
-from skcell._parameters import hint
+from skcell._hints import hint
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcell._data_home import find_home
 from skcell._digest import digest_images, file_digest, weights_by_content
+from skcell._hints import ParameterHintsMixin, hint
 from skcell._images import ImageInputMixin, ImageSpec, load_images
-from skcell._parameters import ParameterHintsMixin, hint
 from skcell._sklearn import Interval, StrOptions, _fit_context
 from skcell.networks import BACKBONES, as_backbone, check_pixel_range, list_backbones
 from skcell.preprocessing._extractor import Extractor, get_extractor

@@ -8,8 +8,8 @@ from imblearn.utils import check_target_type
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from skcell._hints import ParameterHintsMixin
 from skcell._images import check_pixels, layout_of
-from skcell._parameters import ParameterHintsMixin
 from skcell._sklearn import _check_feature_names
 
 

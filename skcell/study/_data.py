@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import PredefinedSplit
 from sklearn.utils import Bunch
 
+from skcell._hints import hint
 from skcell._holdout import split_holdout
-from skcell._parameters import hint
 from skcell.datasets import fetch_bloodmnist, load_image_folder, load_npz, make_cells
 
 

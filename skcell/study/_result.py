@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
+from skcell._hints import did_you_mean
 from skcell._optional import import_optional
-from skcell._parameters import did_you_mean
 from skcell.study._comparison import compare
 from skcell.study._files import read_study, table_records, write_report, write_study
 from skcell.study._plot import plot_techniques

@@ -17,8 +17,8 @@ from sklearn.metrics import get_scorer
 
 from skcell._digest import digest, digest_files
 from skcell._environment import environment
+from skcell._hints import ParameterHintsMixin, did_you_mean
 from skcell._holdout import warn_of_copies
-from skcell._parameters import ParameterHintsMixin, did_you_mean
 from skcell._sklearn import HasMethods, Interval
 from skcell.study._comparison import compare, summarise
 from skcell.study._files import reserved_columns, to_jsonable

@@ -8,7 +8,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 
-from skcell._parameters import hint
+from skcell._hints import hint
 from skcell.augmentation import ImageAugmenter
 from skcell.classifiers import SEInceptionResNetClassifier, TransferClassifier
 from skcell.resampling import ImageSMOTE
