@@ -541,7 +541,7 @@ def test_html_repr_and_repr():
     clf = small(augmentation=ImageAugmenter())
     assert "CellCNNClassifier" in clf._repr_html_()
     assert repr(clf).startswith("CellCNNClassifier(")
-    assert clone(clf).get_params()["augmentation__turns"] is True
+    assert clone(clf).get_params()["augmentation__quarter_turns"] is True
 
 
 # Files
