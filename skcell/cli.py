@@ -1,4 +1,4 @@
-"""The command line: `skcell study`."""
+"""The command line: `skcell study` and `skcell search`."""
 
 import contextlib
 import os
@@ -24,31 +24,32 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # a bracket in a name is a bracket
+    rich_markup_mode=None,  # brackets in names are not markup
 )
 
-_FAILED = 1  # something went wrong while it ran
-_MISUSED = 2  # what was asked for cannot be done
-_INTERRUPTED = 130  # as a shell reports Ctrl-C
+_FAILED = 1  # an error occurred during the run
+_MISUSED = 2  # the request is invalid
+_INTERRUPTED = 130  # the exit code of a shell for Ctrl-C
 _EXPECTED = (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError)
 _LARGEST = 2048  # pixels on a side
 
-_TECHNIQUES = """Techniques: base, augmentation, batch norm, extra layers, composite x1,
-composite x2, composite x3, class weights, SMOTE, SMOTE + augmentation; with pretrained weights:
-frozen transfer, fine-tuned."""
-_STUDY_EPILOG = f"""{_TECHNIQUES} Backbones: inception_v3, mobilenet_v2, efficientnet_v2_b0 and
-others of skcell.networks.list_backbones(). Example: skcell study --data cells/ --cv 5 --techniques
+_TECHNIQUES = """The techniques are: base, augmentation, batch norm, extra layers, composite x1,
+composite x2, composite x3, class weights, SMOTE, SMOTE + augmentation; and, with pretrained
+weights, frozen transfer and fine-tuned."""
+_STUDY_EPILOG = f"""{_TECHNIQUES} Backbones: inception_v3, mobilenet_v2, efficientnet_v2_b0 and the
+others in skcell.networks.list_backbones(). Example: skcell study --data cells/ --cv 5 --techniques
 "base,batch norm,SMOTE" --out results"""
-_SEARCH_EPILOG = f"""{_TECHNIQUES} Example, which you may run in several terminals or on
-several machines at once: skcell search --data cells/ --technique "batch norm" --storage
-trials.sqlite. A database is named by a URL such as postgresql://user@host/name."""
+_SEARCH_EPILOG = f"""{_TECHNIQUES} Example, to be run in several terminals at once: skcell search
+--data cells/ --technique "batch norm" --storage trials.sqlite. To use several machines, give the
+URL of a database, such as postgresql://user@host/name."""
 
 
 ByFolder = Annotated[
     bool,
     typer.Option(
         "--group-by-folder",
-        help="Keep the images of each sub-folder of a class (a patient or slide) together.",
+        help="Treat each sub-folder of a class folder as one patient or slide, and keep its "
+        "images together.",
     ),
 ]
 
@@ -63,7 +64,9 @@ def _print_version(wanted: bool) -> None:
 def _skcell(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print version."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     pass
@@ -75,30 +78,32 @@ def study(
         str,
         typer.Option(
             metavar="SOURCE",
-            help="A folder with one sub-folder per class (or train/ and val/); an .npz file; "
-            "'bloodmnist', to be downloaded; or 'generated', drawn on the spot.",
+            help="A folder with one sub-folder per class (or with train/ and val/); an .npz file; "
+            "'bloodmnist', which is downloaded; or 'generated', which are synthetic cells.",
         ),
     ] = "generated",
     cv: Annotated[
         int | None,
         typer.Option(
             min=2,
-            help="Number of folds, in the training part. (default: own split, else 5)",
+            help="Number of folds, made from the training part. (default: the data's own split, "
+            "else 5)",
         ),
     ] = None,
     holdout: Annotated[
-        bool, typer.Option("--holdout", help="One split: the data's own, or a stratified fifth.")
+        bool,
+        typer.Option("--holdout", help="Use one split: the data's own, or else a stratified 20 %."),
     ] = False,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Epochs of each fit. (default: 12 for generated cells, else 20)"),
+        typer.Option(min=1, help="Epochs per fit. (default: 12 for generated cells, else 20)"),
     ] = None,
     image_size: Annotated[
         int | None,
         typer.Option(
             min=8,
             max=_LARGEST,
-            help="Height and width in pixels. (default: folders 96, generated 32)",
+            help="Height and width in pixels. (default: 96 for folders, 32 for generated cells)",
         ),
     ] = None,
     quick: Annotated[
@@ -111,56 +116,59 @@ def study(
         str | None,
         typer.Option(
             help="Names of techniques, separated by commas, or a .toml file. (default: all "
-            "without pretrained networks)"
+            "techniques without a pretrained network)"
         ),
     ] = None,
     transfer: Annotated[
-        bool, typer.Option("--transfer", help="Add the techniques with a pretrained network.")
+        bool, typer.Option("--transfer", help="Add the techniques that use a pretrained network.")
     ] = False,
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="Backbone of techniques with a pretrained network. (default: inception_v3)"
+            help="Pretrained network of the techniques that use one. (default: inception_v3)"
         ),
     ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="File of the backbone's weights. (default: ImageNet, downloaded by Keras)"
+            help="File with the weights of the backbone. (default: ImageNet weights, downloaded by "
+            "Keras)"
         ),
     ] = None,
     skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Skip files that cannot be read.")
+        bool, typer.Option("--skip-broken", help="Skip image files that cannot be read.")
     ] = False,
     by_folder: ByFolder = False,
     score: Annotated[
         str,
-        typer.Option(help="Score that decides which technique is best, such as balanced_accuracy."),
+        typer.Option(
+            help="Score that decides which technique is best, such as balanced_accuracy or "
+            "f1_macro."
+        ),
     ] = "accuracy",
     n_jobs: Annotated[
         int | None,
-        typer.Option(
-            help="Number of fits to run at the same time, each in a process; -1 for all cores."
-        ),
+        typer.Option(help="Number of parallel fits, each in its own process; -1 uses all cores."),
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**31 - 1, help="Seed of folds, weights and everything else.")
+        int, typer.Option(min=0, max=2**31 - 1, help="Seed of the folds, weights and all else.")
     ] = 0,
     out: Annotated[
         Path,
         typer.Option(
-            help="Folder for table, plot and report. An interrupted study there is resumed."
+            help="Folder for the table, plot and report. Running the same study again resumes it."
         ),
     ] = Path("skcell-study"),
 ) -> None:
-    """Compare techniques on your cells by cross-validation, in one table with intervals.
+    """Compare techniques on your cell images by cross-validation.
 
-    Ctrl-C stops the study and keeps the finished fits; the same command resumes it.
+    The result is one table with confidence intervals. Ctrl-C stops the study and keeps the
+    finished fits; the same command resumes it.
     """
     if holdout and cv is not None:
-        _fail("--cv and --holdout exclude each other; give one of them.")
+        _fail("--cv and --holdout cannot be used together; give only one of them.")
     if n_jobs == 0:
-        _fail("--n-jobs is 0; give the number of fits at a time, or -1 for all cores.")
+        _fail("--n-jobs is 0; give the number of parallel fits, or -1 for all cores.")
     out = out.expanduser()
     console = Console()
     run: Study | None = None
@@ -186,7 +194,7 @@ def study(
             data, image_size=image_size, quick=quick, skip_broken=skip_broken, random_state=seed
         )
         if cv:
-            cells = cells.training_part()  # folds are of these; the others stay unseen
+            cells = cells.training_part()  # the folds are made from this part only
         _say_what_is_left_out(cells, by_folder, console)
         run = study_module.Study(
             chosen,
@@ -214,29 +222,22 @@ def study(
         if result is None:
             _fail(_for_command(error))
         _keep(result, out, console)
-        _fail(
-            f"{_for_command(error)} What was measured is kept: the same command resumes.", _FAILED
-        )
+        _fail(f"{_for_command(error)} Finished fits are kept; the same command resumes.", _FAILED)
     result = run.result_
     _keep(result, out, console)
     if quick:
-        console.print(
-            "This was a quick preview: few images and folds make wide intervals.", style="dim"
-        )
+        console.print("Quick preview: few images and folds give wide intervals.", style="dim")
     if any(technique.error for technique in result.techniques):
         raise typer.Exit(_FAILED)
     if not result.complete:
-        console.print(
-            "Interrupted. The finished fits are kept; the same command resumes the study.",
-            style="yellow",
-        )
+        console.print("Interrupted; finished fits are kept.", style="yellow")
         raise typer.Exit(_INTERRUPTED)
 
 
 @app.command(epilog=_SEARCH_EPILOG)
 def search(
     data: Annotated[
-        str, typer.Option(metavar="SOURCE", help="Images, as for `skcell study`.")
+        str, typer.Option(metavar="SOURCE", help="Images, given as for `skcell study`.")
     ] = "generated",
     technique: Annotated[str, typer.Option(help="Name of the technique to start from.")] = "base",
     n_trials: Annotated[
@@ -245,8 +246,8 @@ def search(
     storage: Annotated[
         str | None,
         typer.Option(
-            help="File, or URL of a database, that keeps the trials. The same command, here or on "
-            "other machines, joins the search or resumes it."
+            help="File, or URL of a database, in which trials are stored. The same command, run "
+            "again here or on another machine, joins or resumes the search."
         ),
     ] = None,
     study_name: Annotated[
@@ -254,24 +255,24 @@ def search(
     ] = "skcell",
     cv: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 3,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of each fit. (default: as for study)")
+        int | None, typer.Option(min=1, help="Epochs per fit. (default: as for study)")
     ] = None,
     image_size: Annotated[
         int | None, typer.Option(min=8, max=_LARGEST, help="Height and width in pixels.")
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(help="Number of seconds after which no trial is started.")
+        float | None, typer.Option(help="Seconds after which no new trial is started.")
     ] = None,
     skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave out files that cannot be read.")
+        bool, typer.Option("--skip-broken", help="Skip image files that cannot be read.")
     ] = False,
     by_folder: ByFolder = False,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of everything.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Random seed.")] = 0,
     out: Annotated[
         Path, typer.Option(help="Folder for the table of trials and the best model.")
     ] = Path("skcell-search"),
 ) -> None:
-    """Search for the best settings of a technique, and stop bad ones early.
+    """Search for the best settings of a technique, stopping bad trials early.
 
     If the data has its own split, only the training images are used.
     """
@@ -304,58 +305,57 @@ def search(
                 timeout=timeout,
                 random_state=seed,
             )
-        best = f"Best mean accuracy {100 * found.best_score_:.1f} %, of {found.best_params_}"
+        best = f"Best mean accuracy {100 * found.best_score_:.1f} % with {found.best_params_}"
         console.print(Text(best))
         console.print("The best of many trials is optimistic; evaluate it on held-out images.")
         files = study_module.save_search(found, out)
     except KeyboardInterrupt:
-        console.print(
-            "Interrupted. With --storage, the same command resumes the search.", style="yellow"
-        )
+        console.print("Interrupted. With --storage, the same command resumes.", style="yellow")
         raise typer.Exit(_INTERRUPTED) from None
     except _EXPECTED as error:
-        kept = "" if found is None else " The trials are kept where --storage says."
+        kept = "" if found is None else " The trials in --storage are kept."
         _fail(f"{_for_command(error)}{kept}", _MISUSED if found is None else _FAILED)
     _say_files(files, files[0], console)
 
 
 def _keep(result: "StudyResult", out: Path, console: Console) -> None:
-    """Print and write what was measured: first to the screen, which is never full."""
+    """Print the results and then write them, so that a full disk does not hide them."""
     result.show(console)
     try:
         files = result.save(out)
     except OSError as error:
         _fail(
             f"The table above could not be written to {out}: {error.strerror or error}. The fits "
-            "are kept; make room, and give the same command again.",
+            "are kept; fix this, for example free disk space, and run the same command again.",
             _FAILED,
         )
     _say_files(files, out / "study.html", console)
 
 
 def _say_files(files: list[Path], first: Path, console: Console) -> None:
-    """Name the file to open, and the others beside it."""
+    """Print the name of the file to open, and those of the other files."""
     others = ", ".join(file.name for file in files if file != first)
-    console.print(Text(f"wrote {first}: open this"), soft_wrap=True)
-    console.print(Text(f"beside it: {others}", style="dim"), soft_wrap=True)
+    console.print(Text(f"Results are in {first}; open this file."), soft_wrap=True)
+    console.print(Text(f"Other files in this folder: {others}", style="dim"), soft_wrap=True)
 
 
 def _say_what_is_left_out(cells: Any, by_folder: bool, console: Console) -> None:
-    """Tell of a test part that stays unseen, and of folders that may be patients."""
+    """Print notes about a test part that is not used and folders that may be patients."""
     if cells.n_unseen:
         console.print(
-            f"{cells.n_unseen:,} images of the test part stay unseen: techniques are compared, and "
-            "so chosen, on the others.",
+            f"{cells.n_unseen:,} images of the test part are not used: techniques are compared, "
+            "and so chosen, on the other images.",
             style="dim",
         )
     if by_folder and cells.groups is None:
-        raise ValueError("--group-by-folder: no class has folders inside.")
+        raise ValueError("--group-by-folder: no class folder has sub-folders.")
     if cells.groups is not None and not by_folder:
         example = next(group for group in cells.groups if group)
         console.print(
             Text(
-                f"Classes have folders inside, such as {example!r}. If these are patients or "
-                "slides, give --group-by-folder: scores flatter where one is on both sides.",
+                f"Class folders have sub-folders, such as {example!r}. If these are patients or "
+                "slides, use --group-by-folder: scores are too high if a patient or slide is in "
+                "both training and validation data.",
                 style="yellow",
             )
         )
@@ -363,7 +363,7 @@ def _say_what_is_left_out(cells: Any, by_folder: bool, console: Console) -> None
 
 @contextlib.contextmanager
 def _short_warnings() -> Iterator[None]:
-    """Show warnings as a line, without the place in the source."""
+    """Show each warning on one line, without its location in the source."""
     usual = warnings.showwarning
 
     def show(message: Any, *_: Any, **__: Any) -> None:
@@ -377,7 +377,7 @@ def _short_warnings() -> Iterator[None]:
 
 
 def _for_command(error: BaseException) -> str:
-    """Say of an error what to do at the command line."""
+    """Return the text of an error, with advice for the command line instead of Python."""
     text = str(error) or type(error).__name__
     text = text.replace(" (the error's `failures` has them all)", "")
     return text.replace("pass on_error='warn'", "give --skip-broken")
@@ -400,12 +400,12 @@ _SEARCH_FILES = ("trials.csv", "best.json", "best.joblib")
 
 
 def _check_writable(folder: Path, data: str, names: Sequence[str]) -> None:
-    """Fail now rather than after the study."""
+    """Check that the files can be written, before the study starts."""
     source = Path(data).expanduser()
     if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
         raise ValueError(
-            f"--out {folder} lies in the folder of the images, {data}, where the next run would "
-            f"take it for a class. Give another, as --out {source.resolve().parent / folder.name}."
+            f"--out {folder} is inside the image folder {data}, where the next run would read it "
+            f"as a class. Use another, such as --out {source.resolve().parent / folder.name}."
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -415,15 +415,15 @@ def _check_writable(folder: Path, data: str, names: Sequence[str]) -> None:
         raise OSError(f"Cannot write to --out {folder}: {error.strerror}.") from error
     for name in names:
         if (folder / name).is_dir():
-            raise OSError(f"Cannot write {folder / name}: it is a folder. Give another --out.")
+            raise OSError(f"Cannot write {folder / name}: it is a folder. Use another --out.")
 
 
 @contextlib.contextmanager
 def _quietly_starting(console: Console) -> Iterator[None]:
-    """Import the backend without its chatter about drivers, which it writes past Python.
+    """Import the backend without showing its messages about drivers, which bypass Python.
 
-    If that fails, the chatter is shown after all. Ctrl-C waits until it is done: somewhere in there
-    it would be swallowed.
+    If the import fails, the messages are shown. Ctrl-C takes effect after the import, because
+    during the import it can be lost.
     """
     if not console.is_terminal:
         console.print("Starting Keras ...")
@@ -432,10 +432,10 @@ def _quietly_starting(console: Console) -> Iterator[None]:
 
         def stop(number: int) -> None:
             pressed.append(number)
-            console.print("Stopping, once Keras has started ...", style="yellow")
+            console.print("Stopping as soon as Keras has started ...", style="yellow")
 
         usual = signal.getsignal(signal.SIGINT)
-        if usual is signal.default_int_handler:  # and not ignored, as in a shell's background
+        if usual is signal.default_int_handler:  # not ignored, as in a background job
             signal.signal(signal.SIGINT, lambda number, _: stop(number))
         sys.stderr.flush()
         stderr = os.dup(2)
@@ -443,7 +443,7 @@ def _quietly_starting(console: Console) -> Iterator[None]:
         try:
             import keras
 
-            keras.ops.zeros(1)  # looks for devices, which is when drivers are missed
+            keras.ops.zeros(1)  # looks for devices, and reports missing drivers
             yield
         except Exception:
             chatter.seek(0)
@@ -458,7 +458,7 @@ def _quietly_starting(console: Console) -> Iterator[None]:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command-line interface."""
     app()
 
 

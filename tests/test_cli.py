@@ -91,7 +91,7 @@ def test_own_split_is_used(tmp_path):
         cwd=tmp_path,
     )
     assert run.returncode == 0, run.stderr
-    assert "one holdout: 10 images train, 6 validate" in run.stdout
+    assert "one holdout: 10 training and 6 validation images" in run.stdout
     report = json.loads((tmp_path / "skcell-study" / "study.json").read_text())
     assert report["data"]["n_images"] == 16  # the published test part stays unseen
 
@@ -152,7 +152,7 @@ def test_ctrl_c_at_once(tmp_path):
         (["--data", "broken.npz"], "broken.npz"),
         (["--data", "one_class"], "one_class"),
         (["--techniques", "base,smot"], "Did you mean 'SMOTE'"),
-        (["--cv", "3", "--holdout"], "exclude each other"),
+        (["--cv", "3", "--holdout"], "cannot be used together"),
         (["--out", "broken.npz/x"], "Cannot write to --out"),
         (["--data", "few"], "cv=5 needs .* class b has 1"),
     ],
@@ -270,12 +270,12 @@ SOME = '[[techniques]]\nname = "a"\n'
         (["--n-jobs", "0"], None, "--n-jobs is 0"),
         (["--image-size", "100000"], None, "--image-size.*2048"),
         (["--epochs", "-1"], None, "--epochs.*1"),
-        (["--cv", "3", "--holdout"], None, "exclude each other"),
+        (["--cv", "3", "--holdout"], None, "cannot be used together"),
         (["--techniques", "nonsense"], None, "nonsense.*base"),
         (["--score", "acuracy"], None, "acuracy.*accuracy"),
-        (["--group-by-folder"], None, "no class has folders inside"),
-        (["--out", "cells/result"], None, "lies in the folder of the images.*Give another"),
-        (["--out", "cells"], None, "lies in the folder of the images"),
+        (["--group-by-folder"], None, "no class folder has sub-folders"),
+        (["--out", "cells/result"], None, "is inside the image folder.*Use another"),
+        (["--out", "cells"], None, "is inside the image folder"),
         (["--out", "cells/a/0.png"], None, "0.png|images"),
         (["--backbone", "mobilenet_v2"], None, "--transfer"),
         ([], SOME + 'parameters = {"clf__filters" = [0]}', "Technique 'a'.*filters=0"),

@@ -1,4 +1,4 @@
-"""Searches over parameters: pruned, stored, shared by many machines."""
+"""Hyperparameter searches, which are pruned, stored and shared by many machines."""
 
 import lazy_loader as _lazy
 

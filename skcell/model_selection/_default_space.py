@@ -1,4 +1,4 @@
-"""Spaces to begin with, for each estimator of skcell and pipelines of them."""
+"""Default search spaces for skcell's estimators and pipelines of them."""
 
 from typing import Any
 
@@ -16,22 +16,22 @@ from skcell.resampling import ImageSMOTE
 
 
 def default_space(estimator: BaseEstimator) -> dict[str, Any]:
-    """Return a sensible space to search, for an estimator or a pipeline.
+    """Return the default search space of an estimator or a pipeline.
 
     Parameters
     ----------
     estimator : estimator or Pipeline
-        Of skcell; steps of other origin are left as they are.
+        An estimator of skcell, or a pipeline. Steps that are not from skcell are not searched.
 
     Returns
     -------
     dict of str to object
-        For `OptunaPruningSearchCV`, to be changed at will.
+        Search space for `OptunaPruningSearchCV`; you can change it.
 
     Raises
     ------
     ValueError
-        If nothing in it is known.
+        If there is no default space for the estimator or for any step.
 
     Examples
     --------
@@ -74,6 +74,6 @@ def _space_of(step: Any) -> dict[str, Any]:
     if isinstance(step, SEInceptionResNetClassifier):
         space |= {"n_blocks": IntDistribution(1, 3), "filters": [32, 64]}
     if isinstance(step, TransferClassifier):
-        del space["augmentation"]  # features could not be kept
+        del space["augmentation"]  # with it, backbone features cannot be cached
         space |= {"dense_units": [None, 128], "pooling": ["avg", "max"]}
     return space

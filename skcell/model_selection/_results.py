@@ -1,4 +1,4 @@
-"""From trials to the results of a scikit-learn search."""
+"""Conversion of trials to the results of a scikit-learn search."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -18,38 +18,38 @@ def read_trials(
     n_splits: int,
     format_results: Callable[..., dict[str, Any]],
 ) -> dict[str, Any]:
-    """Make `cv_results_` of finished trials.
+    """Make `cv_results_` from finished trials.
 
     Parameters
     ----------
     trials : list of optuna.trial.FrozenTrial
         The trials.
     space : Space
-        What their settings were drawn from.
+        The space that their settings were drawn from.
     n_splits : int
         Number of folds.
     format_results : callable
-        As scikit-learn's searches have it.
+        The method `_format_results` of scikit-learn's searches.
 
     Returns
     -------
     dict
-        With NaN for folds that were not fitted.
+        The results, with NaN for folds that were not fitted.
 
     Raises
     ------
     ValueError
-        If no trial was finished.
+        If no trial was completed.
     """
     whole = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     if not whole:
         errors = [t.user_attrs["error"] for t in trials if "error" in t.user_attrs]
         raise ValueError(
-            f"None of {len(trials)} trials was finished. "
+            f"None of {len(trials)} trials was completed. "
             + (
                 f"The first error: {errors[0]}. Fix the cause, then search under a new study_name."
                 if errors
-                else "Give more time or trials."
+                else "Allow more time or more trials."
             )
         )
     scores = whole[0].user_attrs["folds"][0]["test_scores"]

@@ -1,4 +1,4 @@
-"""The trials of one process, which may share a study with others."""
+"""The trials that one process runs; it may share a study with other processes."""
 
 import time
 import traceback
@@ -16,33 +16,33 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class _Surplus(Exception):
-    """A trial that another worker's made superfluous."""
+    """Raised to end a trial that is not needed, because other workers started enough."""
 
 
 @dataclass
 class Runner:
-    """Runs trials until there are enough, and other workers are done with theirs.
+    """Runs trials until there are enough and other workers have finished theirs.
 
     Parameters
     ----------
     study : optuna.Study
-        Where trials are kept.
+        The study that stores the trials.
     objective : Objective
-        What each trial is.
+        The function that runs one trial.
     n_trials : int
-        How many, by all workers together.
+        Total number of trials, over all workers.
     timeout : float or None
-        Seconds after which no trial is begun.
+        Seconds after which no new trial is started.
     seed : int or None
-        Seed of the default sampler; None leaves the study's.
+        Seed of the default sampler; None keeps the sampler of the study.
     shared : bool
         Whether there may be other workers.
     heartbeat_interval : int
-        Seconds between their signs of life.
+        Seconds between the heartbeats of a worker.
     raises : bool
-        Whether an error in a trial ends all.
+        Whether an error in a trial ends the search.
     verbose : int
-        1 prints a line for each trial.
+        1 prints one line per trial.
     """
 
     study: optuna.Study
@@ -54,11 +54,11 @@ class Runner:
     heartbeat_interval: int
     raises: bool
     verbose: int
-    _left_over: set[int] = field(default_factory=set)  # trials of processes that died without sign
+    _left_over: set[int] = field(default_factory=set)  # running trials left by dead processes
     _first_error: list[Exception] = field(default_factory=list)
     _last_trial: int = -1  # number of the last trial of this process
     _waited_for: set[int] = field(default_factory=set)
-    _remaining: int = 0  # trials that were missing when it began; looking costs time in a storage
+    _remaining: int = 0  # trials needed when the last one started; reading a storage takes time
 
     def optimize(self) -> None:
         """Run trials.
@@ -66,7 +66,7 @@ class Runner:
         Raises
         ------
         Exception
-            The first error, if all failed, or if one is to end all.
+            The first error, if all trials failed or `raises` is True.
         """
         study, began = self.study, time.monotonic()
         if not has_heartbeat(study):
@@ -80,7 +80,7 @@ class Runner:
                     break
                 if self._remaining > 1 or self._is_missing():
                     self._run_one()
-                    if getattr(study, "_stop_flag", False):  # the sampler has no more settings
+                    if getattr(study, "_stop_flag", False):  # by the sampler or a callback
                         break
                 elif self.shared and self._is_any(TrialState.RUNNING):
                     wait_for_others(study, min(1.0, self.heartbeat_interval), self._waited_for)
@@ -93,7 +93,7 @@ class Runner:
         finished = [t.state for t in relevant_trials(study) if t.state in FINISHED]
         if self._first_error and set(finished) == {TrialState.FAIL}:
             error = self._first_error[0]
-            error.add_note(f"Each of {len(finished)} trials failed, this one first.")
+            error.add_note(f"Each of {len(finished)} trials failed; this is the first error.")
             raise error
 
     def _is_missing(self) -> bool:
@@ -107,11 +107,11 @@ class Runner:
         try:
             self.study.optimize(self._objective, n_trials=1, catch=(Exception,))
         except (UpdateFinishedTrialError, ValueError):
-            # Taken for dead, as after a sleep, and given to another: go on.
+            # Another worker took this one for dead, as after a sleep, and got its trial: continue.
             if not self.study.get_trials(deepcopy=False)[self._last_trial].state.is_finished():
                 raise
         except AssertionError as error:
-            # Optuna's own, where its storage cannot take even the failure: that is the cause.
+            # Optuna raises this if its storage cannot record even the failure, which is the cause.
             if isinstance(error.__context__, StorageInternalError):
                 raise error.__context__  # noqa: B904 # with its own cause
             raise
@@ -120,12 +120,12 @@ class Runner:
 
     def _objective(self, trial: Trial) -> Any:
         self._last_trial = trial.number
-        if self.shared:  # others may have begun as many in the meantime
+        if self.shared:  # other workers may have started enough in the meantime
             began_before = relevant_trials(self.study, self._left_over)
             self._remaining = self.n_trials - sum(t.number < trial.number for t in began_before)
             if self._remaining < 1:
                 raise _Surplus
-        if self.seed is not None:  # by the trial, whoever runs it
+        if self.seed is not None:  # depends on the trial, not on the worker
             self.study.sampler = optuna.samplers.TPESampler(
                 seed=(self.seed + trial.number) % 2**32, constant_liar=self.shared
             )
@@ -136,7 +136,7 @@ class Runner:
         except Exception as error:
             trial.set_user_attr("error", f"{type(error).__name__}: {error}")
             if not self._first_error:
-                traceback.clear_frames(error.__traceback__)  # and with them, the data
+                traceback.clear_frames(error.__traceback__)  # frames keep the data alive
                 self._first_error.append(error)
             raise
 

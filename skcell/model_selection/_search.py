@@ -1,4 +1,4 @@
-"""A scikit-learn search by Optuna that prunes unpromising trials."""
+"""A scikit-learn search that uses Optuna and stops unpromising trials early."""
 
 import contextlib
 import os
@@ -58,62 +58,63 @@ from skcell.model_selection._trials import (
 
 
 class OptunaPruningSearchCV(ParameterHintsMixin, BaseSearchCV):
-    """Search over parameters by cross-validation, sampled and pruned by Optuna.
+    """Hyperparameter search by cross-validation, with sampling and pruning by Optuna.
 
-    It works like scikit-learn's searches, on any estimator. With skcell's classifiers, it scores
-    the validation fold after each epoch and prunes a trial that falls behind the others. All trials
-    use the same folds.
+    Like scikit-learn's searches, it works with any estimator. With skcell's classifiers, the score
+    on the validation fold is computed after each epoch, and a trial that falls behind the others is
+    pruned. The folds are the same for all trials.
 
     Parameters
     ----------
     estimator : estimator or Pipeline
         The estimator to tune.
     param_distributions : dict of str to object, default=None
-        Optuna distributions, frozen scipy distributions, or lists of values. Values may be whole
-        steps: ``{"clf": [CellCNNClassifier(), SEInceptionResNetClassifier()]}``. A parameter of a
-        step, such as ``clf__n_blocks``, is used if the chosen step has it. None uses
+        Optuna distributions, frozen scipy distributions, or lists of values. A list may also hold
+        whole steps: ``{"clf": [CellCNNClassifier(), SEInceptionResNetClassifier()]}``. Parameters
+        of a step, such as ``clf__n_blocks``, apply only if the chosen step has them. None uses
         `default_space`.
     n_trials : int, default=50
         Total number of trials, over all workers.
     timeout : float or None, default=None
-        Number of seconds after which no trial is started.
+        Seconds after which no new trial is started.
     scoring : str, callable, list, tuple or dict, default=None
         As in scikit-learn. With several scores, `refit` names the one to optimize.
     objectives : list of str or None, default=None
-        Two or more objectives to optimize together: names in `scoring`, "inference_time" (seconds
-        to predict one image) and "n_parameters" (number of weights of an skcell classifier). No
-        trial is pruned then.
+        Two or more names to optimize together: names of scores in `scoring`, "inference_time"
+        (seconds to predict one image) and "n_parameters" (number of weights of an skcell
+        classifier). With `objectives`, no trial is pruned.
     cv : int, cross-validation splitter or iterable, default=None
-        As in scikit-learn. The data are split once, before the first trial. With `groups`, an
-        integer makes stratified folds of whole groups, and a splitter that divides groups is
-        refused.
+        As in scikit-learn; the data are split once, before the first trial. With `groups`, an int
+        is a number of stratified folds of whole groups, and a splitter that divides a group raises
+        an error.
     sampler : optuna.samplers.BaseSampler or None, default=None
-        Sampler of settings. None: a tree-structured Parzen estimator [2]_.
+        The sampler that draws settings. None: a tree-structured Parzen estimator [2]_.
     pruner : optuna.pruners.BasePruner or None, default=None
-        Pruner of trials. None: `MedianPruner(n_startup_trials=5)` over the score after each epoch
-        of each fold. `optuna.pruners.NopPruner()` prunes nothing. `WilcoxonPruner` receives scores
-        of folds, not of epochs.
+        The pruner that stops trials early. None: `MedianPruner(n_startup_trials=5)` over the score
+        after each epoch of each fold. `optuna.pruners.NopPruner()` stops no trial.
+        `WilcoxonPruner` receives the score of each fold, not of each epoch.
     storage : str, path-like, optuna.storages.BaseStorage or None, default=None
-        Storage of the trials: None keeps them in memory, a path in a file on one machine, and the
-        URL of a database, such as ``postgresql://user@host/name``, is for several machines.
+        Where trials are stored: in memory (None), in a file on one machine, or, for many machines,
+        in a database with a URL such as ``postgresql://user@host/name``.
     study_name : str or None, default=None
-        Name of the search in the storage; None is "skcell". Searches with the same name in the same
-        storage are one search: it resumes where it stopped, in any number of processes.
+        Name of the search in the storage; "skcell" if None. Searches with the same name and storage
+        are one search, which can be resumed, and which several processes can run together.
     heartbeat_interval : int, default=10
-        Number of seconds between the heartbeats that a worker records in the storage. If a worker
-        is silent for six times as long, another worker repeats its trial. If you open a storage
-        yourself, the heartbeat is as you opened it.
+        Seconds between the heartbeats of a worker in a storage. If a worker is silent for six times
+        as long, its trial is run again by another worker. A storage object that was opened without
+        a heartbeat has none.
     refit : bool or str, default=True
-        Whether to fit the best setting on all data; or the name of the score that chooses it. The
-        fit has no validation images. Its number of epochs is the mean of the best numbers that
-        early stopping found in the folds; a learning-rate schedule is compressed to these epochs.
+        Whether to fit the best setting on all data; or the name of the score that decides which
+        setting is best. If early stopping was used in the folds, this fit has no holdout and runs
+        for the mean of the best numbers of epochs. A learning-rate schedule is compressed to these
+        epochs.
     error_score : "raise" or float, default=np.nan
-        Score of a setting that failed; its error is in `cv_results_`. "raise" ends the search with
-        the error.
+        Score of a setting that failed; its error is in `cv_results_`. "raise" ends the search at
+        the first error.
     random_state : int, RandomState instance or None, default=None
         Seed of the default sampler.
     verbose : int, default=0
-        1 prints a line for each trial.
+        1 prints one line per trial.
 
     Attributes
     ----------
@@ -124,18 +125,17 @@ n_splits_, multimetric_
     study_ : optuna.Study
         The Optuna study.
     pareto_indices_ : ndarray of int
-        With `objectives`: indices into `cv_results_` of the settings that no other setting
-        dominates.
+        With `objectives`: indices of the Pareto-optimal settings in `cv_results_`.
 
     See Also
     --------
-    default_space : A search space to start with.
+    default_space : Default search space of an estimator.
     sklearn.model_selection.RandomizedSearchCV : A search without pruning.
 
     Notes
     -----
-    If a trial runs out of memory, it is repeated with half the batch size. If a process is killed,
-    only its current trial is lost, and that trial is repeated.
+    If a trial runs out of memory, it is tried again with half the batch size. If a process is
+    killed, only its current trial is lost, and this trial is run again.
 
     References
     ----------
@@ -183,7 +183,7 @@ n_splits_, multimetric_
         "random_state": ["random_state"],
     }
 
-    # What BaseSearchCV looks at, and this search does otherwise.
+    # Attributes that BaseSearchCV reads, but that are not parameters of this search.
     n_jobs = None
     pre_dispatch = 1
     return_train_score = False
@@ -227,16 +227,16 @@ n_splits_, multimetric_
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
-        """Search.
+        """Run the search.
 
         Parameters
         ----------
         X : array-like
-            Whatever the estimator takes.
+            Any input that the estimator accepts.
         y : array-like of shape (n,)
             Labels.
         **params : dict
-            Passed to `fit` of the estimator; `groups` to the splitter.
+            Passed to `fit` of the estimator; `groups` is passed to the splitter.
 
         Returns
         -------
@@ -246,15 +246,15 @@ n_splits_, multimetric_
         Raises
         ------
         ValueError
-            If parameters, folds or study cannot be used, before any training; or if no trial
-            could be finished.
+            Before any training, if parameters, folds or the study cannot be used; afterwards, if
+            no trial was completed.
         OSError
-            If the storage is out of reach.
+            If the storage cannot be reached.
         """
         scorer, metric = self._get_scorers()
         if isinstance(self.refit, str):
             metric = self.refit
-        elif hasattr(scorer, "_scorers"):  # several, and none to refit by
+        elif hasattr(scorer, "_scorers"):  # several, and refit names none
             metric = next(iter(scorer._scorers))
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
@@ -276,7 +276,7 @@ n_splits_, multimetric_
             given = check_groups(given, _num_samples(X))
         cv = self.cv
         if given is not None and (cv is None or isinstance(cv, Integral)):
-            # An int is folds of whole groups where there are groups.
+            # With groups, an int is a number of folds of whole groups.
             cv = (
                 StratifiedGroupKFold(cv or 5)
                 if is_classifier(self.estimator)
@@ -296,7 +296,7 @@ n_splits_, multimetric_
             self.study_ = self._open(objectives, space, splits, X, y, fit_params)
             trials_task = task.subcontext(
                 task_name="search",
-                # Of trials shared with others, how many will be ours is not known.
+                # With other workers, the number of trials of this process is not known.
                 max_subtasks=self.n_trials if self.storage is None else None,
                 sequential_subtasks=False,
             ).call_on_fit_task_begin(estimator=self)
@@ -347,7 +347,7 @@ n_splits_, multimetric_
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the storage: a fitted search goes where that cannot be reached."""
+        """Leave out the storage, which may be out of reach where the search is unpickled."""
         state = super().__getstate__().copy()
         if "study_" in state:
             state["study_"] = without_storage(state["study_"])
@@ -356,13 +356,13 @@ n_splits_, multimetric_
         return state
 
     def _warn_of_failures(self) -> None:
-        """Warn of trials that failed, as scikit-learn's searches do of fits."""
+        """Warn about failed trials, as scikit-learn's searches warn about failed fits."""
         failed = np.flatnonzero(self.cv_results_["state"] == "FAIL")
         if len(failed):
             warnings.warn(
                 f"{len(failed)} of {len(self.cv_results_['state'])} trials failed. The first "
                 f"error: {self.cv_results_['error'][failed[0]]} (all are in cv_results_['error']; "
-                "error_score='raise' ends the search at one).",
+                "error_score='raise' ends the search at the first error).",
                 FitFailedWarning,
                 stacklevel=4,
             )
@@ -370,7 +370,7 @@ n_splits_, multimetric_
     # The study
 
     def _check_objectives(self, metric: str) -> list[str]:
-        """Return what is to be improved, the first of them by `refit`."""
+        """Return the names of the objectives; without `objectives`, the given metric."""
         if self.objectives is None:
             return [metric]
         scores = [self.scoring if isinstance(self.scoring, str) else metric]
@@ -417,11 +417,11 @@ n_splits_, multimetric_
         }
         claim_study(study, configuration)
         if self.sampler is not None and self.storage is not None:
-            study.sampler.reseed_rng()  # so that no worker draws what another does
+            study.sampler.reseed_rng()  # so that workers draw different settings
         return study
 
     def _choose(self, metric: str) -> None:
-        """Find the best of the settings that were scored on all folds."""
+        """Find the best setting among those that were scored on all folds."""
         results = self.cv_results_
         name = metric if self.multimetric_ else "score"
         means, complete = results[f"mean_test_{name}"], results["state"] == "COMPLETE"
@@ -434,7 +434,7 @@ n_splits_, multimetric_
     def _refit(
         self, trials: list[FrozenTrial], fit_params: FitParams, task: Any, **task_info: Any
     ) -> None:
-        """Fit the best setting on everything."""
+        """Fit the best setting on all data."""
         model = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
         attributes = trials[self.best_index_].user_attrs
         found = [fold["epochs"] for fold in attributes["folds"]]
@@ -460,9 +460,9 @@ n_splits_, multimetric_
 
 
 def _digest_data(X: Any, y: Any) -> str:
-    """Digest images and labels, of files what is in them; where they lie may differ."""
+    """Compute a digest of images and labels; image files count by content, not by path."""
     if as_paths(X) is not None:
-        with contextlib.suppress(OSError):  # texts that are no paths
+        with contextlib.suppress(OSError):  # strings that are not paths
             return digest(digest_files(as_paths(X)), np.asarray(y))
     return digest(X, y if y is None else np.asarray(y))
 
@@ -473,8 +473,8 @@ def _split(cv: Any, X: Any, y: Any, params: dict[str, Any]) -> list[Split]:
         if counts.min() < cv.n_splits:
             rarest = classes.tolist()[counts.argmin()]
             raise ValueError(
-                f"{cv.n_splits} stratified folds need {cv.n_splits} samples of each class or more; "
-                f"class {rarest!r} has n_samples={counts.min()}. Use fewer folds, or leave out "
-                "classes that are so rare."
+                f"{cv.n_splits} stratified folds need at least {cv.n_splits} samples of each "
+                f"class; class {rarest!r} has n_samples={counts.min()}. Use fewer folds, or leave "
+                "out classes that are too rare."
             )
     return list(cv.split(X, y, **params))

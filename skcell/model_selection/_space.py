@@ -1,4 +1,4 @@
-"""What is searched over: from Optuna's, scipy's or plain lists to settings of an estimator."""
+"""The search space: from distributions and lists of values to settings of an estimator."""
 
 import contextlib
 import re
@@ -23,16 +23,16 @@ from skcell._hints import hint
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: what Optuna draws, and what it stands for.
+    """One parameter: what Optuna draws, and the values that this stands for.
 
     Parameters
     ----------
     distribution : optuna.distributions.BaseDistribution
-        Of numbers and texts, which a storage can hold.
+        Distribution of numbers or strings, which a storage can hold.
     values : mapping or None
-        From what is drawn to the value, where these differ.
+        Maps what is drawn to the value of the parameter; None if they are the same.
     scipy_distribution : object or None
-        A distribution of scipy, of which quantiles are drawn.
+        A frozen scipy distribution; quantiles of it are drawn.
     """
 
     distribution: BaseDistribution
@@ -40,7 +40,7 @@ class Parameter:
     scipy_distribution: Any = None
 
     def decode(self, drawn: Any) -> Any:
-        """Turn what was drawn into a value."""
+        """Convert what was drawn to a value."""
         if self.values is not None:
             return self.values[drawn]
         if self.scipy_distribution is not None:
@@ -49,11 +49,11 @@ class Parameter:
         return drawn
 
     def largest(self) -> Any:
-        """Return the largest value, of those that are numbers."""
+        """Return the largest value among those that are numbers."""
         if isinstance(self.distribution, CategoricalDistribution):
             values = (self.values or {c: c for c in self.distribution.choices}).values()
             return max((v for v in values if isinstance(v, (int, float))), default=0)
-        return self.decode(self.distribution.high)  # type: ignore[attr-defined] # of both others
+        return self.decode(self.distribution.high)  # type: ignore[attr-defined] # int and float
 
     def suggest(self, trial: Trial, name: str) -> Any:
         """Draw a value."""
@@ -67,12 +67,12 @@ class Parameter:
 
 
 class Space:
-    """Parameters of an estimator, those of a step only where the step chosen has them.
+    """Search space of an estimator; parameters of a step apply only if the chosen step has them.
 
     Parameters
     ----------
     estimator : BaseEstimator
-        What they are set on; not changed.
+        The estimator to tune; it is not changed.
     distributions : mapping of str to object
         Optuna distributions, frozen scipy distributions, or lists of values.
 
@@ -89,7 +89,7 @@ class Space:
                 "skcell.model_selection.default_space(estimator)."
             )
         self.estimator = estimator
-        # A step before its parameters.
+        # A step comes before its parameters.
         order = sorted(distributions, key=lambda name: name.count("__"))
         self.parameters = {name: _read(name, distributions[name]) for name in order}
         self._check_names()
@@ -104,7 +104,7 @@ class Space:
             if name not in known:
                 raise ValueError(
                     f"{type(self.estimator).__name__} has no parameter {name!r}, and none of the "
-                    f"steps to choose from has.{hint(name, known)}"
+                    f"steps to choose from has one.{hint(name, known)}"
                 )
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
@@ -113,22 +113,22 @@ class Space:
         Parameters
         ----------
         trial : optuna.Trial
-            What draws.
+            The trial that draws the values.
 
         Returns
         -------
         dict of str to object
-            For `set_params`.
+            Parameters for `set_params`.
         """
         model, setting = clone(self.estimator), {}
         for name, parameter in self.parameters.items():
-            if name in model.get_params():  # not of a step that was not chosen
+            if name in model.get_params():  # not a parameter of a step that was not chosen
                 setting[name] = parameter.suggest(trial, name)
                 model.set_params(**{name: clone(setting[name], safe=False)})
         return setting
 
     def decode(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
-        """Read a setting that was drawn before, as a storage holds it."""
+        """Convert the parameters of a stored trial to a setting."""
         return {
             name: parameter.decode(drawn[name])
             for name, parameter in self.parameters.items()
@@ -136,7 +136,7 @@ class Space:
         }
 
     def describe(self) -> dict[str, str]:
-        """Describe each parameter in a text that is the same in every process."""
+        """Describe each parameter by a text that is the same in every process."""
         return {
             name: " ".join(
                 [
@@ -150,16 +150,16 @@ class Space:
 
 
 def describe(value: Any) -> str:
-    """Write a value in one line, without addresses in memory."""
+    """Return the text of a value on one line, without memory addresses."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(repr(value).split()))
 
 
 def identify(value: Any) -> str:
-    """Describe a value, with a digest where the text may be the same of another."""
+    """Describe a value; a digest is added if different values may have the same text."""
     text = describe(value)
     if isinstance(value, (type(None), bool, int, float, str)):
         return text
-    with contextlib.suppress(Exception):  # what cannot be pickled
+    with contextlib.suppress(Exception):  # values that cannot be pickled
         return f"{text} {digest(value)}"
     return text
 
@@ -170,20 +170,20 @@ def _parts(frozen: Any) -> tuple[Any, ...]:
 
 def _read(name: str, given: Any) -> Parameter:
     if isinstance(given, CategoricalDistribution):
-        given = list(given.choices)  # which a storage cannot hold unless they are numbers or texts
+        given = list(given.choices)  # a storage holds only numbers and strings
     if isinstance(given, BaseDistribution):
         return Parameter(given)
     if isinstance(given, (set, frozenset)):
         raise ValueError(
-            f"{name} is to be searched over a set, whose order differs from process to process; "
+            f"{name} cannot be searched over a set, whose order differs between processes; "
             f"give a list: {sorted(map(str, given))}."
         )
     if hasattr(given, "ppf"):
         return Parameter(FloatDistribution(1e-9, 1 - 1e-9), scipy_distribution=given)
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise ValueError(
-            f"{name} is to be searched over {given!r}; give an Optuna distribution, a frozen scipy "
-            f"distribution, or a list, such as [{given!r}]."
+            f"{name} cannot be searched over {given!r}; give an Optuna distribution, a frozen "
+            f"scipy distribution, or a list, such as [{given!r}]."
         )
     values = [v.item() if isinstance(v, np.generic) else v for v in given]
     if not values:
@@ -197,5 +197,5 @@ def _read(name: str, given: Any) -> Parameter:
 
 
 def _label(value: Any) -> str:
-    """Name a value as a storage can hold it."""
+    """Return a name for a value, which a storage can hold."""
     return type(value).__name__ if isinstance(value, BaseEstimator) else describe(value)

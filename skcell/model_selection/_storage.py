@@ -1,4 +1,4 @@
-"""Where trials are kept: in memory, in a file, or in a database that many machines share."""
+"""Storage of trials: in memory, in a file, or in a database that many machines share."""
 
 import contextlib
 import os
@@ -18,10 +18,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 _PLAIN = re.compile(r"[^%?{}#]*")
 
-#: A worker that has been silent for so many heartbeats is taken for dead.
+#: A worker that has been silent for this many heartbeats is considered dead.
 SILENCE = 6
 
-#: Where a study keeps what it is a search of.
+#: Name of the study's attribute that holds the configuration of the search.
 CONFIGURATION = "skcell"
 
 
@@ -35,17 +35,17 @@ def open_storage(
     storage : str, path-like, optuna.storages.BaseStorage or None
         Path of a file, URL of a database, a storage, or None for memory.
     heartbeat : int
-        Seconds between signs of life.
+        Seconds between heartbeats.
 
     Returns
     -------
     optuna.storages.BaseStorage or None
-        The storage.
+        The storage; None for memory.
 
     Raises
     ------
     OSError
-        If it is out of reach.
+        If the storage cannot be reached.
     ImportError
         If the driver of a database is not installed.
     """
@@ -55,7 +55,7 @@ def open_storage(
     if "://" not in url:
         path = Path(url).expanduser().absolute()
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A URI, in which any letter can be written: % ? and braces mean something in a plain URL.
+        # A URI can encode any character; in a plain URL, % ? and braces have a special meaning.
         url = f"sqlite:///{path}" if _PLAIN.fullmatch(str(path)) else _as_uri(path)
     try:
         with storage_errors(url):
@@ -68,12 +68,12 @@ def open_storage(
 
 
 def _as_uri(path: Path) -> str:
-    """Write the path of a file as SQLite takes it in a URL."""
+    """Return the path of a file as a URL for SQLite."""
     return f"sqlite:///file:{quote(quote(str(path)))}?uri=true"
 
 
 def _open(url: str, heartbeat: int) -> RDBStorage:
-    """Open a database; where several processes make its tables at once, all but one try again."""
+    """Open a database; try again if another process is creating its tables at the same time."""
     from sqlalchemy.exc import SQLAlchemyError
 
     engine: dict[str, Any] = {"pool_pre_ping": True}
@@ -101,9 +101,10 @@ def _open(url: str, heartbeat: int) -> RDBStorage:
 
 
 def _tune_sqlite(storage: RDBStorage) -> RDBStorage:
-    """Let a file be written without waiting for the disk each time; a killed process loses nothing.
+    """Let SQLite write without waiting for the disk each time.
 
-    After a power cut the last trials may be missing, and the file is whole.
+    A killed process loses nothing. After a power failure, the last trials may be missing, but the
+    file is not damaged.
     """
     from sqlalchemy import event
 
@@ -113,13 +114,13 @@ def _tune_sqlite(storage: RDBStorage) -> RDBStorage:
 
     if storage.engine.dialect.name == "sqlite":
         event.listen(storage.engine, "connect", quicken)
-        storage.engine.dispose()  # of connections made before
+        storage.engine.dispose()  # drops connections made before
     return storage
 
 
 @contextlib.contextmanager
 def storage_errors(where: str) -> Iterator[None]:
-    """Say plainly if a storage cannot be reached, or takes no more."""
+    """Raise a clear error if a storage cannot be reached or is full."""
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
@@ -134,42 +135,42 @@ def storage_errors(where: str) -> Iterator[None]:
 
 
 def redact_password(url: str) -> str:
-    """Leave out the password of a URL."""
+    """Replace the password in a URL by asterisks."""
     head, at, tail = url.rpartition("@")
     return f"{head.rsplit(':', 1)[0]}:***@{tail}" if at and ":" in head.split("//")[-1] else url
 
 
 def claim_study(study: Study, configuration: dict[str, Any]) -> None:
-    """Make sure that a study is one of this search, or make it so if it is new.
+    """Check that a study belongs to this search; a new study is assigned to it.
 
     Parameters
     ----------
     study : optuna.Study
         The study.
     configuration : dict
-        What is searched, on what, by what.
+        The space, the estimator, the data and the settings of the search.
 
     Raises
     ------
     ValueError
-        If it is of another search.
+        If the study belongs to another search.
     """
     known = study.user_attrs.get(CONFIGURATION)
     if known is None and not study.get_trials(deepcopy=False):
         study.set_user_attr(CONFIGURATION, configuration)
-        known = study.user_attrs[CONFIGURATION]  # perhaps of who came a moment later
+        known = study.user_attrs[CONFIGURATION]  # another worker may have written it
     if known != configuration:
         known = known or {}
         differ = [key for key in configuration if known.get(key) != configuration[key]]
         raise ValueError(
-            f"The study {study.study_name!r} in this storage is of another search: {differ} "
-            "differ. Give another study_name, or the same data, folds, estimator and space. (In "
-            "nested cross-validation, leave storage=None.)"
+            f"The study {study.study_name!r} in this storage belongs to another search: {differ} "
+            "differ. Use another study_name, or the same data, folds, estimator and space. (In "
+            "nested cross-validation, keep storage=None.)"
         )
 
 
 def relevant_trials(study: Study, left_over: Collection[int] = ()) -> list[FrozenTrial]:
-    """List the trials that count: not those of dead workers, of interrupts, or too many.
+    """List the trials that count, without those that are interrupted, surplus or of dead workers.
 
     Parameters
     ----------
@@ -181,7 +182,7 @@ def relevant_trials(study: Study, left_over: Collection[int] = ()) -> list[Froze
     Returns
     -------
     list of optuna.trial.FrozenTrial
-        In the order in which they began.
+        The trials, in the order in which they started.
     """
     return [
         trial
@@ -192,7 +193,7 @@ def relevant_trials(study: Study, left_over: Collection[int] = ()) -> list[Froze
 
 
 def has_heartbeat(study: Study) -> bool:
-    """Tell whether workers of a study show that they are alive.
+    """Return whether the workers of a study send heartbeats.
 
     Parameters
     ----------
@@ -202,7 +203,7 @@ def has_heartbeat(study: Study) -> bool:
     Returns
     -------
     bool
-        Not so in memory, nor in storages that were opened without it.
+        False in memory, and for storages that were opened without a heartbeat.
     """
     return bool(getattr(study._storage, "get_heartbeat_interval", lambda: None)())
 
@@ -218,7 +219,7 @@ def without_storage(study: Study) -> Study:
     Returns
     -------
     optuna.Study
-        The same trials, in this process alone.
+        A study in memory with the same trials.
     """
     copied = optuna.create_study(study_name=study.study_name, directions=study.directions)
     copied.add_trials(study.get_trials())
@@ -226,17 +227,17 @@ def without_storage(study: Study) -> Study:
 
 
 def wait_for_others(study: Study, seconds: float, seen: set[int]) -> None:
-    """Wait a moment for other workers' trials, and put those of dead ones in line again.
+    """Wait for the trials of other workers, and queue those of dead workers again.
 
     Parameters
     ----------
     study : optuna.Study
         The study.
     seconds : float
-        How long.
+        Time to wait.
     seen : set of int
-        Trials waited for before, to which new ones are added: from then on their silence counts,
-        also of one whose worker died before its first sign of life.
+        Numbers of the trials waited for so far; new ones are added. From then on, the silence of a
+        trial counts, even if its worker died before the first heartbeat.
     """
     time.sleep(seconds)
     if has_heartbeat(study):

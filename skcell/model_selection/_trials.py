@@ -1,4 +1,4 @@
-"""One trial: a setting fitted on every fold, scored after each epoch."""
+"""One trial: a setting is fitted on every fold and scored after each epoch."""
 
 import math
 import time
@@ -24,7 +24,7 @@ from skcell._sklearn import (
 from skcell.classifiers import BaseCellClassifier, ClassifierCallback
 from skcell.model_selection._space import Space
 
-#: Objectives beside scores: what is measured, to be made small.
+#: Objectives other than scores; they are minimized.
 COSTS = ("inference_time", "n_parameters")
 
 Split = tuple[np.ndarray, np.ndarray]
@@ -32,44 +32,44 @@ Split = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class FitParams:
-    """What is passed to `fit`, which depends on what is fitted.
+    """Parameters that are passed to `fit`, which depend on the estimator.
 
     Parameters
     ----------
     params : dict
-        Passed to whatever is fitted.
+        Passed to every estimator.
     groups : array-like or None
-        Passed to skcell's classifiers, whose early stopping holds out whole groups.
+        Passed only to skcell's classifiers, whose early stopping holds out whole groups.
     """
 
     params: Mapping[str, Any]
     groups: Any = None
 
     def of(self, model: BaseEstimator, X: Any, rows: np.ndarray | None = None) -> dict[str, Any]:
-        """Return what a model's `fit` is passed, for some rows of `X` or all."""
+        """Return the parameters of a model's `fit`, for some samples of `X` or for all."""
         params = dict(self.params)
         if self.groups is not None and isinstance(final_of(model), BaseCellClassifier):
             params[f"{prefix_of(model)}groups"] = self.groups
         return _check_method_params(X, params=params, indices=rows)
 
 
-#: Told of a fold's score after an epoch: number of the fold, of the epoch, the score.
+#: Receives a score after an epoch: the number of the fold, the number of the epoch, the score.
 Report = Callable[[int, int, float], None]
 
 
 class EpochScores(ClassifierCallback):
-    """Scores the classifier after each epoch, behind the fitted steps before it.
+    """Scores the classifier after each epoch, on data that the fitted steps before it transform.
 
     Parameters
     ----------
     model : estimator or Pipeline
-        What is fitted.
+        The model that is being fitted.
     X, y : array-like
-        What it is scored on.
+        Images and labels to score it on.
     score : callable
         A scorer.
     report : callable
-        Told of each epoch's number and score.
+        Receives the number and the score of each epoch.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ class EpochScores(ClassifierCallback):
         self.seconds = 0.0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Score the classifier as it is."""
+        """Score the classifier with its current weights."""
         began = time.perf_counter()
-        if not self.transformed:  # by then the steps before are fitted
+        if not self.transformed:  # the steps before are fitted by now
             for _, step in getattr(self.pipeline, "steps", [])[:-1]:
                 if hasattr(step, "transform"):
                     self.X = step.transform(self.X)
@@ -98,7 +98,7 @@ def final_of(model: BaseEstimator) -> Any:
 
 
 def prefix_of(model: BaseEstimator) -> str:
-    """Return what parameters of the last step begin with."""
+    """Return the prefix of the parameters of the last step."""
     return f"{model.steps[-1][0]}__" if hasattr(model, "steps") else ""
 
 
@@ -122,33 +122,33 @@ def score_folds(
     Parameters
     ----------
     model : estimator or Pipeline
-        With its parameters set; not changed.
+        The model with its parameters set; it is not changed.
     X, y : array-like
         All images and labels.
     splits : list of (train, test)
         The folds.
     scorer : callable
-        Returns a score, or several by name.
+        Returns a score, or several scores by name.
     fit_params : FitParams
-        Passed to `fit`; what is as long as `X` is divided with it.
+        Passed to `fit`; parameters that are as long as `X` are split with it.
     score_params : dict
-        Passed to the scorer, likewise.
+        Passed to the scorer, and split likewise.
     error_score : "raise" or float
-        Score where one of several scores fails.
+        Value of a score that fails, if there are several.
     report : callable or None
-        Told of fold, epoch and score after each epoch, where the classifier is skcell's.
+        Receives fold, epoch and score after each epoch, if the classifier is from skcell.
     timed : bool
         Whether to time prediction.
     caller : estimator
-        The search, of whose folds callbacks are told.
+        The search; it is passed to its callbacks.
     tasks : list of CallbackContext
-        One for each fold.
+        One context for each fold.
 
     Yields
     ------
     dict
-        ``test_scores``, ``fit_time``, ``score_time``; ``epochs``, those that early stopping found
-        best, by parameter; ``n_parameters``, ``inference_time``.
+        ``test_scores``, ``fit_time``, ``score_time``; ``epochs``, the best number of epochs per
+        parameter according to early stopping; ``n_parameters``, ``inference_time``.
     """
     for fold, (train, test) in enumerate(splits):
         fitted = clone(model)
@@ -156,7 +156,7 @@ def score_folds(
         X_test, y_test = _safe_split(fitted, X, y, test, train)
         final = final_of(fitted)
         own = _check_method_params(X, params=score_params, indices=test)
-        # A score that fails ends the trial, with its own error; of several scores, some may.
+        # A score that fails ends the trial with its own error; of several scores, some may fail.
         on_error = error_score if isinstance(scorer, _MultimetricScorer) else "raise"
         score = partial(_score, scorer=scorer, score_params=own or None, error_score=on_error)
         watch = None
@@ -186,14 +186,14 @@ def score_folds(
 
 
 def retry_with_smaller_batches(model: BaseEstimator, run: Callable[[BaseEstimator], Any]) -> Any:
-    """Run a fit; if memory runs out, again with batches of half the size.
+    """Run a fit; if memory runs out, run it again with half the batch size.
 
     Parameters
     ----------
     model : estimator or Pipeline
-        Changed only in its batch size.
+        The model; only its batch size is changed.
     run : callable
-        Takes the model.
+        A function that fits the model.
 
     Returns
     -------
@@ -203,7 +203,7 @@ def retry_with_smaller_batches(model: BaseEstimator, run: Callable[[BaseEstimato
     Raises
     ------
     Exception
-        What `run` raised, if it was not for memory, or batches cannot be smaller.
+        The error of `run`, if it has another cause, or if the batch size cannot be reduced.
     """
     while True:
         try:
@@ -213,7 +213,7 @@ def retry_with_smaller_batches(model: BaseEstimator, run: Callable[[BaseEstimato
             if not is_out_of_memory(error) or not isinstance(size, int) or size < 2:
                 raise
         warnings.warn(
-            f"Out of memory with batch_size={size}; going on with {size // 2}.",
+            f"Out of memory with batch_size={size}; trying again with {size // 2}.",
             ResourceWarning,
             stacklevel=2,
         )
@@ -221,7 +221,7 @@ def retry_with_smaller_batches(model: BaseEstimator, run: Callable[[BaseEstimato
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether memory of machine or device ran out, in the words of any backend."""
+    """Return whether an error of any backend says that host or device memory ran out."""
     named = {type(error).__name__ for error in (error, error.__cause__, error.__context__)}
     return (
         isinstance(error, MemoryError)
@@ -232,7 +232,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _time_inference(model: Any, X: Any) -> float:
-    """Return the seconds that the prediction of one sample takes, once all is compiled."""
+    """Return the seconds that the prediction of one sample takes, without compilation."""
     seconds = []
     for _ in range(4):
         began = time.perf_counter()
@@ -249,14 +249,14 @@ def _n_parameters(final: Any) -> int | None:
 
 @dataclass(frozen=True)
 class Objective:
-    """Fits and scores one setting after the other on the same folds.
+    """Fits and scores one setting after another on the same folds.
 
     Parameters
     ----------
     estimator : estimator or Pipeline
-        What settings are set on.
+        The estimator to tune.
     space : Space
-        What they are drawn from.
+        The search space.
     X, y : array-like
         All images and labels.
     splits : list of (train, test)
@@ -266,17 +266,17 @@ class Objective:
     score_params : dict
         Passed to the scorer.
     error_score : "raise" or float
-        Score where the scorer fails.
+        Value of a score that fails, if there are several.
     scorer : callable
-        Returns a score, or several by name.
+        Returns a score, or several scores by name.
     metric : str
-        The score that is searched by, where there are several.
+        Name of the score to optimize, if there are several.
     objectives : list of str
-        What is to be improved: names of scores, or of `COSTS`.
+        Names of what is optimized: scores, or names in `COSTS`.
     caller : estimator
         The search.
     task : CallbackContext
-        Of all its trials.
+        The context of all trials.
     """
 
     estimator: BaseEstimator
@@ -299,7 +299,7 @@ class Objective:
         Parameters
         ----------
         trial : optuna.Trial
-            What draws, and is told of scores on the way.
+            The trial that draws the setting and receives intermediate scores.
 
         Returns
         -------
@@ -308,7 +308,7 @@ class Objective:
         """
         setting = self.space.suggest(trial)
         model = clone(self.estimator).set_params(**clone(setting, safe=False))
-        one = len(self.objectives) == 1  # Optuna prunes by one only
+        one = len(self.objectives) == 1  # Optuna prunes only with one objective
         by_epoch = one and not isinstance(trial.study.pruner, WilcoxonPruner)
         by_fold = one and not (by_epoch and isinstance(final_of(model), BaseCellClassifier))
         longest = max(1, _max_epochs(self.estimator, self.space)) if by_epoch else 1
@@ -338,7 +338,7 @@ class Objective:
                 folds.append(result)
                 trial.set_user_attr("folds", folds)
                 if by_fold and len(folds) < len(self.splits):
-                    # At the step where a classifier that reports epochs has done as much.
+                    # The step that a classifier reporting epochs has at the end of this fold.
                     report(len(folds) * longest - 1, result["test_scores"])
             return folds
 
@@ -346,7 +346,7 @@ class Objective:
         task = self.task.subcontext(
             task_name="trial", task_id=trial.number, max_subtasks=len(self.splits)
         ).call_on_fit_task_begin(estimator=self.caller)
-        # Made at once: a trial that is tried again with smaller batches goes through them again.
+        # All are made first: a trial that is repeated with smaller batches uses them again.
         tasks = [task.subcontext(task_name="split-evaluation") for _ in self.splits]
         try:
             folds = retry_with_smaller_batches(model, run)
@@ -360,14 +360,14 @@ class Objective:
 
 
 def read_score(scores: Any, metric: str) -> float:
-    """Pick one of a scorer's results; NaN, of which no search can make use, is an error."""
+    """Return one of a scorer's results; NaN is an error, because no search can use it."""
     if isinstance(scores, Mapping) and metric not in scores:
-        raise ValueError(f"The scorer returns {list(scores)}; name one of them by refit=.")
+        raise ValueError(f"The scorer returns {list(scores)}; name one of them with refit=.")
     score = float(scores[metric] if isinstance(scores, Mapping) else scores)
     if math.isnan(score):
         raise ValueError(
-            f"The score {metric!r} is NaN on a fold: it lacks what the score needs, as a class; "
-            "or the score failed, of which a warning tells."
+            f"The score {metric!r} is NaN on a fold: either the fold lacks something that the "
+            "score needs, such as a class, or the score failed, and a warning shows its error."
         )
     return score
 
@@ -377,13 +377,13 @@ def _objective(name: str, folds: list[dict[str, Any]]) -> float:
         return float(np.median([f["inference_time"] for f in folds]))
     if name == "n_parameters":
         if folds[0]["n_parameters"] is None:
-            raise ValueError("n_parameters is an objective of skcell's classifiers only.")
+            raise ValueError("The objective n_parameters works only with skcell's classifiers.")
         return float(folds[0]["n_parameters"])
     return float(np.mean([read_score(f["test_scores"], name) for f in folds]))
 
 
 def _max_epochs(estimator: BaseEstimator, space: Space) -> int:
-    """Find the most epochs that a fit may have, so that steps of folds do not overlap."""
+    """Return the largest number of epochs of a fit, so that steps of folds do not overlap."""
     total = 0
     for name in ("epochs", "fine_tuning_epochs"):
         most = [getattr(final_of(estimator), name, 0)]

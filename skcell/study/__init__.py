@@ -1,4 +1,4 @@
-"""The study: named techniques, one cross-validation, one table."""
+"""A study compares named techniques by one cross-validation, in one table."""
 
 import lazy_loader as _lazy
 

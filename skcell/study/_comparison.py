@@ -1,4 +1,4 @@
-"""From the scores of single fits to a summary of each technique, and how techniques differ."""
+"""Summaries of techniques from the scores of single fits, and differences of techniques."""
 
 import math
 from collections.abc import Sequence
@@ -35,20 +35,20 @@ def summarise(
     validated: Validated,
     confidence_level: float,
 ) -> TechniqueResult:
-    """Sum up the folds of one technique.
+    """Summarise the folds of one technique.
 
     Parameters
     ----------
     technique : Technique
         The technique.
     folds : sequence of FoldResult
-        Its folds, at least one.
+        The folds of the technique, at least one.
     n_folds : int
         Number of folds planned.
     validated : Validated
-        The images.
+        The validation images.
     confidence_level : float
-        Of the intervals.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def summarise(
         n_folds=n_folds,
         fit_seconds=_mean([fold.fit_seconds for fold in fitted]),
         summaries={
-            # A mean over the folds that went well would flatter.
+            # A mean over the successful folds alone would be too high.
             name: Summary(math.nan) if error else _sum_up(name, fitted, validated, confidence_level)
             for name in names
         },
@@ -95,7 +95,7 @@ def _sum_up(
 def _sampling_interval(
     name: str, folds: Sequence[FoldResult], validated: Validated, confidence_level: float
 ) -> tuple[float, float]:
-    """Interval that only knows that images are a sample, whatever folds do: they may agree."""
+    """Return the interval from the sampling of images alone, because folds may agree by chance."""
     pooled = validated.pooled(folds)
     if name == ACCURACY and (pooled is None or validated.groups is None):
         share = sum(fold.n_correct for fold in folds) / sum(fold.n_test for fold in folds)
@@ -122,10 +122,11 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _least_error(difference: float, n: int) -> float:
-    """Return a paired difference's standard error if all `n` images that changed did so one way.
+    """Return the smallest standard error of a paired difference over `n` images.
 
-    McNemar's, with the fewest images that can make such a difference, and one where there is none:
-    the folds of one cross-validation may agree by chance, and would then claim certainty.
+    This is McNemar's standard error for the fewest changed images that can make the difference, all
+    in one direction, or for one image if there is no difference. Without it, the folds of one
+    cross-validation could agree by chance and suggest certainty.
     """
     changed = max(abs(difference), 1 / n)
     return math.sqrt(max(changed - difference**2, 0.0) / n)
@@ -138,7 +139,7 @@ def _paired_error(
     difference: float,
     validated: Validated,
 ) -> float:
-    """Return the least standard error of a paired difference that images as a sample allow."""
+    """Return the smallest standard error of a paired difference, from the sampling of images."""
     if name not in (ACCURACY, BALANCED):
         return 0.0
     n = validated.n_images(mine)
@@ -161,7 +162,7 @@ def _paired_error(
 
 
 def _grouped_error(values: NDArray[np.float64], groups: NDArray[Any]) -> float:
-    """Return the standard error of a mean of values that are alike in groups."""
+    """Return the standard error of a mean of values that are correlated within groups."""
     _, codes = np.unique(groups, return_inverse=True)
     sizes = np.bincount(codes)
     apart = np.bincount(codes, weights=values) - values.mean() * sizes
@@ -179,20 +180,20 @@ def compare(
 ) -> list[TechniqueResult]:
     """Compare each technique with the first, on the folds that both have.
 
-    p values are corrected by Holm's method for the number of techniques, and intervals by
-    Bonferroni's; of a difference that Holm's finds and Bonferroni's does not, the interval ends at
-    zero, as Guilbaud (Biometrical Journal 50, 2008) has it, so that both say the same.
+    p values are corrected for the number of techniques by Holm's method, and intervals by
+    Bonferroni's. If only Holm's method finds a difference, the interval ends at zero (Guilbaud,
+    Biometrical Journal 50, 2008), so that p value and interval agree.
 
     Parameters
     ----------
     techniques : sequence of TechniqueResult
         The techniques; the first is the base.
     folds : sequence of FoldResult
-        Their folds.
+        The folds of all techniques.
     validated : Validated
-        The images.
+        The validation images.
     confidence_level : float
-        Of the intervals.
+        Confidence level of the intervals.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The data of the command `skcell study`, by name, and the splits that suit them."""
+"""Data for the command `skcell study`, loaded by name, and suitable splits."""
 
 import os
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from skcell.datasets import fetch_bloodmnist, load_image_folder, load_npz, make_
 
 @dataclass(frozen=True)
 class _Size:
-    """Settings that bound how long a study takes."""
+    """Settings that limit the duration of a study."""
 
     image_size: int
     n_images: int | None
@@ -34,15 +34,15 @@ _REAL = {
     False: _Size(image_size=96, n_images=None, epochs=20, n_folds=5),
     True: _Size(image_size=48, n_images=1200, epochs=8, n_folds=3),
 }
-_FEWEST = 6  # images of a class that a quick study keeps
+_FEWEST = 6  # a quick study keeps at least this many images of each class
 
-#: What `--data` may name besides folders and files.
+#: Values of `--data` other than folders and files.
 NAMES = ("generated", "bloodmnist")
 
 
 @dataclass(frozen=True)
 class StudyData:
-    """Images, labels and what suits them.
+    """Images and labels, with suitable settings.
 
     Parameters
     ----------
@@ -53,17 +53,18 @@ class StudyData:
     labels : ndarray of shape (n,)
         Class names.
     test_fold : ndarray of shape (n,) or None
-        -1 for images to train on and 0 for those to validate on, where the data say so.
+        -1 for training images and 0 for validation images, if the data have their own split.
     epochs : int
-        A sensible number of epochs.
+        Default number of epochs.
     n_folds : int
-        A sensible number of folds.
+        Default number of folds.
     image_names : ndarray of shape (n,) or None
-        Names of the images' files, where they are known.
+        Names of the image files, if they are known.
     groups : ndarray of shape (n,) or None
-        Folder of each image inside its class's, where there are such; perhaps patients or slides.
+        Sub-folder of the class folder that each image is in, if there are sub-folders. They may be
+        patients or slides.
     n_unseen : int
-        Number of images of a test part, which are left out.
+        Number of images of the test part, which are left out.
     """
 
     name: str
@@ -77,12 +78,12 @@ class StudyData:
     n_unseen: int = 0
 
     def training_part(self) -> "StudyData":
-        """Return the images meant for training alone.
+        """Return only the training images.
 
         Returns
         -------
         StudyData
-            All, where the data have no validation part of their own.
+            The training part; all images if the data have no validation part of their own.
         """
         if self.test_fold is None:
             return self
@@ -114,18 +115,18 @@ class StudyData:
         Parameters
         ----------
         cv : int, default=None
-            Number of folds; None leaves it to the data.
+            Number of folds; None uses the split or the number of folds that suits the data.
         holdout : bool, default=False
-            Whether to use one split: the data's own, or else a stratified fifth.
+            Whether to use one split: the data's own, or else a stratified 20 %.
         by_group : bool, default=False
-            Whether that fifth is of whole groups.
+            Whether these 20 % consist of whole groups.
         random_state : int
-            Seed of a split that is drawn.
+            Seed of a split that is drawn at random.
 
         Returns
         -------
         int or splitter
-            For `Study`.
+            The parameter `cv` of `Study`.
         """
         if cv is None and self.test_fold is not None:
             return PredefinedSplit(self.test_fold)
@@ -146,7 +147,7 @@ def load_study_data(
     skip_broken: bool = False,
     random_state: int = 0,
 ) -> StudyData:
-    """Load what a study is to be run on.
+    """Load the data of a study.
 
     Parameters
     ----------
@@ -154,18 +155,19 @@ def load_study_data(
         "generated", "bloodmnist", a folder with one sub-folder per class (or with `train` and
         `val`), or an `.npz` file.
     image_size : int, default=None
-        Height and width in pixels; None is what suits the source. Not for `.npz` files.
+        Height and width in pixels; None uses a default for the source. Must be None for `.npz`
+        files.
     quick : bool, default=False
-        Fewer and smaller images, a stratified sample.
+        Whether to use fewer and smaller images, drawn as a stratified sample.
     skip_broken : bool, default=False
-        Whether to leave out image files that cannot be read, with a warning, instead of failing.
+        Whether to skip image files that cannot be read, with a warning, instead of failing.
     random_state : int, default=0
-        Seed of generated cells, and of the sample.
+        Seed of generated cells and of the sample.
 
     Returns
     -------
     StudyData
-        Images of the training and validation part; those of a published test part stay unseen.
+        Images of the training and validation parts; a published test part is left out.
 
     Raises
     ------
@@ -192,9 +194,7 @@ def load_study_data(
         title = Path(name).resolve().name
     elif os.path.isfile(name):
         if image_size is not None:
-            raise ValueError(
-                f"The images in {name!r} cannot be resized; omit --image-size (image_size=None)."
-            )
+            raise ValueError(f"The images in {name!r} cannot be resized; omit --image-size.")
         cells, title = load_npz(name), Path(name).name
     else:
         raise FileNotFoundError(
@@ -208,7 +208,7 @@ def _study_data(name: str, cells: Bunch, random_state: int | None, size: _Size) 
     split = cells.get("split")
     indices = np.arange(len(cells.target))
     if split is not None:
-        # A test part stays unseen: techniques are compared, and so chosen, inside the rest.
+        # A test part is left out: techniques are compared, and so chosen, on the other images.
         indices = np.flatnonzero(split != "test")
         if set(split[indices]) != {"train", "val"}:
             indices = np.arange(len(cells.target)) if len(indices) == 0 else indices
@@ -235,7 +235,7 @@ def _study_data(name: str, cells: Bunch, random_state: int | None, size: _Size) 
 def _sample(
     indices: NDArray[np.intp], strata: NDArray[Any], n: int, random_state: int
 ) -> NDArray[np.intp]:
-    """Keep about `n` of the indices, of each stratum its share, but a few of even the rarest."""
+    """Draw about `n` of the indices, stratified, but at least a few of each stratum."""
     rng = np.random.default_rng(random_state)
     kept = []
     for stratum in np.unique(strata):

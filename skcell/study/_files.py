@@ -1,4 +1,4 @@
-"""The study's files: tables, configuration and plot, each written as a whole or not at all."""
+"""The files of a study: tables, configuration and plot, each written completely or not at all."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ from skcell.study._records import FoldResult, StudyRecord, Summary, TechniqueRes
 from skcell.study._report import make_page
 from skcell.study._text import encode, printable
 
-_FORMAT = 3  # of study.json
+_FORMAT = 3  # version of the format of study.json
 _WITH_INTERVALS = ("balanced_accuracy", "f1_macro")
 _COLUMNS = ("low", "high", "difference", "difference_low", "difference_high", "p_value")
 
@@ -30,9 +30,9 @@ def write_study(folder: Path, result: StudyRecord) -> list[Path]:
     Parameters
     ----------
     folder : Path
-        Where to; made if it does not exist.
+        The folder; it is created if it does not exist.
     result : StudyRecord
-        What a study found.
+        The result of a study.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def write_study(folder: Path, result: StudyRecord) -> list[Path]:
         "study.png": lambda: draw(result),
         "study.html": lambda: encode(make_page(result, study_summary(result))),
     }
-    for name, make in contents.items():  # numbers before pictures, each as soon as it is made
+    for name, make in contents.items():  # tables before pictures, each as soon as it is ready
         replace_file(folder / name, make())
     return [folder / name for name in contents]
 
@@ -68,14 +68,14 @@ def _predictions_csv(result: StudyRecord) -> bytes:
 
 
 def write_report(path: Path, result: StudyRecord) -> Path:
-    """Write the page of a study.
+    """Write the HTML page of a study.
 
     Parameters
     ----------
     path : Path
-        The file; its folder is made if it does not exist.
+        The file; its folder is created if it does not exist.
     result : StudyRecord
-        What a study found.
+        The result of a study.
 
     Returns
     -------
@@ -89,17 +89,17 @@ def write_report(path: Path, result: StudyRecord) -> Path:
 
 
 def study_summary(result: StudyRecord) -> dict[str, Any]:
-    """Sum up a study: configuration, data, hardware, versions and results.
+    """Summarise a study: configuration, data, hardware, versions and results.
 
     Parameters
     ----------
     result : StudyRecord
-        What a study found.
+        The result of a study.
 
     Returns
     -------
     dict
-        Ready for JSON.
+        The summary, ready for JSON.
     """
     return {
         "format": _FORMAT,
@@ -122,17 +122,17 @@ def study_summary(result: StudyRecord) -> dict[str, Any]:
 
 
 def to_jsonable(value: Any) -> Any:
-    """Reduce parameters to what JSON knows; of objects, their text in one line.
+    """Convert parameters to JSON types; objects become their text on one line.
 
     Parameters
     ----------
     value : object
-        A parameter's value, or a mapping or sequence of such.
+        The value of a parameter, or a mapping or sequence of values.
 
     Returns
     -------
     object
-        Numbers, texts, None, lists and dicts.
+        Numbers, strings, None, lists and dicts.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -146,17 +146,17 @@ def to_jsonable(value: Any) -> Any:
 
 
 def table_records(result: StudyRecord) -> list[dict[str, Any]]:
-    """Sum up the techniques of a study.
+    """Summarise the techniques of a study.
 
     Parameters
     ----------
     result : StudyRecord
-        What a study found.
+        The result of a study.
 
     Returns
     -------
     list of dict
-        One for each technique; None where there is no figure.
+        One dict for each technique; missing values are None.
     """
     return [_technique_record(technique) for technique in result.techniques]
 
@@ -183,7 +183,7 @@ def _technique_record(technique: TechniqueResult) -> dict[str, Any]:
 
 
 def _plain_summary(summary: Summary) -> dict[str, float | None]:
-    """Return all figures of a summary, unrounded; JSON has no NaN."""
+    """Return all values of a summary, unrounded, with None for NaN, which JSON lacks."""
     return {k: None if math.isnan(v) else v for k, v in asdict(summary).items()}
 
 
@@ -192,17 +192,17 @@ def _rounded(summary: Summary) -> dict[str, float | None]:
 
 
 def reserved_columns(classes: Any) -> set[str]:
-    """Name the columns that a score of the user's cannot be called like.
+    """Return the column names that a user's score cannot have.
 
     Parameters
     ----------
     classes : iterable
-        The labels.
+        The class labels.
 
     Returns
     -------
     set of str
-        The names.
+        The reserved names.
     """
     scores = {"accuracy", *_WITH_INTERVALS, "auc", *(f"recall {label}" for label in classes)}
     return {
@@ -240,17 +240,17 @@ def _fold_records(result: StudyRecord) -> list[dict[str, Any]]:
 
 
 def to_csv(records: list[dict[str, Any]]) -> bytes:
-    """Write records as a table.
+    """Convert records to a CSV table.
 
     Parameters
     ----------
     records : list of dict
-        One for each line, all with the same keys.
+        One dict for each line, all with the same keys.
 
     Returns
     -------
     bytes
-        Comma separated, with a head.
+        Comma-separated values, with a header line.
     """
     text = io.StringIO()
     columns = list(dict.fromkeys(name for record in records for name in record))
@@ -263,14 +263,14 @@ def to_csv(records: list[dict[str, Any]]) -> bytes:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file as a whole or not at all.
+    """Write a file completely or not at all.
 
     Parameters
     ----------
     path : Path
         The file.
     content : bytes
-        What it will hold.
+        The new content of the file.
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -278,7 +278,7 @@ def replace_file(path: Path, content: bytes) -> None:
             file.write(content)
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # a temporary file is its owner's alone
+        os.chmod(name, 0o666 & ~umask)  # a temporary file is private to its owner
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -286,25 +286,25 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def read_study(path: Path) -> StudyRecord:
-    """Read what `write_study` wrote.
+    """Read a study that `write_study` wrote.
 
     Parameters
     ----------
     path : Path
-        A study.json, or the folder that it lies in. Predictions are read from the predictions.csv
-        beside it, where there is one.
+        A study.json file, or its folder. Predictions are read from predictions.csv in the same
+        folder, if it exists.
 
     Returns
     -------
     StudyRecord
-        What the study found.
+        The result of the study.
 
     Raises
     ------
     ValueError
-        If it is something else, or of another version.
+        If the file is not a study.json, or if it has another format version.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
     path = path.expanduser()
     path = path / "study.json" if path.is_dir() else path

@@ -1,4 +1,4 @@
-"""The fits of a study: each a `GridSearchCV` of one technique on one split."""
+"""The fits of a study; each is a `GridSearchCV` of one technique on one split."""
 
 import contextlib
 import math
@@ -30,14 +30,14 @@ from skcell.study._techniques import Technique
 
 
 class FoldScorer:
-    """Scores a fit on its validation images, in all ways at once.
+    """Computes all scores of a fit on its validation images.
 
     Parameters
     ----------
     classes : ndarray of shape (n_classes,)
-        All labels.
+        All class labels.
     more : mapping of str to callable
-        Further scorers, as of scikit-learn.
+        Additional scikit-learn scorers.
     """
 
     def __init__(self, classes: NDArray[Any], more: Mapping[str, Any]):
@@ -45,11 +45,11 @@ class FoldScorer:
 
     @property
     def names(self) -> list[str]:
-        """Names of the scores that are always measured."""
+        """Names of the scores that are always computed."""
         return ["balanced_accuracy", "f1_macro", "auc", *(f"recall {c}" for c in self.classes)]
 
     def predict(self, model: Any, X: Any) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
-        """Predict labels and, where the model estimates them, probabilities of all classes."""
+        """Predict labels and, if the model estimates them, probabilities of all classes."""
         if not hasattr(model, "predict_proba"):
             return model.predict(X), None
         found = model.predict_proba(X)
@@ -60,11 +60,11 @@ class FoldScorer:
     def score(
         self, y: NDArray[Any], predicted: NDArray[Any], probabilities: NDArray[Any] | None
     ) -> dict[str, float]:
-        """Score predictions."""
+        """Compute the scores of predictions."""
         present = np.unique(y)
         recalls = recall_score(y, predicted, labels=self.classes, average=None, zero_division=0)
         auc = math.nan if probabilities is None else macro_roc_auc(y, probabilities, self.classes)
-        with warnings.catch_warnings():  # of classes that are predicted, and not here
+        with warnings.catch_warnings():  # about classes that are predicted but absent
             warnings.simplefilter("ignore", UserWarning)
             balanced = balanced_accuracy_score(y, predicted)
         return {
@@ -80,7 +80,7 @@ class FoldScorer:
 
 
 class _Recorder:
-    """A scorer that keeps what it sees: `GridSearchCV` keeps numbers alone."""
+    """A scorer that also keeps the predictions, since `GridSearchCV` keeps only numbers."""
 
     predicted: NDArray[np.intp]
     probabilities: NDArray[np.float32] | None
@@ -106,19 +106,19 @@ class Fit:
     Parameters
     ----------
     technique : Technique
-        The technique, with all that is set on the pipeline, the seed of the split included.
+        The technique, with all parameters of the pipeline, including the seed of the split.
     fold : int
         Number of the split.
     split : (train, test)
         The split.
     scorer : FoldScorer
-        What scores it.
+        The scorer.
     random_state : int
         Seed of the split.
     key : str or None
-        Tells it from any other fit, of whatever data and settings; None if that cannot be told.
+        Identifies the fit by its data and settings; None if they cannot be pickled.
     watch : EpochWatch or None
-        Hears of its epochs.
+        Callback that reports the epochs.
     """
 
     technique: Technique
@@ -132,23 +132,23 @@ class Fit:
     def evaluate(
         self, pipeline: Pipeline, X: Any, y: NDArray[Any], groups: NDArray[Any] | None
     ) -> tuple["Fit", FoldResult]:
-        """Fit and score.
+        """Fit and score the technique.
 
         Parameters
         ----------
         pipeline : Pipeline
-            What the technique is set on; not changed.
+            The pipeline that the technique's parameters are set on; it is not changed.
         X, y : ndarray
             All images and labels.
         groups : ndarray or None
-            For the early stopping of classifiers that take them.
+            Groups for the early stopping of classifiers that accept them.
 
         Returns
         -------
         fit : Fit
-            This.
+            This fit.
         result : FoldResult
-            What was measured; or the error, if the fit failed.
+            The scores, or the error if the fit failed.
         """
         values, recorder = dict(self.technique.parameters), _Recorder(self.scorer)
         model = clone(pipeline).set_params(**clone(values, safe=False))
@@ -174,10 +174,10 @@ class Fit:
         )
         try:
             with config_context(enable_metadata_routing=False), warnings.catch_warnings():
-                # Of classes that are of one size, which the table's caption says once.
+                # About classes of equal size, which the caption of the table mentions once.
                 warnings.filterwarnings("ignore", message="ImageSMOTE adds no image")
                 search.fit(X, y, **_fit_params(model, groups))
-        except Exception as error:  # of one technique; others may go well
+        except Exception as error:  # other techniques may still succeed
             told = f"{type(error).__name__}: {error}"
             return self, _ended(result, error=told, exception=_portable(error))
         results = search.cv_results_
@@ -214,7 +214,7 @@ def _portable(error: Exception) -> Exception:
 
 
 def _fit_params(model: Pipeline, groups: Any) -> dict[str, Any]:
-    """Return what a technique's `fit` is passed: groups, where its classifier takes them."""
+    """Return the parameters of a technique's `fit`: groups, if its classifier accepts them."""
     if groups is None or not has_fit_parameter(model[-1], "groups"):
         return {}
     return {f"{model.steps[-1][0]}__groups": groups}
@@ -234,19 +234,19 @@ def plan_fits(
     Parameters
     ----------
     techniques : list of list of Technique
-        For each technique, as it is for each of the splits.
+        Each technique, as it is set for each of the splits.
     splits : list of (train, test)
         The splits.
     seeds : list of int
         The seed of each split.
     scorer : FoldScorer
-        What scores them.
+        The scorer of all fits.
     pipeline : Pipeline
-        What techniques are set on.
+        The pipeline that the parameters of techniques are set on.
     data : str
         Digest of the data.
     reporter : Reporter
-        Told of every epoch.
+        The reporter that receives every epoch.
 
     Returns
     -------
@@ -271,23 +271,23 @@ def plan_fits(
 
 
 def study_pipeline() -> Pipeline:
-    """Return what techniques are set on.
+    """Return the pipeline that the parameters of techniques are set on.
 
     Returns
     -------
     Pipeline
-        A place for a sampler, and the plain classifier.
+        A pipeline with an empty step for a sampler, and the plain classifier.
     """
     return Pipeline([("smote", "passthrough"), ("clf", CellCNNClassifier())])
 
 
 def check_technique(pipeline: Pipeline, technique: Technique, X: Any) -> None:
-    """Find out before training whether a technique's parameters can be used.
+    """Check, before training, that the parameters of a technique can be used.
 
     Parameters
     ----------
     pipeline : Pipeline
-        What they are set on; not changed.
+        The pipeline that they are set on; it is not changed.
     technique : Technique
         The technique.
     X : ndarray
@@ -296,7 +296,7 @@ def check_technique(pipeline: Pipeline, technique: Technique, X: Any) -> None:
     Raises
     ------
     ValueError
-        If they cannot.
+        If they cannot be used.
     """
     try:
         model = clone(pipeline).set_params(**technique.parameters)
@@ -305,12 +305,12 @@ def check_technique(pipeline: Pipeline, technique: Technique, X: Any) -> None:
                 step._validate_params()
         if isinstance(model[-1], BaseCellClassifier):
             model[-1].check_network(X[:1])
-    except Exception as error:  # Keras raises nearly anything
+    except Exception as error:  # Keras raises errors of many types
         raise ValueError(f"Technique {technique.name!r} cannot be used: {error}") from error
     resamples = [name for name, step in model.steps if hasattr(step, "fit_resample")]
     if resamples and layout_of(X) == "paths":
         raise ValueError(
             f"Technique {technique.name!r} resamples pixels (step {resamples[0]!r}), but X holds "
-            "file paths. Load the images with skcell.datasets.load_image_folder, or leave out this "
+            "file paths. Load the images with skcell.datasets.load_image_folder, or omit this "
             "technique."
         )

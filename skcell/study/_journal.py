@@ -1,4 +1,4 @@
-"""Results on disk as they come: a line for each fit, none lost by a killed process."""
+"""A file of results; each fit adds one line, so that a killed process loses no finished fit."""
 
 import base64
 import dataclasses
@@ -23,28 +23,28 @@ _ARRAYS = {"predicted": np.int16, "probabilities": np.float32}
 
 
 class Journal:
-    """A file of results, each under the key of its fit.
+    """A file of results, each stored under the key of its fit.
 
-    Lines that are no results, as a merge or a later version leaves them, are passed over and left
-    as they are.
+    Lines that are not results, such as those from a merge or a later version, are skipped and left
+    unchanged.
 
     Parameters
     ----------
     path : path-like or None
-        The file, of a JSON object in each line; made when the first result comes. None keeps
-        nothing.
+        The file, which has one JSON object per line; it is created if it does not exist. None
+        stores nothing.
 
     Attributes
     ----------
     n_odd : int
-        Number of lines that are no results.
+        Number of lines that are not results.
 
     Raises
     ------
     ValueError
-        If the file is something else.
+        If the file holds something else.
     OSError
-        If it cannot be written, or another process is writing to it.
+        If the file cannot be written, or another process is writing to it.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None):
@@ -54,21 +54,21 @@ class Journal:
         self._ends_in_line = True
         if self.path is not None:
             if self.path.exists() and not self.path.is_file():
-                raise ValueError(f"{self.path} is no file that results can be kept in. Name one.")
+                raise ValueError(f"{self.path} is not a file; give the path of a file.")
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.alone():  # a line that another process is writing is not cut short
+            with self.alone():  # does not cut short a line that another process is writing
                 with open(self.path, "ab"):  # fails now rather than after the first fit
                     pass
                 self._read(self.path)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other processes from running the same study into the same file.
+        """Keep other processes from writing to the same file.
 
         Raises
         ------
         OSError
-            If one does already.
+            If another process is already writing to it.
         """
         if self.path is None:
             yield
@@ -89,22 +89,22 @@ class Journal:
     def _read(self, path: Path) -> None:
         content = path.read_bytes()
         lines = content.split(b"\n")
-        rest = lines.pop()  # nothing, or a last line that was cut short
+        rest = lines.pop()  # empty, or a last line that was cut short
         for line in lines:
             try:
                 record = json.loads(line)
                 self._known[record["key"]] = _from_json(record)
             except (ValueError, KeyError, TypeError, AttributeError, zlib.error):
                 self.n_odd += bool(line.strip())
-        if rest.startswith(_BEGINS):  # one of ours: the process was killed while it wrote
+        if rest.startswith(_BEGINS):  # a result: the process was killed while writing it
             os.truncate(path, len(content) - len(rest))
         elif rest:
             self.n_odd += 1
             self._ends_in_line = False
         if self.n_odd and not self._known:
             raise ValueError(
-                f"{path} holds something else than results of a study, and is left as it is. Name "
-                "another file, or move this one away."
+                f"{path} does not hold results of a study, and was not changed. Name another file, "
+                "or move this one away."
             )
 
     def __len__(self) -> int:
@@ -122,19 +122,19 @@ class Journal:
         Returns
         -------
         FoldResult or None
-            Its result, if it is there.
+            The result; None if it is not in the file.
         """
         return None if key is None else self._known.get(key)
 
     def add(self, key: str | None, result: FoldResult) -> None:
-        """Write a result, so that it is on disk when this returns.
+        """Write a result, so that it is on disk when this method returns.
 
-        Of fits that failed, only divergence is kept: it would come again.
+        Of failed fits, only those that diverged are stored, because they would diverge again.
 
         Parameters
         ----------
         key : str or None
-            Key of the fit; a result without one is not kept.
+            Key of the fit; a result without one is not stored.
         result : FoldResult
             The result.
         """
@@ -151,7 +151,7 @@ class Journal:
 
 
 def _to_json(result: FoldResult) -> dict[str, Any]:
-    """Turn a result into what JSON can hold; JSON has no NaN, and arrays are packed."""
+    """Convert a result to JSON types; NaN becomes None, and arrays are compressed."""
     record = {name: value for name, value in asdict(result).items() if name in _FIELDS}
     for name, dtype in _ARRAYS.items():
         if record[name] is not None:
@@ -167,7 +167,7 @@ def _no_nan(value: Any) -> Any:
 
 
 def _from_json(record: dict[str, Any]) -> FoldResult:
-    """Make a result of a record; fields of a later version are passed over."""
+    """Convert a record to a result; fields of a later version are ignored."""
     known = {name: value for name, value in record.items() if name in _FIELDS}
     known["scores"] = {k: math.nan if v is None else v for k, v in known["scores"].items()}
     for name in ("loss_drop", "fit_seconds"):

@@ -1,4 +1,4 @@
-"""The study's plot."""
+"""The plot of a study."""
 
 import io
 from typing import Any
@@ -9,19 +9,19 @@ from skcell.study._records import StudyRecord
 from skcell.study._table import figure, in_percent, readable, summary_of
 from skcell.study._text import printable
 
-# Okabe and Ito's palette: told apart by colour-blind readers, and in grey.
+# Okabe and Ito's palette can be distinguished by colour-blind readers and in greyscale.
 _BASE, _OTHER, _FOLD = "#555555", "#0072B2", "#E69F00"
 
 
 def plot_techniques(result: StudyRecord, ax: Any = None) -> Any:
-    """Plot the score that decides, with intervals and folds, one line for each technique.
+    """Plot the deciding score with intervals and folds, one line for each technique.
 
     Parameters
     ----------
     result : StudyRecord
-        What a study found.
+        The result of a study.
     ax : matplotlib.axes.Axes, default=None
-        Where to; None makes a new figure.
+        Axes to plot on; None makes a new figure.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def plot_techniques(result: StudyRecord, ax: Any = None) -> Any:
         transform=ax.transAxes,
         fontsize=9,
     )
-    # Below the label of the axis, by a distance in letters, whatever the height of the plot.
+    # Below the axis label, at a distance in font sizes that does not depend on the plot's height.
     legend = ax.legend(
         loc="upper center",
         bbox_to_anchor=(0.5, 0),
@@ -120,7 +120,7 @@ def plot_techniques(result: StudyRecord, ax: Any = None) -> Any:
 
 
 def figure_size(n_techniques: int) -> tuple[float, float]:
-    """Inches for a number of techniques.
+    """Return the size of the plot for a number of techniques.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def figure_size(n_techniques: int) -> tuple[float, float]:
     Returns
     -------
     width, height : float
-        Inches.
+        Size in inches.
     """
     return 8.0, 2.0 + 0.5 * n_techniques
 
@@ -141,14 +141,14 @@ def draw(result: StudyRecord) -> bytes:
     Parameters
     ----------
     result : StudyRecord
-        What a study found.
+        The result of a study.
 
     Returns
     -------
     bytes
         A PNG image.
     """
-    from matplotlib.figure import Figure  # draws by Agg, and leaves pyplot alone
+    from matplotlib.figure import Figure  # uses Agg, and does not touch pyplot
 
     figure = Figure(figsize=figure_size(len(result.techniques)), layout="constrained")
     plot_techniques(result, figure.subplots())

@@ -1,4 +1,4 @@
-"""What a study's fits predicted, image by image, and the names of the images."""
+"""The predictions of a study's fits for each image, and the names of the images."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,14 +17,14 @@ def name_images(names: Any, X: NDArray[Any]) -> NDArray[Any]:
     Parameters
     ----------
     names : array-like of shape (n,) or None
-        Names given.
+        Names given by the user.
     X : ndarray
-        Images, or paths, which are names.
+        Images, or file paths, which are used as names.
 
     Returns
     -------
     ndarray of shape (n,)
-        Names as text; numbers where nothing else is known.
+        Names as strings; numbers if nothing else is known.
     """
     if names is not None:
         return check_labels(names, len(X), "image_names", "name").astype(str)
@@ -32,17 +32,17 @@ def name_images(names: Any, X: NDArray[Any]) -> NDArray[Any]:
 
 
 def list_predictions(result: StudyRecord) -> dict[str, NDArray[Any]]:
-    """List each validated image of each fit, with what was predicted of it.
+    """List the predictions of each fit for each of its validation images.
 
     Parameters
     ----------
     result : StudyRecord
-        What a study found; fits that failed are left out.
+        The result of a study; fits that failed are left out.
 
     Returns
     -------
     dict of str to ndarray
-        Columns of one length; probabilities are NaN where a technique estimates none.
+        Columns of equal length; probabilities are NaN if a technique does not estimate them.
     """
     images = result.images
     known = [fold for fold in result.folds if fold.predicted is not None]
@@ -79,19 +79,19 @@ def list_predictions(result: StudyRecord) -> dict[str, NDArray[Any]]:
 def read_predictions(
     columns: dict[str, NDArray[Any]], folds: Sequence[FoldResult]
 ) -> tuple[Validated, list[FoldResult]]:
-    """Do the reverse of `list_predictions`.
+    """Convert the columns of `list_predictions` back to images and fits.
 
     Parameters
     ----------
     columns : dict of str to ndarray
-        As from `list_predictions`, all of them text.
+        Columns as from `list_predictions`, with all values as strings.
     folds : sequence of FoldResult
         The fits without their predictions.
 
     Returns
     -------
     images : Validated
-        The images validated on. Others have an empty name and the class -1.
+        The validation images. Other images have an empty name and the class -1.
     folds : list of FoldResult
         The fits with their predictions.
     """

@@ -1,4 +1,4 @@
-"""Progress of a study: a live table in a terminal, a line for each fit in a log."""
+"""Progress of a study: a live table in a terminal, or one line per fit in a log."""
 
 from types import TracebackType
 from typing import Any, Self
@@ -16,12 +16,12 @@ from skcell.study._text import printable
 
 
 class Reporter:
-    """Follows a study; this one in silence.
+    """Follows the progress of a study; this base class shows nothing.
 
     Parameters
     ----------
     progress : StudyProgress
-        What to keep and show.
+        The progress to update and show.
     """
 
     def __init__(self, progress: StudyProgress):
@@ -40,15 +40,15 @@ class Reporter:
         return None
 
     def epoch(self, technique: str, done: int, epochs: int) -> None:
-        """Hear of an epoch's end, or of a fit's first epoch beginning."""
+        """Record that an epoch ended, or that the first epoch of a fit started."""
         self.progress.epoch = technique, done, epochs
 
     def fold(self, result: FoldResult) -> None:
-        """Hear of a fit that was scored."""
+        """Record a fit that was scored."""
         self.progress.add(result)
 
     def resume(self, results: list[FoldResult], n_others: int, n_odd: int = 0) -> None:
-        """Hear of fits that were scored before, of how many of other studies, and of odd lines."""
+        """Record fits scored before; mention results of other studies and lines without results."""
         for result in results:
             self.progress.add(result, measured=False)
         known = f"Resuming: {len(results)} of {self.progress.n_fits} fits are done already. "
@@ -61,14 +61,14 @@ class Reporter:
         )
 
     def message(self, text: str) -> None:
-        """Tell something, unless it is nothing."""
+        """Show a message, unless it is empty."""
 
 
 class LogReporter(Reporter):
-    """A line for each fit."""
+    """Prints one line for each fit."""
 
     def message(self, text: str) -> None:
-        """Write a line."""
+        """Print a message."""
         if text:
             _say(text.strip())
 
@@ -80,7 +80,7 @@ class LogReporter(Reporter):
         return super().__enter__()
 
     def fold(self, result: FoldResult) -> None:
-        """Write the line."""
+        """Record a fit that was scored, and print its line."""
         super().fold(result)
         progress = self.progress
         what = (
@@ -97,7 +97,7 @@ class LogReporter(Reporter):
 
 
 class LiveReporter(Reporter):
-    """A table that redraws itself while the study runs, and is gone at its end."""
+    """Shows a table that is updated while the study runs, and removed at its end."""
 
     def __init__(self, progress: StudyProgress, console: Console):
         super().__init__(progress)
@@ -112,15 +112,15 @@ class LiveReporter(Reporter):
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """Give the terminal back."""
+        """Stop using the terminal."""
         self._live.stop()
 
     def message(self, text: str) -> None:
-        """Show below the table."""
+        """Show a message below the table."""
         self._said = text.strip()
 
     def render(self) -> Group:
-        """Draw the present state."""
+        """Draw the current state."""
         progress = self.progress
         title = Text(printable(progress.title))
         table = Table(title=title, caption=Text(progress.protocol), title_justify="left")
@@ -151,7 +151,7 @@ class LiveReporter(Reporter):
             f"{progress.n_done} of {progress.n_fits} fits in {duration(progress.elapsed())}, "
             f"{_eta(progress)}{leader}"
         )
-        hint = f"{self._said} Ctrl-C stops and keeps what is done.".strip()
+        hint = f"{self._said} Ctrl-C stops the study and keeps the finished fits.".strip()
         return Group(table, Text(line), Text(hint, style="dim"))
 
     def _now(self, technique: str) -> Table | str:
@@ -168,19 +168,19 @@ class LiveReporter(Reporter):
 
 
 def make_reporter(progress: StudyProgress, verbose: int | bool) -> Reporter:
-    """Choose how to follow a study.
+    """Choose how to show the progress of a study.
 
     Parameters
     ----------
     progress : StudyProgress
-        What to keep and show.
+        The progress to update and show.
     verbose : int or bool
-        0 is silence.
+        0 shows nothing.
 
     Returns
     -------
     Reporter
-        Live in a terminal; lines in a log and in a notebook.
+        A live table in a terminal; one line per fit in a log or a notebook.
     """
     console = Console()
     if not verbose:
@@ -191,17 +191,17 @@ def make_reporter(progress: StudyProgress, verbose: int | bool) -> Reporter:
 
 
 class EpochWatch(keras.callbacks.Callback):
-    """Tells a reporter of the epochs of one technique's fits, and remembers which technique it is.
+    """Callback that reports the epochs of one technique's fits to a reporter.
 
-    scikit-learn copies parameters for every fit; this one stays itself, so that it still reaches
-    its reporter. In another process it is silent.
+    scikit-learn copies parameters for every fit; a copy of this callback is the callback itself, so
+    that it still reaches its reporter. In another process it reports nothing.
 
     Parameters
     ----------
     technique : str
         Name of the technique.
     reporter : Reporter or None
-        Whom to tell.
+        The reporter that receives the epochs.
     """
 
     uses_model = False
@@ -217,12 +217,12 @@ class EpochWatch(keras.callbacks.Callback):
         return {**self.__dict__, "reporter": None, "_model": None}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Tell that a fit begins."""
+        """Report that a fit starts."""
         if self.reporter is not None:
             self.reporter.epoch(self.technique, 0, self.params["epochs"])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Tell how far it is."""
+        """Report the number of epochs that have ended."""
         if self.reporter is not None:
             self.reporter.epoch(self.technique, epoch + 1, self.params["epochs"])
 

@@ -1,4 +1,4 @@
-"""What a study measures: one record for each fit, one for each technique."""
+"""The results of a study: one record for each fit, and one for each technique."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Scores that have intervals and tests also from a single split.
+#: Scores that have intervals even with a single split.
 ACCURACY, BALANCED = "accuracy", "balanced_accuracy"
 
 
 @dataclass(frozen=True)
 class FoldResult:
-    """One fit and its score.
+    """One fit and its scores.
 
     Parameters
     ----------
@@ -23,30 +23,30 @@ class FoldResult:
     fold : int
         Number of the split, from 0.
     n_correct, n_test : int
-        Number of validation images classified correctly, and of all.
+        Number of validation images that were classified correctly, and of all validation images.
     n_train : int
-        Number of real images trained on.
+        Number of training images, without those added by resampling.
     fit_seconds : float
-        Time of the fit, resampling included.
+        Duration of the fit, including resampling.
     scores : mapping of str to float
-        Other scores: balanced accuracy, macro F1, mean AUC, the recall of each class, and those
-        that were asked for. NaN where a class was missing.
+        Other scores: balanced accuracy, macro F1, mean AUC, the recall of each class, and those in
+        `scoring`. NaN if a class was missing.
     random_state : int
-        Seed of the fit: of this split, the same for all techniques.
+        Seed of the fit; it is the same for all techniques on this split.
     loss_drop : float
-        Share by which the training loss fell in the last epoch; NaN where there is none.
+        Fraction by which the training loss fell in the last epoch; NaN if it is not known.
     predicted : ndarray of int of shape (n_test,) or None
-        For each validation image the position of its predicted class among the sorted classes.
+        For each validation image, the position of its predicted class among the sorted classes.
     probabilities : ndarray of float32 of shape (n_test, n_classes) or None
-        The probability of each class, where the technique estimates them.
+        The probability of each class, if the technique estimates them.
     error : str
         Why the fit failed; empty if it did not.
     finished : str
-        When, in UTC.
+        When the fit ended, in UTC.
     environment : mapping of str to object
-        Hardware and versions that it was measured with.
+        Hardware and versions that were used.
     exception : Exception or None
-        The error itself, in the process that met it.
+        The error itself, in the process in which it occurred.
     """
 
     technique: str
@@ -67,7 +67,7 @@ class FoldResult:
 
     @property
     def accuracy(self) -> float:
-        """Share of validation images classified correctly; NaN if the fit failed."""
+        """Fraction of validation images classified correctly; NaN if the fit failed."""
         return math.nan if self.error else self.n_correct / self.n_test
 
     def score(self, name: str) -> float:
@@ -95,13 +95,15 @@ class Summary:
     mean : float
         Mean over the folds.
     low, high : float
-        Ends of its interval; NaN where there is none.
+        Ends of the interval of the mean; NaN if there is none.
     difference : float
-        Mean less that of the first technique, on the same folds; NaN where that is missing.
+        Mean minus that of the first technique, on the same folds; NaN if that is missing.
     difference_low, difference_high : float
-        Ends of its interval, corrected for the number of techniques; NaN with a single fold.
+        Ends of the interval of the difference, corrected for the number of techniques; NaN with a
+        single fold.
     p_value : float
-        Of a test that the difference is not zero, corrected likewise; NaN with a single fold.
+        The p value of the hypothesis that the difference is zero, corrected likewise; NaN with a
+        single fold.
     """
 
     mean: float
@@ -120,21 +122,21 @@ class TechniqueResult:
     Parameters
     ----------
     name, description : str
-        As in the technique.
+        Name and description of the technique.
     parameters : mapping of str to object
-        All that was set on the pipeline, epochs included.
+        All parameters that were set on the pipeline, including the epochs.
     scores : tuple of float
-        Accuracy of each fold fitted.
+        Accuracy of each fold that was fitted.
     n_folds : int
-        Number of folds planned; more than there are scores, if the study was interrupted.
+        Number of planned folds; it exceeds the number of scores if the study was interrupted.
     fit_seconds : float
-        Mean time of a fit.
+        Mean duration of a fit.
     summaries : mapping of str to Summary
-        Accuracy and each other score: mean, interval, and the difference from the first technique.
+        Mean, interval and difference from the first technique, for accuracy and each other score.
     error : str
-        Why the technique failed on some fold; empty if it did not.
+        Why the technique failed on a fold; empty if it did not.
     loss_drop : float
-        Mean share by which the training loss still fell in the last epoch.
+        Mean fraction by which the training loss still fell in the last epoch.
     """
 
     name: str
@@ -149,7 +151,7 @@ class TechniqueResult:
 
     @property
     def complete(self) -> bool:
-        """Whether all folds planned were fitted."""
+        """Whether all planned folds were fitted."""
         return len(self.scores) == self.n_folds
 
     @property
@@ -169,7 +171,7 @@ class TechniqueResult:
 
     @property
     def difference(self) -> float:
-        """Mean accuracy less that of the first technique, on the same folds."""
+        """Mean accuracy minus that of the first technique, on the same folds."""
         return self.summaries[ACCURACY].difference
 
     @property
@@ -184,7 +186,7 @@ class TechniqueResult:
 
     @property
     def p_value(self) -> float:
-        """Of a test that the difference is not zero, corrected for the number of techniques."""
+        """The p value of the difference, corrected for the number of techniques."""
         return self.summaries[ACCURACY].p_value
 
     @property
@@ -195,18 +197,18 @@ class TechniqueResult:
 
 @dataclass(frozen=True)
 class Validated:
-    """The images that a study validates on.
+    """The validation images of a study.
 
     Parameters
     ----------
     tests : sequence of ndarray of int
-        Their indices, by split.
+        Indices of the validation images of each split.
     codes : ndarray of int of shape (n,)
         Position of the class of each image among the sorted classes.
     groups : ndarray of shape (n,) or None
-        Patient, slide or the like of each.
+        Patient, slide or similar of each image.
     names : ndarray of shape (n,) or None
-        Name of each.
+        Name of each image.
     classes : ndarray of shape (n_classes,) or None
         The sorted classes.
     """
@@ -218,11 +220,11 @@ class Validated:
     classes: NDArray[Any] | None = None
 
     def n_images(self, folds: Sequence[FoldResult]) -> int:
-        """Count the images validated in some folds, each once."""
+        """Count the validation images of some folds, each image once."""
         return len(np.unique(np.concatenate([self.tests[fold.fold] for fold in folds])))
 
     def pooled(self, folds: Sequence[FoldResult]) -> tuple[Any, Any, Any] | None:
-        """Return true and predicted classes, and groups, of each image once; None if unknown."""
+        """Return true class, predicted class and group of each image once; None if unknown."""
         if any(fold.predicted is None for fold in folds):
             return None
         indices = np.concatenate([self.tests[fold.fold] for fold in folds])
@@ -234,26 +236,26 @@ class Validated:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """All that a study found, as a value.
+    """The complete result of a study.
 
     Parameters
     ----------
     techniques : sequence of TechniqueResult
-        For each technique its mean scores, their intervals and the time of a fit.
+        Mean scores, intervals and fit time of each technique.
     folds : sequence of FoldResult
-        The same for each fit.
+        Scores and fit time of each fit.
     images : Validated or None
-        The images validated on; None where they are not known.
+        The validation images; None if they are not known.
     score : str
-        Name of the score that decides.
+        Name of the score that decides which technique is best.
     confidence_level : float
-        Of the intervals.
+        Confidence level of the intervals.
     complete : bool
-        Whether all fits were done.
+        Whether all fits were finished.
     configuration, data, environment : mapping
         Settings; name, number, shape and classes of the images; hardware and versions.
     started, finished : str
-        When, in UTC.
+        When the study started and finished, in UTC.
     """
 
     techniques: Sequence[TechniqueResult]

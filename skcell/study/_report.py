@@ -1,4 +1,4 @@
-"""The study as one page for a browser."""
+"""The HTML page of a study."""
 
 import base64
 import json
@@ -26,21 +26,21 @@ from skcell.study._text import printable
 
 _RECALL = "recall "
 
-#: Head, and the cells of each line with whether it is the best.
+#: Header, and for each line its cells and whether it is the best.
 _Table = tuple[list[str], list[tuple[list[str], bool]]]
 
 _pages = Environment(loader=PackageLoader("skcell.study", "."), autoescape=True)
 
 
 def make_page(result: StudyRecord, description: dict[str, Any]) -> str:
-    """Write a study as HTML, with nothing to load from elsewhere.
+    """Write a study as one self-contained HTML page.
 
     Parameters
     ----------
     result : StudyRecord
-        What a study found.
+        The result of a study.
     description : dict
-        Its configuration, hardware and versions.
+        Configuration, hardware and versions of the study.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def make_page(result: StudyRecord, description: dict[str, Any]) -> str:
 
 
 def _best(result: StudyRecord) -> dict[str, str]:
-    """Say what was best, how sure that is, and whether it beats the first technique."""
+    """Describe the best technique, its interval, and its difference from the first technique."""
     best = best_technique(result)
     if best is None:
         return {}
@@ -92,7 +92,7 @@ def _best(result: StudyRecord) -> dict[str, str]:
 
 
 def _when(moment: str) -> str:
-    """Write a moment of time for people."""
+    """Format a point in time for display."""
     time = datetime.fromisoformat(moment)
     return f"{time.day} {time:%B %Y, %H:%M} UTC"
 

@@ -1,4 +1,4 @@
-"""The result of a study: a value that is shown, saved, loaded and compared without the data."""
+"""The result of a study, which can be shown, saved, loaded and compared without the data."""
 
 import os
 from dataclasses import dataclass, replace
@@ -22,35 +22,35 @@ from skcell.study._table import caption, result_table
 
 @dataclass(frozen=True, repr=False)
 class StudyResult(StudyRecord):
-    """What a study found. It needs no data, and can be saved and loaded.
+    """The result of a study, which can be shown, saved and loaded without the data.
 
     Parameters
     ----------
     techniques : sequence of TechniqueResult
-        For each technique its mean scores, their intervals and the time of a fit. After an
-        interrupt, for the techniques begun.
+        Mean scores, intervals and fit time of each technique. After an interrupt, only techniques
+        that were started are included.
     folds : sequence of FoldResult
-        The same for each fit.
+        Scores and fit time of each fit.
     images : object or None
-        Names, classes and predictions of the images validated on; None where they are not known.
+        Names, classes and predictions of the validation images; None if they are not known.
     score : str
-        Name of the score that decides.
+        Name of the score that decides which technique is best.
     confidence_level : float
-        Of the intervals.
+        Confidence level of the intervals.
     complete : bool
-        Whether all fits were done.
+        Whether all fits were finished.
     configuration : mapping
-        Settings of the study and of each technique; "protocol" has the splits, in words.
+        Settings of the study and of each technique; "protocol" describes the splits in words.
     data : mapping
         Name, number, shape and dtype of the images, and the size of each class.
     environment : mapping
         Hardware and versions.
     started, finished : str
-        When, in UTC.
+        When the study started and finished, in UTC.
 
     See Also
     --------
-    skcell.study.Study : Makes it.
+    skcell.study.Study : Runs a study.
 
     Examples
     --------
@@ -73,26 +73,26 @@ class StudyResult(StudyRecord):
 
     @property
     def predictions(self) -> dict[str, NDArray[Any]]:
-        """One entry for each validated image of each fit.
+        """Predictions, with one entry for each validation image of each fit.
 
         Columns are "technique", "fold", "index" (of the image in `X`), "image" (its name), "group"
-        where groups were given, "true", "predicted", and "p CLASS", the probability of each class.
+        if groups were given, "true", "predicted", and "p CLASS", the probability of each class.
         """
         return list_predictions(self)
 
     @property
     def table(self) -> Any:
-        """One line for each technique, as a `pandas.DataFrame`; needs pandas."""
+        """Table with one line for each technique, as a `pandas.DataFrame`; requires pandas."""
         pandas = import_optional("pandas", extra="pandas", purpose="A table")
         return pandas.DataFrame(table_records(self)).set_index("technique")
 
     def compare_with(self, name: str) -> Self:
-        """Compare the techniques with another one than the first.
+        """Compare the techniques with a technique other than the first.
 
         Parameters
         ----------
         name : str
-            The technique to compare with.
+            Name of the technique to compare with.
 
         Returns
         -------
@@ -109,7 +109,7 @@ class StudyResult(StudyRecord):
             raise ValueError(f"There is no technique {name!r}.{did_you_mean(name, names)}")
         if self.images is None:
             raise ValueError(
-                "The predictions are not known, and differences are computed from them; keep "
+                "The predictions are not known, but the differences are computed from them; keep "
                 "predictions.csv beside study.json."
             )
         ordered = sorted(self.techniques, key=lambda technique: technique.name != name)
@@ -138,7 +138,7 @@ class StudyResult(StudyRecord):
         Parameters
         ----------
         console : rich.console.Console, default=None
-            Where to; None is standard output.
+            Console to print on; None uses standard output.
         """
         console = console or Console()
         console.print(result_table(self, console.width))
@@ -150,7 +150,7 @@ class StudyResult(StudyRecord):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to; None makes a new figure.
+            Axes to plot on; None makes a new figure.
 
         Returns
         -------
@@ -160,12 +160,12 @@ class StudyResult(StudyRecord):
         return plot_techniques(self, ax)
 
     def report(self, path: str | os.PathLike[str]) -> Path:
-        """Write a page for a browser: table, plot, protocol, settings and versions, in one file.
+        """Write an HTML page with table, plot, protocol, settings and versions, in one file.
 
         Parameters
         ----------
         path : str or path-like
-            Of the file, such as "study.html"; it is replaced.
+            Path of the file, such as "study.html"; an existing file is replaced.
 
         Returns
         -------
@@ -177,14 +177,13 @@ class StudyResult(StudyRecord):
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Write the result as tables, a plot and a page.
 
-        `results.csv`, `folds.csv`, `predictions.csv`, `study.json`, `study.png` and `study.html`.
-
-        Each file is replaced as a whole, so that none is ever half written.
+        The files are `results.csv`, `folds.csv`, `predictions.csv`, `study.json`, `study.png` and
+        `study.html`. Each file is written completely or not at all.
 
         Parameters
         ----------
         folder : str or path-like
-            Made where it does not exist.
+            The folder; it is created if it does not exist.
 
         Returns
         -------
@@ -195,24 +194,24 @@ class StudyResult(StudyRecord):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a result that was saved.
+        """Load a saved result.
 
         Parameters
         ----------
         path : str or path-like
-            The folder, or the study.json in it. Predictions come from the predictions.csv beside
-            it; without that file they are not known.
+            The folder, or the study.json in it. Predictions are read from predictions.csv in the
+            same folder; without that file they are not known.
 
         Returns
         -------
         StudyResult
-            The result. Parameters that are no numbers or texts are their text.
+            The result. Parameters that are not numbers or strings are replaced by their text.
 
         Raises
         ------
         ValueError
-            If the file is something else, or of another version.
+            If the file is not a study.json, or if it has another format version.
         OSError
-            If it cannot be read.
+            If the file cannot be read.
         """
         return cls(**vars(read_study(Path(path))))

@@ -1,4 +1,4 @@
-"""Data and splits, checked before anything is trained."""
+"""Checks of data and splits before training."""
 
 from collections.abc import Iterable
 from numbers import Integral
@@ -27,7 +27,7 @@ def check_data(
     y : array-like of shape (n,)
         Labels.
     groups : array-like of shape (n,), default=None
-        Patient, slide or the like.
+        Patient, slide or similar of each image.
 
     Returns
     -------
@@ -42,7 +42,8 @@ def check_data(
     if layout_of(X) == "rows":
         raise ValueError(
             f"A study needs images of shape (n, height, width[, channels]) or file paths, got an "
-            f"array of shape {np.shape(X)}. Reshape rows: X.reshape(-1, height, width, channels)."
+            f"array of shape {np.shape(X)}. Reshape the rows: X.reshape(-1, height, width, "
+            "channels)."
         )
     X, _ = check_images(X)
     y = check_labels(y, len(X))
@@ -59,19 +60,19 @@ def check_data(
 def describe_data(
     name: str, X: NDArray[Any], y: NDArray[Any], groups: NDArray[Any] | None
 ) -> dict[str, Any]:
-    """Sum up data that were checked.
+    """Describe data that were checked.
 
     Parameters
     ----------
     name : str
         Name of the data.
     X, y, groups : ndarray
-        As from `check_data`.
+        The arrays that `check_data` returned.
 
     Returns
     -------
     dict
-        Ready for JSON.
+        The description, ready for JSON.
     """
     classes, counts = np.unique(y, return_counts=True)
     paths = X.ndim == 1
@@ -98,23 +99,23 @@ def plan_splits(
     y : ndarray of shape (n,)
         Labels.
     groups : ndarray of shape (n,) or None
-        Kept together in one fold.
+        Groups of images; a group is kept together in one fold.
     random_state : int
         Seed of the folds.
     n_repeats : int
-        How often a number of folds is drawn.
+        How often the folds are drawn, if `cv` is an int.
 
     Returns
     -------
     splits : list of (train, test)
-        Row numbers.
+        Indices of the training and validation images.
     protocol : str
         The splits in words.
 
     Raises
     ------
     ValueError
-        If a class is too small for them, or they leak.
+        If a class is too small for the splits, or if the splits leak.
     """
     classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
     if isinstance(cv, Integral):
@@ -124,8 +125,8 @@ def plan_splits(
         ]
     elif n_repeats > 1:
         raise ValueError(
-            f"repeats={n_repeats} needs cv to be a number of folds, got {cv!r}; a splitter repeats "
-            "itself, as RepeatedStratifiedKFold does."
+            f"n_repeats={n_repeats} needs cv to be a number of folds, got {cv!r}. For repeated "
+            "splits by a splitter, use one that repeats, such as RepeatedStratifiedKFold."
         )
     else:
         splitters = [check_cv(cv, codes, classifier=True)]
@@ -178,28 +179,28 @@ def _check_split(
     train: NDArray[Any], test: NDArray[Any], classes: NDArray[Any], codes: NDArray[np.intp]
 ) -> None:
     if not len(test):
-        raise ValueError("A split has no images to validate on; change cv.")
+        raise ValueError("A split has no validation images; change cv.")
     both = np.intersect1d(train, test)
     if len(both):
         raise ValueError(
-            f"A split trains and validates on the same {len(both)} image(s), for example number "
-            f"{both[0]}; its accuracy would mean nothing. Change cv."
+            f"A split trains and validates on the same {len(both)} image(s), for example the one "
+            f"with index {both[0]}; its accuracy would be meaningless. Change cv."
         )
     missing = np.setdiff1d(codes[test], codes[train])
     if len(missing):
         raise ValueError(
-            f"A split validates on class {classes[missing[0]]!s} without a single image of it to "
-            "train on. Use fewer folds, another split, or leave the class out."
+            f"A split validates on class {classes[missing[0]]!s} without a single training image "
+            "of it. Use fewer folds or another split, or leave the class out."
         )
 
 
 def _describe(cv: Any, splits: list[Split], groups: NDArray[Any] | None, n_repeats: int) -> str:
     train, test = (round(np.mean([len(split[side]) for split in splits])) for side in (0, 1))
-    sizes = f"{train:,} images train, {test:,} validate"
+    sizes = f"{train:,} training and {test:,} validation images"
     if len(splits) == 1:
         return f"one holdout: {sizes}"
     if isinstance(cv, Integral):
-        by_group = "" if groups is None else ", whole groups"
+        by_group = "" if groups is None else ", with whole groups"
         times = f", {n_repeats} times" if n_repeats > 1 else ""
         return f"{cv}-fold cross-validation{times}, stratified{by_group}: {sizes}"
     name = "given" if isinstance(cv, Iterable) else type(cv).__name__

@@ -1,4 +1,4 @@
-"""One cross-validation over named techniques."""
+"""A study runs one cross-validation over named techniques."""
 
 import inspect
 import math
@@ -44,60 +44,61 @@ from skcell.study._workers import run_fits
 class Study(ParameterHintsMixin, BaseEstimator):
     """Compare techniques of cell-image classification on the same folds and seeds.
 
-    A `Technique` names parameters of one pipeline, ``Pipeline([("smote", "passthrough"), ("clf",
-    CellCNNClassifier())])``. A study runs `GridSearchCV` over the techniques, so resampling stays
-    inside the training side of each fold.
+    Every technique is a `Technique`: parameters of one pipeline, ``Pipeline([("smote",
+    "passthrough"), ("clf", CellCNNClassifier())])``. Each fit is run by `GridSearchCV`, so that
+    only the training part of a fold is resampled.
 
     Parameters
     ----------
     techniques : sequence of Technique or str, default=None
-        What to compare: your own techniques, or names of those in `skcell.study.TECHNIQUES` and
-        `TRANSFER_TECHNIQUES`. None means all of `TECHNIQUES`. The others are compared with the
-        first one.
+        The techniques to compare: your own techniques, or names of those in
+        `skcell.study.TECHNIQUES` and `TRANSFER_TECHNIQUES`. None means all of `TECHNIQUES`. The
+        other techniques are compared with the first one.
     cv : int, cross-validation splitter or iterable, default=5
         Number of folds, which are shuffled by `random_state`, stratified by class, and made of
         whole groups if `groups` are given; or any scikit-learn splitter, such as
-        ``PredefinedSplit`` for one holdout; or pairs of train and test indices.
+        ``PredefinedSplit`` for one holdout; or (train, test) pairs of indices.
     n_repeats : int, default=1
-        Number of times that the folds are drawn, if `cv` is a number.
+        How often the folds are drawn, if `cv` is an int.
     scoring : list or dict of scorers, default=None
-        Additional scikit-learn scores. Accuracy, balanced accuracy, macro F1, macro AUC
-        (`skcell.metrics.macro_roc_auc`) and the recall of each class are always measured.
+        Additional scikit-learn scores. Accuracy, balanced accuracy, macro F1, mean AUC
+        (`skcell.metrics.macro_roc_auc`) and the recall of each class are always computed.
     epochs : int, default=20
-        Passes over the training images in each fit.
+        Number of passes over the training images in each fit.
     batch_size : int, default=32
-        Images in each gradient step.
+        Number of images in each gradient step.
     confidence_level : float, default=0.95
         Confidence level of the intervals.
     random_state : int, default=0
-        Seed of the folds. Together with the number of a fold, it gives the seed of weights, order,
-        resampling and augmentation in that fold, which is the same for every technique. The
-        variation between folds therefore includes the variation between seeds.
+        Seed of the folds. Together with the number of a fold, it also determines the seed of
+        weights, order, resampling and augmentation in that fold, which is the same for every
+        technique. Differences between folds therefore include the variation between seeds.
     results_file : path-like, default=None
-        File to which the result of every fit is added when the fit ends, with its predictions.
-        Running the same study again resumes it. Results of other data, settings or versions in the
-        file are kept as they are.
+        A file to which the result of every fit, including its predictions, is added when the fit
+        ends. If the same study is run again, it resumes from this file. Results of other data,
+        settings or versions in the file are not changed.
     score : str, default="accuracy"
-        Score that decides which technique is best and is shown in table and plot: "accuracy",
+        The score that decides which technique is best, and is shown in table and plot: "accuracy",
         "balanced_accuracy", "f1_macro", "auc", "recall CLASS", or one of `scoring`. Higher is
-        better. Class weights and SMOTE help rare classes, which "balanced_accuracy" shows better.
+        better. For class weights and SMOTE, which help rare classes, "balanced_accuracy" is more
+        informative.
     refit : bool, default=True
         Whether to fit the best technique on all images at the end.
     n_jobs : int, default=None
-        Number of fits that joblib runs at the same time, on the backend that joblib is set to use.
-        The progress of epochs is shown only with one fit at a time.
+        Number of parallel fits, run by joblib on its active backend. Epochs are shown only if fits
+        are not parallel.
     verbose : bool or int, default=True
-        Whether to show progress: a live table in a terminal, a line for each fit in a log or
+        Whether to show progress: a live table in a terminal, or one line per fit in a log or
         notebook.
 
     Attributes
     ----------
     result_ : StudyResult
-        The result: table, plot, page, files, predictions. After an interrupt, it holds the fits
-        that were finished.
+        The result, with table, plot, page, files and predictions. After an interrupt, it has only
+        the techniques that were started.
     best_estimator_ : Pipeline
-        The technique with the highest mean, fitted on all images. Its mean was the highest of
-        several, so it is slightly optimistic.
+        The technique with the highest mean, fitted on all images. Its mean is slightly optimistic,
+        having been the best of several.
 
     See Also
     --------
@@ -106,13 +107,13 @@ class Study(ParameterHintsMixin, BaseEstimator):
 
     Notes
     -----
-    The interval over several folds is the corrected resampled t interval [1]_, and never narrower
-    than Wilson's interval over all validated images; with two folds it is very wide. The interval
-    of one holdout is Wilson's, which does not include the variation between training sets. With
-    `groups`, Wilson's interval uses an effective number of images, because the images of a patient
-    resemble each other; with a single group in the holdout there is no interval. Intervals and p
-    values of differences are corrected for the number of techniques. Two techniques may differ
-    although their intervals overlap, because they are compared on the same folds.
+    The interval over several folds is the corrected resampled t interval [1]_. It is never narrower
+    than Wilson's interval over all validation images, and very wide with two folds. The interval of
+    one holdout is Wilson's, which does not include the variation between training sets. With
+    `groups`, it is computed for an effective number of images, because images of one patient are
+    similar; with a single group in the holdout, there is no interval. Intervals and p values of
+    differences are corrected for the number of techniques. Two techniques may differ even if their
+    intervals overlap, because the techniques share folds.
 
     References
     ----------
@@ -195,26 +196,26 @@ class Study(ParameterHintsMixin, BaseEstimator):
         X : array-like
             Images `(n, H, W, C)` or `(n, H, W)`, or paths of image files.
         y : array-like of shape (n,)
-            Labels; class names read best.
+            Labels; class names make the results easiest to read.
         groups : array-like of shape (n,), default=None
-            Patient or slide of each image. A group is never on both sides of a split.
+            Patient, slide or similar of each image; a group is never in both the training and the
+            validation part of a split.
         data_name : str, default="cells"
             Name of the data, for titles and files.
         image_names : array-like of shape (n,), default=None
-            Names of the images, for predictions and warnings. None uses the file paths if `X` holds
-            paths, and numbers otherwise.
+            Names of the images, for predictions and warnings. None uses file paths, if `X` holds
+            them, or else numbers.
 
         Returns
         -------
         self : object
-            The study. If it was interrupted (Ctrl-C), `result_` holds the finished fits. If a
-            technique failed, its error is in `result_`, and the other techniques are measured all
-            the same.
+            The study. If it was interrupted (Ctrl-C), it has the fits finished until then. If a
+            technique failed, `result_` has its error, and the other techniques are still evaluated.
 
         Raises
         ------
         ValueError
-            If data, techniques or splits cannot be used. It is raised before any training.
+            Before any training, if data, techniques or splits cannot be used.
         OSError
             If another process is writing to `results_file`.
         Exception
@@ -223,7 +224,7 @@ class Study(ParameterHintsMixin, BaseEstimator):
             If the study was interrupted before the first fit was scored.
         """
         self._validate_params()
-        for name in ("best_estimator_", "result_"):  # of a fit before
+        for name in ("best_estimator_", "result_"):  # from an earlier fit
             self.__dict__.pop(name, None)
         given = resolve_techniques(self.techniques)
         techniques = [self._complete(technique, self.random_state) for technique in given]
@@ -253,9 +254,7 @@ class Study(ParameterHintsMixin, BaseEstimator):
         journal = Journal(self.results_file)
         _check_kept(fits, self.results_file)
         known = {
-            i: replace(
-                found, technique=fit.technique.name, fold=fit.fold
-            )  # whatever they were called before
+            i: replace(found, technique=fit.technique.name, fold=fit.fold)  # names may have changed
             for i, fit in enumerate(fits)
             if (found := journal.get(fit.key)) is not None
         }
@@ -269,13 +268,13 @@ class Study(ParameterHintsMixin, BaseEstimator):
                     reporter.resume(list(known.values()), n_other, journal.n_odd)
                     missing = [fit for i, fit in enumerate(fits) if i not in known]
                     for fit, result in run_fits(missing, pipeline, X, y, groups, self.n_jobs):
-                        reporter.fold(result)  # shown even where it cannot be kept
+                        reporter.fold(result)  # shown even if it cannot be stored
                         journal.add(fit.key, result)
                 complete = True
             except KeyboardInterrupt:
                 if not progress.n_done:
                     raise
-            finally:  # also after an error: what was measured is kept
+            finally:  # also after an error, so that finished fits are kept
                 if progress.n_done:
                     folds = [
                         fold
@@ -370,13 +369,13 @@ class Study(ParameterHintsMixin, BaseEstimator):
 
 
 def _check_kept(fits: Sequence[Fit], results_file: str | os.PathLike[str] | None) -> None:
-    """Refuse to keep results that could not be told from others."""
+    """Raise an error if results cannot be identified in the results file."""
     unkept = sorted({fit.technique.name for fit in fits if fit.key is None})
     if unkept and results_file is not None:
         raise ValueError(
             f"Results of {unkept} cannot be kept in {os.fspath(results_file)}: their "
-            "parameters, or a score, cannot be pickled, so that they could not be told from "
-            "others. Use functions and classes of a module, or leave out results_file."
+            "parameters, or a score, cannot be pickled, so the results could not be identified. "
+            "Use functions and classes that are defined in a module, or omit results_file."
         )
 
 
@@ -386,12 +385,12 @@ def _raise_if_all_failed(result: StudyResult) -> None:
         return
     first = errors[0]
     error = first if isinstance(first, Exception) else FloatingPointError(first)
-    error.add_note(f"Every technique failed, {result.techniques[0].name!r} first.")
+    error.add_note(f"Every technique failed; the first was {result.techniques[0].name!r}.")
     raise error
 
 
 def _check_scoring(scoring: Any, classes: NDArray[Any]) -> dict[str, Any]:
-    """Turn names of scores into scorers."""
+    """Convert names of scores to scorers."""
     if scoring is None:
         return {}
     named = dict(scoring) if isinstance(scoring, dict) else {name: name for name in scoring}
@@ -399,8 +398,8 @@ def _check_scoring(scoring: Any, classes: NDArray[Any]) -> dict[str, Any]:
     twice = sorted(name for name in named if name in taken)
     if twice:
         raise ValueError(
-            f"A score cannot be called {twice[0]!r}: the study has a column of that name, of its "
-            f"own. Name it otherwise: scoring={{'my {twice[0]}': scorer}}."
+            f"A score cannot be called {twice[0]!r}: the study already has a column of that name. "
+            f"Use another name: scoring={{'my {twice[0]}': scorer}}."
         )
     return {name: get_scorer(scorer) for name, scorer in named.items()}
 
@@ -408,17 +407,17 @@ def _check_scoring(scoring: Any, classes: NDArray[Any]) -> dict[str, Any]:
 def _check_score(score: str, scorer: FoldScorer) -> str:
     known = ["accuracy", *scorer.names, *scorer.more]
     if score not in known:
-        raise ValueError(f"score={score!r} is not measured.{did_you_mean(score, known)}")
+        raise ValueError(f"score={score!r} is not computed.{did_you_mean(score, known)}")
     return score
 
 
 def _derive_seed(random_state: int, fold: int) -> int:
-    """Make the seed of a fold, which all techniques have there."""
+    """Derive the seed of a fold, which is the same for all techniques."""
     return int(np.random.SeedSequence([random_state, fold]).generate_state(1)[0] >> 1)
 
 
 def _of(technique: TechniqueResult, score: str) -> float:
-    """Return a technique's mean of a score, and less than any where it has none."""
+    """Return a technique's mean of a score; minus infinity if it has none."""
     mean = technique.summaries[score].mean if score in technique.summaries else math.nan
     return -math.inf if math.isnan(mean) else mean
 

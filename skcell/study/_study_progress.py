@@ -1,4 +1,4 @@
-"""How far a study has come, and how long it will take."""
+"""The progress of a study, and an estimate of the time left."""
 
 import time
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from skcell.study._records import FoldResult
 
 @dataclass
 class StudyProgress:
-    """Counts fits, and estimates the time left from those measured.
+    """Counts fits, and estimates the time left from the fits that were timed.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ class StudyProgress:
     title: str = ""
     protocol: str = ""
     folds: dict[str, list[FoldResult]] = field(default_factory=dict)
-    epoch: tuple[str, int, int] | None = None  # technique, epochs done, epochs
+    epoch: tuple[str, int, int] | None = None  # technique, finished epochs, all epochs
     _seconds: dict[str, list[float]] = field(default_factory=dict)
-    _before: dict[str, list[float]] = field(default_factory=dict)  # of fits known from a file
+    _before: dict[str, list[float]] = field(default_factory=dict)  # of fits read from a file
     _started: float = field(default_factory=time.perf_counter)
     _mark: float = field(default_factory=time.perf_counter)
 
@@ -49,7 +49,7 @@ class StudyProgress:
         self._started = self._mark = time.perf_counter()
 
     def add(self, result: FoldResult, *, measured: bool = True) -> None:
-        """Count a fit that was just scored, or, not `measured`, one scored before."""
+        """Count a fit that was just scored or, if `measured` is False, in an earlier run."""
         now = time.perf_counter()
         self.folds.setdefault(result.technique, []).append(result)
         if measured:
@@ -59,28 +59,28 @@ class StudyProgress:
         self._mark, self.epoch = now, None
 
     def mean(self, technique: str) -> float | None:
-        """Mean accuracy of a technique so far."""
+        """Return the mean accuracy of a technique so far."""
         folds = self.folds.get(technique)
         if not folds or any(fold.error for fold in folds):
             return None
         return float(np.mean([fold.accuracy for fold in folds]))
 
     def best(self) -> tuple[str, float] | None:
-        """Technique with the highest mean so far."""
+        """Return the technique with the highest mean so far, and this mean."""
         means = [
             (name, float(mean)) for name in self.techniques if (mean := self.mean(name)) is not None
         ]
         return max(means, key=lambda pair: pair[1], default=None)
 
     def elapsed(self) -> float:
-        """Seconds since the start."""
+        """Return the seconds since the start."""
         return time.perf_counter() - self._started
 
     def seconds_left(self) -> float | None:
-        """Estimate the seconds left; None before the first fit was measured.
+        """Estimate the seconds left; None before the first fit was timed.
 
-        A fit yet to come is taken to last as long as those of its technique did, in this run or
-        else before, or, for a technique not begun, as all did on average.
+        A missing fit is assumed to take as long as the fits of its technique did on average, in
+        this run or else in earlier runs. For a technique without fits, the average of all is used.
         """
         seconds = {**self._before, **self._seconds}
         if not seconds:
@@ -95,7 +95,7 @@ class StudyProgress:
 
 
 def duration(seconds: float) -> str:
-    """Write a duration as one would say it: 48 s, 12 min, 3 h 05 min."""
+    """Format a duration for display: 48 s, 12 min, 3 h 05 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

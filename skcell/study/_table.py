@@ -1,4 +1,4 @@
-"""The study's table in a terminal."""
+"""The table of a study in a terminal."""
 
 import math
 
@@ -8,28 +8,28 @@ from rich.text import Text
 from skcell.study._records import StudyRecord, Summary, TechniqueResult
 from skcell.study._text import printable
 
-_STILL_FALLING = 0.05  # share of the loss, in one epoch
+_STILL_FALLING = 0.05  # fraction of the loss, in one epoch
 
 
 def result_table(result: StudyRecord, width: int = 80) -> Table:
-    """Lay out the results of a study.
+    """Make a table of the results of a study.
 
     Parameters
     ----------
     result : StudyRecord
-        What a study found.
+        The result of a study.
     width : int
-        Of the terminal, in letters; a second score stands where there is room.
+        Width of the terminal in characters; a second score is shown if there is room.
 
     Returns
     -------
     rich.table.Table
-        One line for each technique, accuracies in per cent.
+        The table, with one line for each technique and accuracies in per cent.
     """
     data, techniques = result.data, result.techniques
     title = f"{data['name']}: {data['n_images']:,} images, {data['n_classes']} classes"
     table = Table(title=Text(printable(title)), title_justify="left")
-    table.add_column("Technique", overflow="fold", min_width=10)  # gives way in a narrow terminal
+    table.add_column("Technique", overflow="fold", min_width=10)  # shrinks in a narrow terminal
     table.add_column(_SHORT.get(result.score, readable(result.score)), justify="right")
     table.add_column(f"{100 * result.confidence_level:g} % interval", justify="right", no_wrap=True)
     compared = any(not math.isnan(technique.difference) for technique in techniques)
@@ -64,7 +64,7 @@ def result_table(result: StudyRecord, width: int = 80) -> Table:
     return table
 
 
-_ROOMY = 95  # letters
+_ROOMY = 95  # characters
 _SHORT = {"accuracy": "Accuracy", "balanced_accuracy": "Balanced"}
 _READABLE = {
     "accuracy": "Accuracy",
@@ -75,17 +75,17 @@ _READABLE = {
 
 
 def readable(score: str) -> str:
-    """Name a score for people."""
+    """Return the name of a score for display."""
     return _READABLE.get(score, printable(score))
 
 
 def other_score(result: StudyRecord) -> str:
-    """Name the score that stands beside the one that decides."""
+    """Return the name of the score that is shown beside the deciding one."""
     return "balanced_accuracy" if result.score == "accuracy" else "accuracy"
 
 
 def best_technique(result: StudyRecord) -> TechniqueResult | None:
-    """Find the technique that is best by the score that decides, of those with all folds."""
+    """Return the best technique by the deciding score, among those with all folds."""
     known = [
         technique
         for technique in result.techniques
@@ -95,24 +95,24 @@ def best_technique(result: StudyRecord) -> TechniqueResult | None:
 
 
 def summary_of(technique: TechniqueResult, score: str) -> Summary:
-    """Return a technique's summary of a score; of nothing but NaN where there is none."""
+    """Return a technique's summary of a score; all values are NaN if there is none."""
     return technique.summaries.get(score) or Summary(math.nan)
 
 
 def in_percent(score: str) -> bool:
-    """Whether a score is a share of images, shown in per cent."""
+    """Return whether a score is a fraction of images, which is shown in per cent."""
     return score in ("accuracy", "balanced_accuracy") or score.startswith("recall ")
 
 
 def figure(value: float, score: str) -> str:
-    """Write a score; nothing for NaN."""
+    """Format a score; NaN gives an empty string."""
     if math.isnan(value):
         return ""
     return f"{100 * value:.1f} %" if in_percent(score) else f"{value:.3f}"
 
 
 def interval(summary: Summary, score: str) -> str:
-    """Write an interval; "none" where images cannot tell any, nothing without a score."""
+    """Format an interval; "none" if it cannot be computed, empty if there is no score."""
     if math.isnan(summary.mean):
         return ""
     if math.isnan(summary.low):
@@ -123,14 +123,14 @@ def interval(summary: Summary, score: str) -> str:
 
 
 def difference(summary: Summary, score: str) -> str:
-    """Write the difference from the first technique, in points of per cent where these are used."""
+    """Format the difference from the first technique, as percentage points if in per cent."""
     if math.isnan(summary.difference):
         return ""
     return f"{100 * summary.difference:+.1f}" if in_percent(score) else f"{summary.difference:+.3f}"
 
 
 def difference_interval(summary: Summary, score: str) -> str:
-    """Write the interval of that difference."""
+    """Format the interval of the difference from the first technique."""
     if math.isnan(summary.difference_low):
         return ""
     low, high = summary.difference_low, summary.difference_high
@@ -140,19 +140,19 @@ def difference_interval(summary: Summary, score: str) -> str:
 
 
 def p_value(summary: Summary) -> str:
-    """Write the p value of that difference."""
+    """Format the p value of the difference from the first technique."""
     if math.isnan(summary.p_value):
         return ""
     return "<0.001" if summary.p_value < 0.001 else f"{summary.p_value:.3f}"
 
 
 def caption(result: StudyRecord) -> str:
-    """State protocol, kind of interval and what is missing.
+    """Describe the protocol, the kind of interval and what is missing.
 
     Parameters
     ----------
     result : StudyRecord
-        What a study found.
+        The result of a study.
 
     Returns
     -------
@@ -163,23 +163,23 @@ def caption(result: StudyRecord) -> str:
     kind = (
         "corrected resampled t (Nadeau & Bengio), at least Wilson's"
         if several
-        else "Wilson's, of one split"
+        else "Wilson's, for one split"
     )
     if result.data["n_groups"]:
-        kind += f" of an effective number of images, for {result.data['n_groups']} groups"
-    text = f"Scores of validation images; {result.protocol}. Intervals: {kind}."
+        kind += f", with an effective number of images, for {result.data['n_groups']} groups"
+    text = f"Scores are those of validation images; {result.protocol}. Intervals: {kind}."
     shown = [summary_of(technique, result.score) for technique in result.techniques]
     if any(math.isnan(summary.low) and not math.isnan(summary.mean) for summary in shown):
-        text += " None where the images of one split, or of one group, cannot tell any."
+        text += ' An interval is "none" if one split or one group is not enough to compute it.'
     if any(not math.isnan(technique.p_value) for technique in result.techniques):
         text += (
-            f" Differences from {result.techniques[0].name!r}: paired; p and intervals corrected "
-            f"for overlapping folds and {len(result.techniques) - 1} comparison(s)."
+            f" Differences from {result.techniques[0].name!r} are paired; p values and intervals "
+            f"are corrected for overlapping folds and {len(result.techniques) - 1} comparison(s)."
         )
     if len(set(result.data["classes"].values())) == 1:
         text += (
-            " All classes are of one size, so that class weights and SMOTE have next to nothing to "
-            "do: what differs with them is chance."
+            " All classes have the same size, so class weights and SMOTE have almost no effect; "
+            "differences with them are due to chance."
         )
     falling = [
         technique.name for technique in result.techniques if technique.loss_drop > _STILL_FALLING
@@ -187,7 +187,7 @@ def caption(result: StudyRecord) -> str:
     if falling:
         text += (
             f" The loss still fell by more than {100 * _STILL_FALLING:g} % in the last epoch of "
-            f"{', '.join(falling)}: more epochs may change the order."
+            f"{', '.join(falling)}; more epochs may change the order."
         )
     failed = [technique for technique in result.techniques if technique.error]
     for technique in failed:
@@ -195,5 +195,5 @@ def caption(result: StudyRecord) -> str:
     for sentence in result.data.get("duplicates", ()):
         text += f" {sentence}"
     if not result.complete:
-        text += " Interrupted: techniques and folds are missing."
+        text += " The study was interrupted; techniques or folds are missing."
     return printable(text)

@@ -1,4 +1,4 @@
-"""A search that starts from one of a study's techniques, and its files."""
+"""A search that starts from a technique of a study, and the files of the search."""
 
 import io
 import json
@@ -36,48 +36,50 @@ def search_technique(
     random_state: int = 0,
     verbose: int = 1,
 ) -> OptunaPruningSearchCV:
-    """Search for the best settings of a study's technique, with and without SMOTE.
+    """Search for the best settings of a technique of a study, with and without SMOTE.
 
     Parameters
     ----------
     technique : Technique
-        What to start from.
+        The technique to start from.
     X : array-like
         Images, or paths of image files.
     y : array-like of shape (n,)
         Labels.
     groups : array-like of shape (n,), default=None
-        Patient, slide or the like: never on both sides of a split.
+        Patient, slide or similar of each image; a group is never in both the training and the
+        validation part of a split.
     n_trials : int, default=50
-        Settings to try, by all workers together.
+        Total number of trials, over all workers.
     storage : str or path-like, default=None
-        A file, or the URL of a database, that keeps the trials.
+        A file, or the URL of a database, in which trials are stored.
     study_name : str, default=None
         Name of the search in the storage.
     cv : int, default=3
-        Number of folds, stratified and shuffled; of whole groups, where these are given.
+        Number of folds, which are stratified and shuffled, and made of whole groups if `groups` are
+        given.
     epochs : int, default=20
-        Epochs of each fit.
+        Number of epochs of each fit.
     timeout : float, default=None
-        Seconds after which no trial is begun.
+        Seconds after which no new trial is started.
     random_state : int, default=0
         Seed of folds, weights and settings.
     verbose : int, default=1
-        1 prints a line for each trial.
+        1 prints one line per trial.
 
     Returns
     -------
     OptunaPruningSearchCV
-        The search, fitted.
+        The fitted search.
     """
     pipeline = study_pipeline()
     common = {"clf__epochs": epochs, "clf__random_state": random_state}
-    # The classifier first: what is set on it comes after.
+    # The classifier comes first, and then the parameters that are set on it.
     settings = {**with_random_state(technique.parameters, random_state), **common}
     model = clone(pipeline).set_params(**settings)
     space = default_space(model.set_params(smote="passthrough"))
     sizes = np.unique(np.asarray(y), return_counts=True)[1]
-    if layout_of(X) == "images" and np.ptp(sizes):  # there are classes to fill up
+    if layout_of(X) == "images" and np.ptp(sizes):  # some classes can be oversampled
         space["smote"] = ["passthrough", ImageSMOTE(random_state=random_state)]
     folds = StratifiedKFold if groups is None else StratifiedGroupKFold
     search = OptunaPruningSearchCV(
@@ -95,14 +97,14 @@ def search_technique(
 
 
 def save_search(search: OptunaPruningSearchCV, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write `trials.csv`, `best.json` and, if it was refitted, `best.joblib`.
+    """Write `trials.csv`, `best.json` and, if the search was refitted, `best.joblib`.
 
     Parameters
     ----------
     search : OptunaPruningSearchCV
         A fitted search.
     folder : str or path-like
-        Made where it does not exist.
+        The folder; it is created if it does not exist.
 
     Returns
     -------

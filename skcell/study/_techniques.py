@@ -1,4 +1,4 @@
-"""The techniques that a study compares, as data."""
+"""The techniques that a study compares."""
 
 import os
 import tomllib
@@ -16,7 +16,7 @@ from skcell.resampling import ImageSMOTE
 
 @dataclass(frozen=True)
 class Technique:
-    """One technique: a name, and parameters of the study's pipeline.
+    """One technique: a name and parameters of the study's pipeline.
 
     The pipeline is ``Pipeline([("smote", "passthrough"), ("clf", CellCNNClassifier())])``.
 
@@ -25,9 +25,9 @@ class Technique:
     name : str
         Name in tables and plots.
     parameters : mapping of str to object, default={}
-        What is set on the pipeline, such as ``{"clf__batch_norm": True}``; the rest is as in every
-        technique. A whole classifier, ``{"clf": ...}``, keeps epochs, batch size and seed of its
-        own where they are not its defaults.
+        Parameters to set on the pipeline, such as ``{"clf__batch_norm": True}``; all others are the
+        same in every technique. A whole classifier, ``{"clf": ...}``, keeps its own epochs, batch
+        size and seed if they differ from its defaults.
     description : str, default=""
         What the technique does, in one line.
 
@@ -43,26 +43,24 @@ class Technique:
     description: str = ""
 
 
-#: The techniques of a study, in order; the others are compared with the first one.
+#: The default techniques of a study, in order; the others are compared with the first.
 TECHNIQUES: tuple[Technique, ...] = (
-    Technique("base", {}, "three convolutions (32, 64, 128 filters), one dense layer of 128"),
+    Technique("base", {}, "three convolutions (32, 64, 128 filters) and a dense layer (128)"),
     Technique(
         "augmentation",
         {"clf__augmentation": ImageAugmenter()},
-        "every image is flipped and turned at random in every epoch",
+        "every image is randomly flipped and rotated in every epoch",
     ),
+    Technique("batch norm", {"clf__batch_norm": True}, "batch normalization before activations"),
     Technique(
-        "batch norm", {"clf__batch_norm": True}, "batch normalisation before each activation"
-    ),
-    Technique(
-        "extra layers", {"clf__extra_filters": (128, 128)}, "two more convolutions of 128 filters"
+        "extra layers", {"clf__extra_filters": (128, 128)}, "two more convolutions (128 filters)"
     ),
     *(
         Technique(
             f"composite x{n}",
             {"clf": SEInceptionResNetClassifier(n_blocks=n)},
-            f"{n} block{'s' if n > 1 else ''} of inception, squeeze-and-excitation and a residual "
-            "connection",
+            f"{n} block{'s' if n > 1 else ''} with inception, squeeze-and-excitation and a "
+            "residual connection",
         )
         for n in (1, 2, 3)
     ),
@@ -71,17 +69,15 @@ TECHNIQUES: tuple[Technique, ...] = (
         {"clf__class_weight": "balanced"},
         "images of rare classes have larger weights",
     ),
-    Technique(
-        "SMOTE", {"smote": ImageSMOTE()}, "rare classes are filled up with interpolated images"
-    ),
+    Technique("SMOTE", {"smote": ImageSMOTE()}, "rare classes oversampled by interpolation"),
     Technique(
         "SMOTE + augmentation",
         {"smote": ImageSMOTE(), "clf__augmentation": ImageAugmenter()},
-        "rare classes are filled up, then images are flipped and turned",
+        "rare classes oversampled, then all images randomly flipped and rotated",
     ),
 )
 
-#: Techniques that need pretrained weights, which Keras downloads; part of a study where named.
+#: Techniques that need pretrained weights, which Keras downloads; used only if they are named.
 TRANSFER_TECHNIQUES: tuple[Technique, ...] = (
     Technique(
         "frozen transfer",
@@ -99,13 +95,13 @@ TRANSFER_TECHNIQUES: tuple[Technique, ...] = (
 def resolve_techniques(
     techniques: Iterable[Technique | str] | None = None,
 ) -> tuple[Technique, ...]:
-    """Turn names of techniques into techniques.
+    """Convert names of techniques to techniques.
 
     Parameters
     ----------
     techniques : iterable of Technique or str, default=None
-        Your own techniques, or names of those in `TECHNIQUES` and `TRANSFER_TECHNIQUES`, in any
-        case. None means all of `TECHNIQUES`.
+        Your own techniques, or names of those in `TECHNIQUES` and `TRANSFER_TECHNIQUES`, which are
+        case-insensitive. None means all of `TECHNIQUES`.
 
     Returns
     -------
@@ -115,7 +111,7 @@ def resolve_techniques(
     Raises
     ------
     ValueError
-        If a name is unknown, or two techniques have the same.
+        If a name is unknown, or if two techniques have the same name.
 
     Examples
     --------
@@ -125,12 +121,12 @@ def resolve_techniques(
     """
     if isinstance(techniques, str):
         raise ValueError(
-            f"techniques must be a list, got the text {techniques!r}; pass [{techniques!r}]."
+            f"techniques must be a list, got the string {techniques!r}; pass [{techniques!r}]."
         )
     techniques = TECHNIQUES if techniques is None else tuple(techniques)
     if not techniques:
         raise ValueError(
-            "techniques is empty; name at least one, or leave it out for all of TECHNIQUES."
+            "techniques is empty; name at least one, or omit it to use all of TECHNIQUES."
         )
     found = tuple(
         technique if isinstance(technique, Technique) else _named(technique)
@@ -158,11 +154,11 @@ def _named(name: str) -> Technique:
 def load_techniques(path: str | os.PathLike[str]) -> tuple[Technique, ...]:
     r"""Read techniques from a TOML file.
 
-    Entries are names of skcell's techniques, ``techniques = ["base", "SMOTE"]``, or tables.
-    Each ``[[techniques]]`` has a ``name``, and may have a ``description`` and ``parameters``; or it
-    is the name of a technique of skcell alone. A value that is a table with a ``type`` is the
-    estimator or augmenter of that name, with the rest of the table as its parameters; a list is a
-    tuple::
+    The file has either a list of names of skcell's techniques, ``techniques = ["base", "SMOTE"]``,
+    or tables. Each ``[[techniques]]`` table has a ``name`` and may have a ``description`` and
+    ``parameters``; a table with only a ``name`` is skcell's technique of that name. A parameter
+    that is a table with a ``type`` becomes the estimator or augmenter of that name, and the rest of
+    the table becomes its parameters. A list becomes a tuple::
 
         [[techniques]]
         name = "base"
@@ -190,7 +186,7 @@ def load_techniques(path: str | os.PathLike[str]) -> tuple[Technique, ...]:
     Raises
     ------
     ValueError
-        If it is not such a file.
+        If the file does not define techniques in this way.
 
     Examples
     --------
@@ -220,7 +216,7 @@ def _read_technique(entry: Any) -> Technique:
     if isinstance(entry, str):
         return _named(entry)
     if not isinstance(entry, Mapping):
-        raise ValueError(f"a technique is a table or the name of one, not {entry!r}")
+        raise ValueError(f"a technique must be a table or a name, not {entry!r}")
     for key, kind, what in (
         ("name", str, "text"),
         ("description", str, "text"),
@@ -263,21 +259,21 @@ def with_backbone(
     Parameters
     ----------
     techniques : sequence of Technique
-        Techniques.
+        The techniques.
     backbone : str, default=None
-        A name of `skcell.networks.list_backbones`; None leaves it.
+        A name from `skcell.networks.list_backbones`; None does not change the backbone.
     weights : str or path-like, default=None
-        A file of its weights; None leaves them.
+        A file with weights of the backbone; None does not change the weights.
 
     Returns
     -------
     tuple of Technique
-        The techniques, changed where there is something to change.
+        The techniques; those with a pretrained network are changed.
 
     Raises
     ------
     ValueError
-        If there is a change to make, and no technique to make it in.
+        If a change is requested, but no technique has a pretrained network.
 
     Examples
     --------
@@ -296,7 +292,8 @@ def with_backbone(
     if change and not pretrained:
         raise ValueError(
             f"None of the techniques has a pretrained network to change; name one of "
-            f"{[technique.name for technique in TRANSFER_TECHNIQUES]} (the command: --transfer)."
+            f"{[technique.name for technique in TRANSFER_TECHNIQUES]} "
+            "(on the command line: --transfer)."
         )
     return tuple(
         replace(technique, parameters={**technique.parameters, **change})
@@ -307,7 +304,7 @@ def with_backbone(
 
 
 def with_random_state(parameters: Mapping[str, Any], random_state: int) -> dict[str, Any]:
-    """Give estimators among `parameters` that have no seed yet this one.
+    """Set this seed on those estimators in `parameters` that have none.
 
     Parameters
     ----------
@@ -319,7 +316,7 @@ def with_random_state(parameters: Mapping[str, Any], random_state: int) -> dict[
     Returns
     -------
     dict
-        The parameters, with estimators cloned.
+        The parameters, with cloned estimators.
     """
     out = {}
     for name, value in parameters.items():

@@ -1,4 +1,4 @@
-"""Fits spread over joblib's workers, on whatever backend the user chose."""
+"""Fits distributed over joblib's workers, on the backend that the user chose."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,30 +20,30 @@ def run_fits(
     groups: Any,
     n_jobs: int | None,
 ) -> Iterator[tuple[Fit, FoldResult]]:
-    """Run fits, and yield each as it ends.
+    """Run fits, and yield each one when it ends.
 
-    Under Ray, whose joblib backend hands results back all at once, they come as many at a time as
-    there are workers.
+    Ray's joblib backend returns all results at once. With Ray, fits therefore run in batches, with
+    one fit for each worker.
 
     Parameters
     ----------
     fits : sequence of Fit
-        What to run.
+        The fits to run.
     pipeline : Pipeline
-        What their techniques are set on.
+        The pipeline that the parameters of techniques are set on.
     X, y : ndarray
         All images and labels; each worker receives them once.
     groups : ndarray or None
-        For the early stopping of classifiers that take them.
+        Groups for the early stopping of classifiers that accept them.
     n_jobs : int or None
-        Fits at a time.
+        Number of parallel fits.
 
     Yields
     ------
     fit : Fit
         A fit that ended.
     result : FoldResult
-        What was measured.
+        The result of this fit.
     """
     backend, _ = get_active_backend()
     data = (X, y, groups)
@@ -59,13 +59,13 @@ def run_fits(
 
 
 def _run(fit: Fit, pipeline: Pipeline, X: Any, y: Any, groups: Any) -> tuple[Fit, FoldResult]:
-    # A fit stays in its process: a cluster's backend would spread what is inside over others.
+    # A fit stays in its process: a cluster's backend would distribute its parts over others.
     with parallel_config(backend="threading", n_jobs=1):
         return fit.evaluate(pipeline, X.get() if isinstance(X, _InRay) else X, y, groups)
 
 
 class _InRay:
-    """An array in Ray's store: joblib's other backends share arrays by themselves.
+    """An array in Ray's object store; joblib's other backends share arrays by themselves.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class _InRay:
         self.reference = ray.put(array)
 
     def get(self) -> Any:
-        """Return the array, which a machine's workers share."""
+        """Return the array, which all workers on one machine share."""
         import ray
 
         return ray.get(self.reference)

@@ -304,7 +304,9 @@ class Greedy(CellCNNClassifier):
 
 def test_out_of_memory_halves_the_batch_and_says_so(data):
     clf = Greedy(filters=(8,), dense_units=16, epochs=1, batch_size=32, random_state=0)
-    with pytest.warns(ResourceWarning, match=r"Out of memory with batch_size=32; going on with 16"):
+    with pytest.warns(
+        ResourceWarning, match=r"Out of memory with batch_size=32; trying again with 16"
+    ):
         found = search(clf, n_trials=1).fit(*data)
     assert found.cv_results_["batch_size"].tolist() == [8]
     assert found.best_estimator_.batch_size == 8
@@ -317,7 +319,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(data):
         ({"space": {"learnig_rate": [1.0]}}, r"no parameter 'learnig_rate'.*'learning_rate'"),
         ({"space": {"learning_rate": []}}, r"list for learning_rate is empty"),
         ({"space": {"learning_rate": 0.1}}, r"searched over 0.1; give an Optuna distribution"),
-        ({"cv": 30}, r"30 stratified folds need 30 samples of each class or more; class "),
+        ({"cv": 30}, r"30 stratified folds need at least 30 samples of each class; class "),
         ({"objectives": ["accuracy"]}, r"should be two or more of"),
         ({"storage": "postgresql://cells@127.0.0.1:9/none"}, r"storage .* cannot be used"),
         ({"storage": "/proc/no/search.db"}, r"proc"),
@@ -582,7 +584,7 @@ def test_another_search_is_not_mixed_in(data, tmp_path, change):
     }[change]
     X = X.copy()
     X[0, 0, 0] += change == "data"
-    with pytest.raises(ValueError, match=rf"'cells' .* of another search: \['{change}'\] differ"):
+    with pytest.raises(ValueError, match=rf"'cells' .* another search: \['{change}'\] differ"):
         search(**{**params, **other}).fit(X, y)
 
 
@@ -599,7 +601,7 @@ def test_a_full_disk_is_said_and_what_is_done_is_kept(data, tmp_path):
         lambda connection, _: connection.execute("PRAGMA max_page_count = 1"),
     )
     storage.engine.dispose()
-    with pytest.raises(OSError, match=r"cannot be used: .*full.*trials are kept"):
+    with pytest.raises(OSError, match=r"cannot be used: .*full.*are kept"):
         search(n_trials=50, storage=storage, study_name="cells").fit(*data)
     again = search(n_trials=3, heartbeat_interval=1, **params).fit(
         *data

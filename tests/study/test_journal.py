@@ -70,7 +70,7 @@ def test_fields_of_a_later_version_are_no_damage(data, tmp_path):
 def test_a_file_of_something_else_is_left_as_it_is(data, tmp_path, content):
     file = tmp_path / "mine.json"
     file.write_bytes(content)
-    with pytest.raises(ValueError, match="something else than results of a study"):
+    with pytest.raises(ValueError, match="does not hold results of a study"):
         make(file).fit(*data)
     assert file.read_bytes() == content
 
@@ -165,7 +165,7 @@ def test_a_disk_that_takes_no_more_keeps_what_was_measured(data, tmp_path):
 
 @pytest.mark.parametrize("name", ["/dev/null", "/dev/zero", "."])
 def test_what_is_no_file_is_refused(data, name):
-    with pytest.raises(ValueError, match="no file"):
+    with pytest.raises(ValueError, match="is not a file"):
         make(name).fit(*data)
 
 

@@ -144,7 +144,7 @@ def test_a_line_cut_short_is_one_fit_to_do_again(data, study, tmp_path, monkeypa
 def test_another_file_is_refused_and_left_alone(data, tmp_path):
     file = tmp_path / "notes.txt"
     file.write_text("my notes\n")
-    with pytest.raises(ValueError, match=r"notes\.txt holds something else than results"):
+    with pytest.raises(ValueError, match=r"notes\.txt does not hold results"):
         make(results_file=file).fit(*data)
     assert file.read_text() == "my notes\n"
 

@@ -151,7 +151,10 @@ def test_predefined_split_has_wilsons_interval(data):
     assert fold.n_test == 18
     assert fold.n_train == 72
     assert_allclose((technique.low, technique.high), accuracy_interval(fold.n_correct, 18))
-    assert study.result_.configuration["protocol"] == "one holdout: 72 images train, 18 validate"
+    assert (
+        study.result_.configuration["protocol"]
+        == "one holdout: 72 training and 18 validation images"
+    )
 
 
 def test_groups_stay_whole(data):
@@ -353,7 +356,7 @@ def test_groups_widen_the_interval_of_one_holdout(data):
     assert "effective number of images, for 9 groups" in caption(study.result_)
     one = Study([BASE], **params).fit(X, y, groups=np.where(np.arange(90) < 30, 0, np.arange(90)))
     assert np.isnan(one.result_.techniques[0].low)
-    assert "of one group, cannot tell any" in caption(one.result_)
+    assert 'An interval is "none" if one split or one group' in caption(one.result_)
 
 
 def test_copies_are_warned_of_with_names_and_stand_on_the_page(data, tmp_path):
@@ -484,7 +487,7 @@ NAN = np.full((12, 8, 8, 3), np.nan, np.float32)
         (X0, np.repeat(["a", "b"], [10, 2]), {}, "cv=3 needs .* class b has 2"),
         (X0, Y0[:5], {}, "inconsistent numbers"),
         (NAN, Y0, {}, "NaN or infinity"),
-        (X0.reshape(12, -1), Y0, {}, "Reshape rows"),
+        (X0.reshape(12, -1), Y0, {}, "Reshape the rows"),
         (X0.astype(np.int32), Y0, {}, "dtype int32"),
         (["missing.png"] * 12, Y0, {}, "names no file"),
         (X0, Y0, {"epochs": 0}, "'epochs' parameter of Study"),
@@ -504,7 +507,12 @@ NAN = np.full((12, 8, 8, 3), np.nan, np.float32)
             "Technique 'r' cannot be used",
         ),
         (X0, Y0, {"cv": [(np.arange(8), np.arange(6, 12))]}, "same 2 image"),
-        (X0, Y0, {"cv": [(np.arange(6), np.arange(6, 12))]}, "class b without a single image"),
+        (
+            X0,
+            Y0,
+            {"cv": [(np.arange(6), np.arange(6, 12))]},
+            "class b without a single training image",
+        ),
         (X0, Y0, {"cv": []}, "makes no split"),
     ],
 )
@@ -624,4 +632,4 @@ def test_caption_says_what_equal_classes_mean_and_never_calls_a_fold_a_split():
     text = caption(study.result_)
     assert "at least Wilson's" in text
     assert "one split" not in text
-    assert "All classes are of one size" in text
+    assert "All classes have the same size" in text
