@@ -378,9 +378,10 @@ def _short_warnings() -> Iterator[None]:
 
 def _for_command(error: BaseException) -> str:
     """Return the text of an error, with advice for the command line instead of Python."""
+    from skcell._images import REMEDY
+
     text = str(error) or type(error).__name__
-    text = text.replace(" (the error's `failures` has them all)", "")
-    return text.replace("pass on_error='warn'", "give --skip-broken")
+    return text.replace(REMEDY, "Repair or remove them, or give --skip-broken to skip them.")
 
 
 def _fail(message: str, code: int = _MISUSED) -> NoReturn:

@@ -9,6 +9,12 @@ from PIL import Image, UnidentifiedImageError
 
 from skcell.exceptions import ImageReadError, ImageReadWarning, MissingExtraError
 
+#: What to do about files that cannot be read, in Python; the command line has its own advice.
+REMEDY = (
+    "Repair or remove them (the error's `failures` lists all of them), or pass on_error='warn' to "
+    "skip them."
+)
+
 
 class UnusableError(Exception):
     """Raised with a reason in plain words if a file is not a usable image."""
@@ -85,12 +91,7 @@ def report_failures(
             stacklevel=stacklevel,
         )
         return
-    remedy = (
-        "Repair or remove them (the error's `failures` lists all of them), or pass "
-        "on_error='warn' to skip them."
-        if some_left
-        else "No file is left; check that these are your images."
-    )
+    remedy = REMEDY if some_left else "No file is left; check that these are your images."
     raise ImageReadError(
         f"{len(failures)} of {n_files} files cannot be used:\n{listing}\n{remedy}", failures
     )
