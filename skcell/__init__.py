@@ -1,6 +1,7 @@
 """Cell-image classification with the scikit-learn API."""
 
 import os as _os
+import platform as _platform
 
 import lazy_loader as _lazy
 import wrapt as _wrapt
@@ -10,6 +11,9 @@ from skcell._version import __version__ as __version__
 # Without a GPU, TensorFlow's native code logs missing drivers, some of them as errors.
 if not any(_os.path.exists(path) for path in ("/dev/nvidia0", "/dev/kfd", "/dev/dxg")):
     _os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# TensorFlow uses the faster kernels of oneDNN by itself only on newer x86 processors.
+if _platform.machine().lower() in ("x86_64", "amd64"):
+    _os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 __getattr__, __dir__, __all__ = _lazy.attach(

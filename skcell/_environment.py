@@ -28,8 +28,9 @@ def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
     -------
     dict
         `python`, `platform`, `cpu`, `cores` (those that this process may use), `ram_gib`, `backend`
-        (of Keras), `devices` (accelerators that the backend sees; None while it is not imported)
-        and `versions`.
+        (of Keras), `devices` (accelerators that the backend sees), `dtype_policy` (that
+        classifiers choose by default; both are None while the backend is not imported) and
+        `versions`.
     """
     backend = _backend()
     return {
@@ -40,6 +41,7 @@ def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
         "ram_gib": _ram_gib(),
         "backend": backend,
         "devices": _devices(backend),
+        "dtype_policy": _dtype_policy(backend),
         "versions": {
             "skcell": __version__,
             **{name: _version(name) for name in (*_PACKAGES, backend, *packages)},
@@ -53,12 +55,17 @@ def software() -> dict[str, str | None]:
     Returns
     -------
     dict of str to str
-        The Keras backend, and the versions of skcell, Keras, the backend, scikit-learn and
-        imbalanced-learn.
+        The Keras backend, the dtype policy that classifiers choose by default, and the versions
+        of skcell, Keras, the backend, scikit-learn and imbalanced-learn.
     """
     backend = _backend()
     packages = ("scikit-learn", "imbalanced-learn", "keras", backend)
-    return {"backend": backend, "skcell": __version__, **{p: _version(p) for p in packages}}
+    return {
+        "backend": backend,
+        "dtype_policy": _dtype_policy(backend),
+        "skcell": __version__,
+        **{p: _version(p) for p in packages},
+    }
 
 
 def _version(package: str) -> str | None:
@@ -89,6 +96,14 @@ def _devices(backend: str) -> list[str] | None:
     if backend == "torch":
         return [module.cuda.get_device_name(i) for i in range(module.cuda.device_count())]
     return None
+
+
+def _dtype_policy(backend: str) -> str | None:
+    if backend not in sys.modules:
+        return None
+    from skcell._machine import choose_dtype_policy  # imports Keras and the backend
+
+    return choose_dtype_policy()
 
 
 def _cpu() -> str:

@@ -24,7 +24,7 @@ _building = threading.RLock()
 
 
 @contextlib.contextmanager
-def reproducible_build(seed: int, dtype_policy: str | None) -> Iterator[None]:
+def reproducible_build(seed: int, dtype_policy: str) -> Iterator[None]:
     """Build layers from `seed` under `dtype_policy`, and restore the global state afterwards.
 
     Initializers and generators that are not given a seed draw one from Python's `random`. No other
@@ -36,8 +36,7 @@ def reproducible_build(seed: int, dtype_policy: str | None) -> Iterator[None]:
         try:
             random.seed(seed)
             keras.config.set_image_data_format("channels_last")  # the format of skcell's images
-            if dtype_policy is not None:
-                keras.config.set_dtype_policy(dtype_policy)
+            keras.config.set_dtype_policy(dtype_policy)
             yield
         finally:
             random.setstate(state)

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from skcell._hints import ParameterHintsMixin
 from skcell._holdout import check_groups, find_copies, split_holdout
 from skcell._images import ImageInputMixin, ImageSpec, check_like, load_images
+from skcell._machine import choose_dtype_policy
 from skcell._sklearn import (
     CallbackSupportMixin,
     Interval,
@@ -39,7 +40,7 @@ from skcell.engine import (
     copy_callback,
     count_devices,
     is_foreign,
-    make_optimizer,
+    make_keras_optimizer,
     portable_callback,
 )
 from skcell.networks import copy_shared_weights
@@ -168,7 +169,7 @@ class BaseCellClassifier(
         """Build and compile a network as for training, so that errors are raised now."""
         model = build(recipe, seed=0)
         model.compile(
-            make_optimizer(recipe.optimizer, use_weight_decay=False, lr_scales=False), recipe.loss
+            make_keras_optimizer(recipe.optimizer, self.learning_rate), recipe.loss
         )
 
     # Training
@@ -333,7 +334,7 @@ class BaseCellClassifier(
         if fresh:
             lease, history = self._lease_model(recipe, seed), {}
         else:
-            lease, history = self._lease, self.history_
+            lease, history = self._lease.with_policy(recipe.dtype_policy), self.history_
             lease.recipe.require_same(recipe)
         history = train_classifier(
             copy(self)._set_fitted_state(lease, data, seed),
@@ -364,6 +365,7 @@ class BaseCellClassifier(
         """
         self._lease, self._spec, self._seed = lease, data.spec, seed
         self.classes_, self.image_shape_ = data.classes, data.spec.shape
+        self.dtype_policy_ = lease.recipe.dtype_policy
         if history is not None:
             self.history_ = history
             self.n_iter_ = len(history["loss"])
@@ -379,10 +381,13 @@ class BaseCellClassifier(
             optimizer=self.optimizer,
             use_weight_decay=self.weight_decay > 0,
             loss=self.loss,
-            dtype_policy=self.dtype_policy or keras.config.dtype_policy().name,
+            dtype_policy=self._choose_dtype_policy(),
             jit_compile=self.jit_compile,
             n_devices=self._count_devices(),
         )
+
+    def _choose_dtype_policy(self) -> str:
+        return choose_dtype_policy(self.dtype_policy)
 
     def _count_devices(self) -> int:
         n = count_devices(self.n_devices)
@@ -459,8 +464,7 @@ class BaseCellClassifier(
         model = build(replace(recipe, augmentation=None), self._seed)
         for source in sources:
             copy_shared_weights(model, source)
-        optimizer = make_optimizer(recipe.optimizer, use_weight_decay=False, lr_scales=False)
-        optimizer.learning_rate = self.learning_rate
+        optimizer = make_keras_optimizer(recipe.optimizer, self.learning_rate)
         accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
         model.compile(optimizer=optimizer, loss=recipe.loss, weighted_metrics=[accuracy])
         model.optimizer.build(model.trainable_variables)  # else Keras warns about saved files
@@ -510,6 +514,13 @@ class BaseCellClassifier(
         if state.get("callbacks"):
             state["callbacks"] = [portable_callback(callback) for callback in state["callbacks"]]
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the state; a default dtype policy is the one of the machine that restores it."""
+        super().__setstate__(state)
+        if self.dtype_policy is None and self.__sklearn_is_fitted__():
+            self._lease = self._lease.with_policy(self._choose_dtype_policy())
+            self.dtype_policy_ = self._lease.recipe.dtype_policy
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_lease")

@@ -421,6 +421,10 @@ class TransferClassifier(BaseCellClassifier):
         channels = 3 if self._projects(spec) else spec.shape[2]
         return features.fit(np.zeros((1, *spec.shape[:2], channels), spec.dtype))
 
+    def _choose_dtype_policy(self) -> str:
+        # Half precision is not measured for pretrained networks, so it is never the default.
+        return self.dtype_policy or str(keras.config.dtype_policy().name)
+
     def _projects(self, spec: ImageSpec) -> bool:
         """Whether a trained 1x1 convolution maps the channels to three."""
         return isinstance(self.backbone, str) and spec.shape[2] not in (1, 3)

@@ -16,7 +16,7 @@ from skcell.engine._data import TrainingData as TrainingData
 from skcell.engine._devices import count_devices as count_devices
 from skcell.engine._loop import train
 from skcell.engine._optimizers import OPTIMIZERS
-from skcell.engine._optimizers import make_optimizer as make_optimizer
+from skcell.engine._optimizers import make_keras_optimizer as make_keras_optimizer
 from skcell.engine._pool import ModelLease, clear_model_pool
 from skcell.engine._recipe import Recipe
 from skcell.engine._steps import make_forward as make_forward

@@ -1,22 +1,21 @@
 """Build a compiled Keras model from a recipe, and reset it to its initial state."""
 
-import contextlib
 import functools
 import math
-import os
 
 import keras
 import numpy as np
 from keras import ops
 
 from skcell._keras import fresh_layer_names, reproducible_build, to_numpy
+from skcell._machine import share_machine
 from skcell.engine._devices import Devices
 from skcell.engine._initial_values import InitialValues
 from skcell.engine._optimizers import make_optimizer
 from skcell.engine._recipe import Recipe
 from skcell.engine._statistics import Statistics
 from skcell.engine._steps import make_forward, make_steps
-from skcell.networks import RandomTransform, rescale_to_unit
+from skcell.networks import RandomTransform, fuse_batch_norm, rescale_to_unit
 
 
 def build(recipe: Recipe, seed: int) -> keras.Model:
@@ -52,7 +51,7 @@ class CompiledModel:
     """A compiled model that can be reset to the state of a newly compiled one."""
 
     def __init__(self, recipe: Recipe, seed: int):
-        _share_machine()
+        share_machine()
         self.recipe = recipe
         devices = Devices(recipe.n_devices)
         with devices.scope():
@@ -64,6 +63,7 @@ class CompiledModel:
     def _make(self, recipe: Recipe, seed: int) -> None:
         """Build and compile the model."""
         self.model = build(recipe, seed)
+        fuse_batch_norm(self.model)
         self._initial = InitialValues(self.model, functools.partial(build, recipe), seed)
         optimizer = make_optimizer(
             recipe.optimizer, use_weight_decay=recipe.use_weight_decay, lr_scales=recipe.lr_scales
@@ -118,25 +118,3 @@ def _jit_compile(jit_compile: bool | None) -> bool | str:
 
         return "auto" if tf.config.list_physical_devices("GPU") else False
     return "auto" if keras.backend.backend() == "jax" else False
-
-
-def _share_machine() -> None:
-    """Limit this process to the cores that joblib assigned and to the GPU memory that it needs.
-
-    joblib limits its workers by `OMP_NUM_THREADS`, which only some of TensorFlow's kernels respect.
-    By default, TensorFlow and JAX allocate almost all memory of a GPU, which leaves none for other
-    processes. These settings only take effect before the first operation of the backend.
-    """
-    if keras.backend.backend() == "jax":
-        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    if keras.backend.backend() != "tensorflow":
-        return
-    import tensorflow as tf
-
-    granted = os.environ.get("OMP_NUM_THREADS", "")
-    with contextlib.suppress(RuntimeError):  # TensorFlow is already running: too late to change
-        if granted.isdigit() and tf.config.threading.get_intra_op_parallelism_threads() == 0:
-            tf.config.threading.set_intra_op_parallelism_threads(int(granted))
-            tf.config.threading.set_inter_op_parallelism_threads(int(granted))
-        for gpu in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)

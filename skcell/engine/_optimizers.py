@@ -37,9 +37,50 @@ def make_optimizer(
         Optimizer that is not yet built.
     """
     kwargs = _ARGUMENTS.get(name, {})
-    if not (use_weight_decay or lr_scales):
-        return OPTIMIZERS[name](**kwargs)
     return _TUNABLE[name](has_weight_decay=use_weight_decay, has_lr_scales=lr_scales, **kwargs)
+
+
+def make_keras_optimizer(name: str, learning_rate: float) -> keras.optimizers.Optimizer:
+    """Make an optimizer of Keras' own class, which a saved model needs no skcell for.
+
+    Parameters
+    ----------
+    name : str
+        Key of `OPTIMIZERS`.
+    learning_rate : float
+        Learning rate.
+
+    Returns
+    -------
+    keras.optimizers.Optimizer
+        Optimizer that is not yet built.
+    """
+    return OPTIMIZERS[name](learning_rate, **_ARGUMENTS.get(name, {}))
+
+
+class _FusedAdam(keras.optimizers.Adam):
+    """Adam that updates each variable by one operation of TensorFlow, which computes the same."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if keras.backend.backend() != "tensorflow":
+            super().update_step(gradient, variable, learning_rate)
+            return
+        import tensorflow as tf
+
+        index = self._get_variable_index(variable)
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=ops.power(ops.cast(self.beta_1, variable.dtype), step),
+            beta2_power=ops.power(ops.cast(self.beta_2, variable.dtype), step),
+            lr=ops.cast(learning_rate, variable.dtype),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=ops.cast(gradient, variable.dtype),
+        )
 
 
 class _Tunable:
@@ -98,7 +139,7 @@ class _Tunable:
 
 _TUNABLE: dict[str, type[keras.optimizers.Optimizer]] = {
     name: keras.saving.register_keras_serializable("skcell")(
-        type(f"Tunable{kind.__name__}", (_Tunable, kind), {})
+        type(f"Tunable{kind.__name__}", (_Tunable, _FusedAdam if name == "adam" else kind), {})
     )
     for name, kind in OPTIMIZERS.items()
 }

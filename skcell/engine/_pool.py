@@ -4,6 +4,7 @@ Tracing a new Keras model often takes longer than a short fit, and its memory is
 Resetting and reusing a compiled model avoids both costs.
 """
 
+import copy
 import threading
 import weakref
 from collections import deque
@@ -94,6 +95,26 @@ class ModelLease:
         if self._shared:
             self._shared = False
             self._finalizer.detach()
+
+    def with_policy(self, dtype_policy: str) -> "ModelLease":
+        """Return a lease of a model with the same state and another dtype policy.
+
+        Parameters
+        ----------
+        dtype_policy : str
+            Name of the policy.
+
+        Returns
+        -------
+        ModelLease
+            Another lease; this lease itself if its model has this policy or cannot have it.
+        """
+        recipe = self.recipe.with_policy(dtype_policy)
+        if recipe == self.recipe:
+            return self
+        lease = copy.copy(self)  # it restores its model, as after unpickling
+        lease.recipe = recipe
+        return lease
 
     @property
     def compiled(self) -> CompiledModel:

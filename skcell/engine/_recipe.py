@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from skcell._digest import digest, has_own_code
+from skcell._machine import EXCHANGEABLE_POLICIES
 
 #: Keyword arguments as pairs of name and value, so that they can be hashed.
 FrozenKwargs = tuple[tuple[str, Any], ...]
@@ -39,7 +40,7 @@ class Recipe:
         Whether each variable has a learning-rate scale.
     loss : str or callable
         A Keras loss for one-hot targets.
-    dtype_policy : str or None
+    dtype_policy : str
         Keras dtype policy.
     jit_compile : bool or None
         Whether to compile with XLA; None decides by backend and device.
@@ -60,7 +61,7 @@ class Recipe:
     use_weight_decay: bool = False
     lr_scales: bool = False
     loss: str | Callable[..., Any] = "categorical_crossentropy"
-    dtype_policy: str | None = None
+    dtype_policy: str = "float32"
     jit_compile: bool | None = None
     n_devices: int = 1
     code: str | None = ""
@@ -109,6 +110,22 @@ class Recipe:
             code=_digest_code(network, self.loss, *kwargs.values()),
             **changes,
         )
+
+    def with_policy(self, dtype_policy: str) -> Self:
+        """Return a copy with another dtype policy, if a model can move from one to the other.
+
+        Parameters
+        ----------
+        dtype_policy : str
+            Name of the policy.
+
+        Returns
+        -------
+        Recipe
+            The copy; this recipe itself if the optimizer's variables would differ.
+        """
+        movable = {self.dtype_policy, dtype_policy} <= EXCHANGEABLE_POLICIES
+        return replace(self, dtype_policy=dtype_policy) if movable else self
 
     def require_same(self, wanted: "Recipe") -> None:
         """Check that training can be resumed with a recipe made from the current parameters.

@@ -14,6 +14,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from skcell.engine._devices import Devices
+from skcell.networks import fold_batch_norm
 
 Batch = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
@@ -244,9 +245,10 @@ def make_forward(model: keras.Model, devices: Devices | None = None) -> Forward:
 def _forward_tensorflow(model: keras.Model, devices: Devices) -> Forward:
     import tensorflow as tf
 
+    folded = fold_batch_norm(model)
     # The input signature leaves the batch size open, so that the function is traced only once.
     spec = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
-    predict = tf.function(lambda x: model(x, training=False), input_signature=[spec])
+    predict = tf.function(lambda x: folded(x, training=False), input_signature=[spec])
     predict._omit_frequent_tracing_warning = True  # as for the training steps
     return lambda images: predict(images).numpy()
 

@@ -29,7 +29,9 @@ _INTERNAL = {
         "find_backbone",
         "find_groups",
     ],
+    "_batch_norm": ["fuse_batch_norm"],
     "_blocks": ["rescale_to_unit"],
+    "_folding": ["fold_batch_norm"],
     "_transfer": ["copy_shared_weights"],
 }
 

@@ -43,7 +43,8 @@ def centre(x: Any) -> Any:
     >>> centre(keras.Input((32, 32, 3))).shape
     (None, 32, 32, 3)
     """
-    return layers.Rescaling(1.0, offset=-0.5)(x)
+    # In half precision, values near zero are finer than values near one.
+    return layers.Rescaling(1.0, offset=-0.5, dtype="float32")(x)
 
 
 def convolution(
