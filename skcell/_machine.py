@@ -62,9 +62,7 @@ def has_fast_bfloat16() -> bool:
         )
     import torch
 
-    return (
-        torch.cuda.is_available() and torch.cuda.get_device_capability() >= _BFLOAT16_CAPABILITY
-    )
+    return torch.cuda.is_available() and torch.cuda.get_device_capability() >= _BFLOAT16_CAPABILITY
 
 
 def share_machine() -> None:

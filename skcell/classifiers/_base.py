@@ -168,9 +168,7 @@ class BaseCellClassifier(
     def _try(self, recipe: Recipe) -> None:
         """Build and compile a network as for training, so that errors are raised now."""
         model = build(recipe, seed=0)
-        model.compile(
-            make_keras_optimizer(recipe.optimizer, self.learning_rate), recipe.loss
-        )
+        model.compile(make_keras_optimizer(recipe.optimizer, self.learning_rate), recipe.loss)
 
     # Training
 
@@ -451,6 +449,10 @@ class BaseCellClassifier(
         compiled for `evaluate` and further training. Augmentation, which is inactive in
         prediction, is left out. If the model is saved to a file, loading it needs only Keras.
 
+        Without a `dtype_policy` of yours, its layers have Keras' global policy (float32 by
+        default), which can be exported to other runtimes. If the classifier chose bfloat16, their
+        probabilities differ by rounding.
+
         Returns
         -------
         keras.Model
@@ -461,7 +463,8 @@ class BaseCellClassifier(
 
     def _copy_model(self, recipe: Recipe, *sources: keras.Model) -> keras.Model:
         """Build the network of a recipe and copy the weights of trained models into it."""
-        model = build(replace(recipe, augmentation=None), self._seed)
+        policy = self.dtype_policy or keras.config.dtype_policy().name
+        model = build(replace(recipe, augmentation=None, dtype_policy=policy), self._seed)
         for source in sources:
             copy_shared_weights(model, source)
         optimizer = make_keras_optimizer(recipe.optimizer, self.learning_rate)

@@ -48,9 +48,7 @@ def cnn(
     """
     x = centre(x)
     for n_filters in filters:
-        x = convolution(
-            x, n_filters, kernel_size, batch_norm=batch_norm, activation=False, l2=l2
-        )
+        x = convolution(x, n_filters, kernel_size, batch_norm=batch_norm, activation=False, l2=l2)
         # The maximum of ReLUs is the ReLU of the maximum, which has a quarter of the values.
         x = layers.ReLU()(layers.MaxPooling2D(2, padding="same", **LAST)(x))
     for n_filters in extra_filters:

@@ -111,12 +111,12 @@ def test_parameter_changes_the_model_and_still_learns(params, cells):
 def test_architecture_is_the_one_that_is_documented(cells):
     clf = small(batch_norm=True, extra_filters=(4,), epochs=1).fit(cells.images, cells.target)
     kinds = [type(layer).__name__ for layer in clf.to_keras().layers]
-    block = ["Conv2D", "BatchNormalization", "ReLU", "MaxPooling2D"]
+    linear, pooled = ["Conv2D", "BatchNormalization"], ["MaxPooling2D", "ReLU"]
     assert kinds == [
         *["InputLayer", "Rescaling", "Rescaling"],
-        *block,
-        *block,
-        *block[:3],
+        *[*linear, *pooled],
+        *[*linear, *pooled],
+        *[*linear, "ReLU"],
         *["Flatten", "Dense", "BatchNormalization", "ReLU", "Dense"],
     ]
     assert clf.to_keras().layers[-1].activation is keras.activations.softmax
@@ -340,15 +340,69 @@ def test_half_precision_is_used_again_to_the_bit(cells):
     np.testing.assert_array_equal(first, second)
 
 
-def test_the_global_policy_is_part_of_the_program(cells):
+def test_a_global_policy_is_the_default(cells):
     X, y = cells.images, cells.target
-    plain = small().fit(X, y).predict_proba(X)
     policy = keras.config.dtype_policy()
     try:
-        keras.config.set_dtype_policy("mixed_bfloat16")
-        assert (small().fit(X, y).predict_proba(X) != plain).any()
+        keras.config.set_dtype_policy("mixed_float16")
+        clf = small().fit(X, y)
     finally:
         keras.config.set_dtype_policy(policy)
+    assert clf.dtype_policy_ == "mixed_float16"
+    explicit = small(dtype_policy="mixed_float16").fit(X, y)
+    np.testing.assert_array_equal(clf.predict_proba(X), explicit.predict_proba(X))
+
+
+@pytest.fixture
+def choose(monkeypatch):
+    """Return a function that stands for a processor with or without bfloat16."""
+    return lambda fast: monkeypatch.setattr("skcell._machine.has_fast_bfloat16", lambda: fast)
+
+
+@pytest.mark.parametrize(
+    ("fast", "policy"), [(True, "mixed_bfloat16"), (False, "float32")], ids=["fast", "slow"]
+)
+def test_default_precision_is_chosen_by_the_machine_and_shown(fast, policy, choose, cells):
+    X, y = cells.images, cells.target
+    choose(fast)
+    clf = small(batch_norm=True).fit(X, y)
+    assert clf.dtype_policy_ == policy
+    assert clf.dtype_policy is None
+    explicit = small(batch_norm=True, dtype_policy=policy).fit(X, y)
+    np.testing.assert_array_equal(clf.predict_proba(X), explicit.predict_proba(X))
+    exact = clf.predict_proba(X).sum(axis=1)
+    np.testing.assert_allclose(exact, 1, rtol=0, atol=1e-12)
+    assert {str(v.dtype) for v in clf._lease.compiled.model.optimizer.variables[2:]} == {"float32"}
+
+
+def test_model_moves_to_a_machine_with_another_precision(choose, cells):
+    X, y = cells.images, cells.target
+    choose(True)
+    clf = small(batch_norm=True, warm_start=True).fit(X, y)
+    file = pickle.dumps(clf)
+    choose(False)
+    moved = pickle.loads(file)
+    assert moved.dtype_policy_ == "float32"
+    np.testing.assert_allclose(moved.predict_proba(X), clf.predict_proba(X), atol=0.03)
+    np.testing.assert_allclose(
+        moved.to_keras().predict(X, verbose=0), moved.predict_proba(X), atol=1e-5
+    )
+    moved.fit(X, y)  # resumes there
+    assert moved.n_iter_ == 2 * clf.n_iter_
+    assert moved.history_["loss"][: clf.n_iter_] == clf.history_["loss"]
+
+
+def test_resuming_in_another_precision_keeps_weights_and_optimizer(cells):
+    X, y = cells.images, cells.target
+    clf = small(batch_norm=True, warm_start=True, dtype_policy="mixed_bfloat16").fit(X, y)
+    before = clf._lease.compiled.get_state()
+    moved = clf._lease.with_policy("float32")
+    for old, new in zip(before, moved.compiled.get_state(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    clf.set_params(dtype_policy="float32").fit(X, y)
+    assert clf.dtype_policy_ == "float32"
+    with pytest.raises(ValueError, match="dtype_policy was changed from 'float32'"):
+        clf.set_params(dtype_policy="mixed_float16").fit(X, y)
 
 
 def test_threads_may_wake_an_unpickled_model_together(cells):
