@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from skcell._environment import environment
-
 Measured = dict[str, float]
 Side = Callable[..., Measured]
 
@@ -27,6 +25,8 @@ def write(path: str | Path, payload: dict[str, Any]) -> None:
 
 def write_study(path: str | Path, name: str, settings: dict[str, Any], study: Any) -> None:
     """Print a study's table, and write its results."""
+    from skcell._environment import environment
+
     study.result_.show()
     keep = ("name", "accuracy", "low", "high", "scores", "fit_seconds")
     techniques = [dataclasses.asdict(technique) for technique in study.result_.techniques]
@@ -52,11 +52,12 @@ def compare(
     script: str,
     doc: str,
     sides: dict[str, Side],
-    defaults: dict[str, int],
+    defaults: dict[str, int | str],
     *,
     repeats: int = 3,
     packages: Iterable[str] = (),
     summary: Callable[[dict[str, Measured]], dict[str, Any]] | None = None,
+    name: str = "{script}",
 ) -> None:
     """Run all sides as the command line says, and write what they measured.
 
@@ -77,22 +78,26 @@ def compare(
         Whose versions are recorded beside the usual ones.
     summary : callable or None
         From medians by side to further figures for the file.
+    name : str
+        Name of the file, with settings in braces; by default that of the script.
     """
-    name = Path(script).stem.removeprefix("bench_")
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for setting, value in defaults.items():
-        parser.add_argument(f"--{setting.replace('_', '-')}", type=int, default=value)
+        parser.add_argument(f"--{setting.replace('_', '-')}", type=type(value), default=value)
     parser.add_argument("--repeats", type=int, default=repeats)
     parser.add_argument("--only", nargs="*", choices=sides, help="leave out other sides")
-    parser.add_argument("--out", default=Path(script).parent / "results" / f"{name}.json")
+    parser.add_argument("--out", help="file of the results, instead of one in results/")
     parser.add_argument("--child", choices=sides, help=argparse.SUPPRESS)
     options = parser.parse_args()
     settings = {setting: getattr(options, setting) for setting in defaults}
+    name = name.format(script=Path(script).stem.removeprefix("bench_"), **settings)
     if options.child:
         print(json.dumps(sides[options.child](**settings)))
         return
+    # A side may run another checkout of skcell, so none is imported before it.
+    from skcell._environment import environment
 
     chosen = options.only or list(sides)
     runs: dict[str, list[Measured]] = {side: [] for side in chosen}
@@ -114,7 +119,7 @@ def compare(
         if side != chosen[0]
     }
     write(
-        options.out,
+        options.out or Path(script).parent / "results" / f"{name}.json",
         {
             "benchmark": name,
             "settings": {**settings, "repeats": options.repeats},

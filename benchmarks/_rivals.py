@@ -63,6 +63,8 @@ def stopwatch() -> Any:
     import keras
 
     class Stopwatch(keras.callbacks.Callback):
+        uses_model = False  # tells skcell that nothing is needed of the model after an epoch
+
         def __init__(self) -> None:
             super().__init__()
             self.seconds: list[float] = []

@@ -2,18 +2,23 @@
 
 import os as _os
 import platform as _platform
+import sys as _sys
 
 import lazy_loader as _lazy
 import wrapt as _wrapt
+from archspec.cpu import host as _host
 
 from skcell._version import __version__ as __version__
 
 # Without a GPU, TensorFlow's native code logs missing drivers, some of them as errors.
 if not any(_os.path.exists(path) for path in ("/dev/nvidia0", "/dev/kfd", "/dev/dxg")):
     _os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# TensorFlow uses the faster kernels of oneDNN by itself only on newer x86 processors.
+# TensorFlow uses oneDNN, which is faster, by default only on newer x86 processors. If it was
+# imported before skcell, it has decided; worker processes then decide alike, to the last bit.
 if _platform.machine().lower() in ("x86_64", "amd64"):
-    _os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    _newer = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile"} & set(_host().features)
+    _is_used = "tensorflow" not in _sys.modules or bool(_newer)
+    _os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", str(int(_is_used)))
 
 
 __getattr__, __dir__, __all__ = _lazy.attach(

@@ -12,6 +12,8 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+import skcell  # noqa: F401 # first, since it sets up TensorFlow, which test modules import
+
 mpl.use("Agg")
 
 DATA = Path(os.environ.get("SKCELL_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))

@@ -88,5 +88,6 @@ class _FoldedConvolution(keras.layers.Layer):
             strides=convolution.strides,
             padding=convolution.padding,
             dilation_rate=convolution.dilation_rate,
+            data_format=convolution.data_format,
         )
         return outputs + ops.cast(offset, self.compute_dtype)
