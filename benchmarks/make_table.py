@@ -4,6 +4,7 @@
 """
 
 import argparse
+import itertools
 import json
 import sys
 import textwrap
@@ -33,16 +34,27 @@ def rows() -> list[tuple[str, str, str, str]]:
     def add(work: str, rival: str, result: str, name: str) -> None:
         table.append((work, rival, result, f"[{name}](benchmarks/results/{name}.json)"))
 
-    fit = "one long fit, base CNN, 96 px"
-    for rival, side in (("the same model, Keras' own `fit`", "keras"), ("skorch, torch", "skorch")):
-        ratio = 1 / times("fit", side, "images_per_second")
-        runs = load("fit")["runs"]
-        pairs = [
-            ours["images_per_second"] / theirs["images_per_second"]
-            for ours, theirs in zip(runs["skcell"], runs[side], strict=True)
-        ]
-        spread = f"{min(pairs):.1f} to {max(pairs):.1f} from run to run"
-        add(fit, rival, f"{ratio:.1f} x as fast ({spread})", "fit")
+    works = {
+        "base": "base CNN",
+        "recommended": "CNN, batch norm, symmetries",
+        "composite": "three composite blocks",
+    }
+    for work, size in itertools.product(works, (96, 28)):
+        name = f"fit_{work}_{size}"
+        runs, medians = load(name)["runs"], load(name)["medians"]
+        rivals = {"the same model, Keras' own `fit`": ["keras"]}
+        if "torch" in runs:
+            rivals["torch, eager or compiled"] = ["torch", "torch_compiled"]
+        for rival, sides in rivals.items():
+            best = max(sides, key=lambda side: medians[side]["images_per_second"])
+            ratio = 1 / times(name, best, "images_per_second")
+            pairs = [
+                ours["images_per_second"] / theirs["images_per_second"]
+                for ours, theirs in zip(runs["skcell"], runs[best], strict=True)
+            ]
+            spread = f"{min(pairs):.1f} to {max(pairs):.1f} from run to run"
+            what = f"one long fit, {works[work]}, {size} px"
+            add(what, rival, f"{ratio:.1f} x as fast ({spread})", name)
     for name in ("search_28", "search"):
         s = load(name)["settings"]
         work = f"40 fits: {s['n'] * 4 // 5} images, {s['size']} px, epochs: {s['epochs']}"

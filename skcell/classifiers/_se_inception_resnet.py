@@ -76,8 +76,11 @@ class SEInceptionResNetClassifier(BaseCellClassifier):
     patience : int, default=5
         Number of epochs without a lower validation loss after which training stops.
     dtype_policy : str or None, default=None
-        Keras dtype policy, such as "mixed_bfloat16", which is faster on GPUs and CPUs that support
-        it in hardware. None uses Keras' global policy (float32 by default).
+        Keras dtype policy, such as "float32" or "mixed_bfloat16". None uses Keras' global policy,
+        if you have changed it; otherwise bfloat16 for the products of a training step and of
+        prediction where the processor has instructions for it and training is faster (see
+        `dtype_policy_`), and float32 elsewhere. Weights, statistics, loss and probabilities are
+        float32 in either case, so a fitted classifier can move between machines.
     jit_compile : bool or None, default=None
         Whether to compile with XLA. None leaves the choice to Keras, except on a CPU under
         TensorFlow, where XLA is slower and is not used.
@@ -114,6 +117,9 @@ class SEInceptionResNetClassifier(BaseCellClassifier):
         Column names, if a data frame with string column names was fitted.
     image_shape_ : tuple of int
         Height, width and channels of the images.
+    dtype_policy_ : str
+        Dtype policy in use. With ``dtype_policy=None``, a classifier that is loaded on another
+        machine has the policy of that machine.
 
     See Also
     --------

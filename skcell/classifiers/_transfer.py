@@ -123,8 +123,9 @@ class TransferClassifier(BaseCellClassifier):
     patience : int, default=5
         Number of epochs without a lower validation loss after which training stops.
     dtype_policy : str or None, default=None
-        Keras dtype policy, such as "mixed_bfloat16", which is faster on GPUs and CPUs that support
-        it in hardware. None uses Keras' global policy (float32 by default).
+        Keras dtype policy, such as "mixed_bfloat16", which may be faster on GPUs and CPUs that
+        support it in hardware. None uses Keras' global policy (float32 by default), because half
+        precision has not been measured for pretrained networks.
     jit_compile : bool or None, default=None
         Whether to compile with XLA. None leaves the choice to Keras, except on a CPU under
         TensorFlow, where XLA is slower and is not used.
@@ -161,6 +162,8 @@ class TransferClassifier(BaseCellClassifier):
         Column names, if a data frame with string column names was fitted.
     image_shape_ : tuple of int
         Height, width and channels of the images.
+    dtype_policy_ : str
+        Dtype policy in use.
 
     See Also
     --------
