@@ -25,7 +25,7 @@ from sklearn.model_selection import train_test_split
 PRECISIONS = ("float32", "mixed_bfloat16")
 
 
-def load(data: Path) -> tuple[np.ndarray, np.ndarray]:
+def load(data: Path, image_size: int) -> tuple[np.ndarray, np.ndarray]:
     """Load images and labels of the training part."""
     if data.is_file():
         with np.load(data) as arrays:
@@ -33,7 +33,7 @@ def load(data: Path) -> tuple[np.ndarray, np.ndarray]:
             return arrays["X"][rows], arrays["y"][rows]
     from skcell.datasets import load_image_folder
 
-    cells = load_image_folder(data)
+    cells = load_image_folder(data, image_size)
     return cells.images, cells.target
 
 
@@ -80,13 +80,14 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--name", default="precision", help="of the file in results/")
+    parser.add_argument("--image-size", type=int, default=96, help="for a folder")
     parser.add_argument("--n-train", type=int, default=2000)
     parser.add_argument("--n-test", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", nargs="*", help="names of networks")
     options = parser.parse_args()
-    X, y = load(options.data)
+    X, y = load(options.data, options.image_size)
     runs: dict[str, list[dict[str, Any]]] = {}
     for seed in range(options.seeds):
         train, test = train_test_split(
@@ -117,7 +118,9 @@ def main() -> None:
         Path(__file__).parent / "results" / f"{options.name}.json",
         {
             "benchmark": "precision",
-            "settings": {k: v for k, v in vars(options).items() if k not in ("data", "name")}
+            "settings": {
+                k: v for k, v in vars(options).items() if k not in ("data", "name", "image_size")
+            }
             | {"size": int(X.shape[1])},
             "environment": environment(),
             "summary": summary,

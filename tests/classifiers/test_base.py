@@ -102,8 +102,8 @@ def test_learns_real_cells(real_cells):
 )
 def test_parameter_changes_the_model_and_still_learns(params, cells):
     X, y = cells.images, cells.target
-    plain = small(epochs=5).fit(X, y)
-    clf = small(epochs=5, **params).fit(X, y)
+    plain = small(epochs=5, dtype_policy="float32").fit(X, y)
+    clf = small(epochs=5, **{"dtype_policy": "float32", **params}).fit(X, y)
     assert (clf.predict_proba(X) != plain.predict_proba(X)).any()
     assert clf.history_["loss"][-1] < clf.history_["loss"][0]
 
