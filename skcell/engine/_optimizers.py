@@ -1,5 +1,6 @@
 """Optimizers by name, with weight decay and a learning-rate scale for each variable."""
 
+import functools
 from typing import Any
 
 import keras
@@ -37,7 +38,13 @@ def make_optimizer(
         Optimizer that is not yet built.
     """
     kwargs = _ARGUMENTS.get(name, {})
-    return _TUNABLE[name](has_weight_decay=use_weight_decay, has_lr_scales=lr_scales, **kwargs)
+    if use_weight_decay or lr_scales:
+        return _TUNABLE[name](has_weight_decay=use_weight_decay, has_lr_scales=lr_scales, **kwargs)
+    optimizer = OPTIMIZERS[name](**kwargs)
+    if name == "adam":
+        # The optimizer keeps its class, so a checkpoint of the model needs no skcell to be loaded.
+        optimizer.update_step = functools.partial(_ADAM.update_step, optimizer)
+    return optimizer
 
 
 def make_keras_optimizer(name: str, learning_rate: float) -> keras.optimizers.Optimizer:
@@ -62,9 +69,6 @@ class _FusedAdam(keras.optimizers.Adam):
     """Adam that updates each variable by one operation of TensorFlow, which computes the same."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        if keras.backend.backend() != "tensorflow":
-            super().update_step(gradient, variable, learning_rate)
-            return
         import tensorflow as tf
 
         index = self._get_variable_index(variable)
@@ -81,6 +85,9 @@ class _FusedAdam(keras.optimizers.Adam):
             epsilon=self.epsilon,
             grad=ops.cast(gradient, variable.dtype),
         )
+
+
+_ADAM = _FusedAdam if keras.backend.backend() == "tensorflow" else keras.optimizers.Adam
 
 
 class _Tunable:
@@ -139,7 +146,7 @@ class _Tunable:
 
 _TUNABLE: dict[str, type[keras.optimizers.Optimizer]] = {
     name: keras.saving.register_keras_serializable("skcell")(
-        type(f"Tunable{kind.__name__}", (_Tunable, _FusedAdam if name == "adam" else kind), {})
+        type(f"Tunable{kind.__name__}", (_Tunable, _ADAM if name == "adam" else kind), {})
     )
     for name, kind in OPTIMIZERS.items()
 }

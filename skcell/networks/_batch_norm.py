@@ -1,5 +1,6 @@
 """Batch normalisation by TensorFlow's fused operation."""
 
+import functools
 from typing import Any
 
 import keras
@@ -10,41 +11,15 @@ from skcell._keras import find_layers
 LEAST_EPSILON = 1.001e-5
 
 
-class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """Keras' layer, computed by one operation of TensorFlow instead of a chain of them.
-
-    The variables, their names and the configuration are those of Keras' layer, and the results
-    are equal up to rounding. In half precision, the pixels stay in half precision, while
-    parameters and statistics have single precision.
-    """
-
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalise `inputs`, and update the moving statistics in training."""
-        if not (training and self.trainable) or mask is not None or inputs.dtype == "float64":
-            return super().call(inputs, training=training, mask=mask)
-        import tensorflow as tf
-
-        channels = inputs.shape[-1]
-        # The operation takes feature maps only; for a dense layer, each is a single pixel.
-        x = inputs if len(inputs.shape) == 4 else tf.reshape(inputs, (-1, 1, 1, channels))
-        y, mean, unbiased = tf.compat.v1.nn.fused_batch_norm(
-            x,
-            self.gamma.value if self.scale else tf.ones(channels),
-            self.beta.value if self.center else tf.zeros(channels),
-            epsilon=self.epsilon,
-        )
-        n = tf.cast(tf.reduce_prod(tf.shape(x)[:3]), tf.float32)
-        variance = unbiased * ((n - 1.0) / n)  # Keras averages the biased variance
-        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving.value * self.momentum + value * (1.0 - self.momentum))
-        return tf.reshape(y, tf.shape(inputs))
-
-
 def fuse_batch_norm(model: keras.Model) -> None:
-    """Let the batch-normalisation layers of a model be computed by fused operations.
+    """Let the batch-normalisation layers of a model use one operation of TensorFlow in training.
 
-    Only TensorFlow needs this; on other backends nothing is changed. Layers with settings that the
-    fused operation does not have are not changed either.
+    Keras' own chain of operations takes several times as long, and computes in single precision
+    under every dtype policy. Results are equal up to rounding. In half precision, feature maps stay
+    in half precision, while parameters and statistics have single precision.
+
+    On other backends nothing is changed; neither are layers with settings that the operation does
+    not have.
 
     Parameters
     ----------
@@ -55,7 +30,32 @@ def fuse_batch_norm(model: keras.Model) -> None:
         return
     for layer in find_layers(model):
         if type(layer) is keras.layers.BatchNormalization and _can_be_fused(layer):
-            layer.__class__ = FusedBatchNormalization
+            # The layer keeps its class, so it is saved to a file as a layer of Keras.
+            layer.call = functools.partial(_call, layer, layer.call)
+
+
+def _call(
+    layer: Any, keras_call: Any, inputs: Any, training: bool | None = None, mask: Any = None
+) -> Any:
+    """Normalise `inputs`, and update the moving statistics in training."""
+    if not (training and layer.trainable) or mask is not None or inputs.dtype == "float64":
+        return keras_call(inputs, training=training, mask=mask)
+    import tensorflow as tf
+
+    channels = inputs.shape[-1]
+    # The operation takes feature maps only; for a dense layer, each is a single pixel.
+    x = inputs if len(inputs.shape) == 4 else tf.reshape(inputs, (-1, 1, 1, channels))
+    y, mean, unbiased = tf.compat.v1.nn.fused_batch_norm(
+        x,
+        layer.gamma.value if layer.scale else tf.ones(channels),
+        layer.beta.value if layer.center else tf.zeros(channels),
+        epsilon=layer.epsilon,
+    )
+    n = tf.cast(tf.reduce_prod(tf.shape(x)[:3]), tf.float32)
+    variance = unbiased * ((n - 1.0) / n)  # Keras averages the biased variance
+    for moving, value in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+        moving.assign(moving.value * layer.momentum + value * (1.0 - layer.momentum))
+    return tf.reshape(y, tf.shape(inputs))
 
 
 def _can_be_fused(layer: Any) -> bool:

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from skcell._keras import find_layers
+
 
 def fold_batch_norm(model: keras.Model) -> keras.Model:
     """Make a model for prediction in which convolutions include their batch normalisation.
@@ -21,7 +23,8 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     Returns
     -------
     keras.Model
-        Model with equal predictions, up to rounding.
+        Model with equal predictions, up to rounding; `model` itself if it has no batch
+        normalisation.
 
     References
     ----------
@@ -31,15 +34,17 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     convolutions: dict[int, tuple[Any, Any, Any]] = {}  # by the id of the output
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        if id(args[0]) in convolutions:
+        if args and id(args[0]) in convolutions:
             convolution, inputs, _ = convolutions[id(args[0])]
             if _can_be_folded(convolution, layer):
                 return _FoldedConvolution(convolution, layer)(inputs)
         outputs = layer(*args, **kwargs)
-        if type(layer) in (layers.Conv2D, layers.DepthwiseConv2D):
+        if args and type(layer) in (layers.Conv2D, layers.DepthwiseConv2D):
             convolutions[id(outputs)] = layer, args[0], outputs
         return outputs
 
+    if not any(isinstance(layer, layers.BatchNormalization) for layer in find_layers(model)):
+        return model
     bare = keras.Model(model.inputs, model.outputs)  # without the loss and the optimizer
     return keras.models.clone_model(
         bare, clone_function=lambda layer: layer, call_function=call, recursive=True

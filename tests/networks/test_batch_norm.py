@@ -1,13 +1,17 @@
 """The fused batch normalisation, and the folded one, compute what Keras' own layer computes."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
 
+from skcell import CellCNNClassifier
 from skcell.engine import Recipe, build
 from skcell.networks import cnn, se_inception_resnet
-from skcell.networks._batch_norm import FusedBatchNormalization, fuse_batch_norm
+from skcell.networks._batch_norm import fuse_batch_norm
 from skcell.networks._folding import fold_batch_norm
 
 tensorflow_only = pytest.mark.skipif(
@@ -24,6 +28,10 @@ def single(shape, policy="float32", **arguments):
     for weight in model.weights:
         weight.assign(rng.uniform(0.5, 2, weight.shape))
     return model
+
+
+def is_fused(layer):
+    return "call" in vars(layer)
 
 
 def images(*shape):
@@ -65,7 +73,7 @@ def test_fused_layer_equals_that_of_keras(shape, arguments, policy, training):
     expected = run(single(shape, policy, **arguments), images(16, *shape), training)
     model = single(shape, policy, **arguments)
     fuse_batch_norm(model)
-    assert type(model.layers[1]) is FusedBatchNormalization
+    assert is_fused(model.layers[1])
     found = run(model, images(16, *shape), training)
     # Outputs and gradients have the precision of the policy, statistics single precision.
     rough = {"float32": 1e-5, "mixed_bfloat16": 2e-2, "mixed_float16": 3e-3}[policy]
@@ -92,7 +100,7 @@ def test_variance_of_a_single_value_is_zero_as_in_keras(n):
 def test_what_the_operation_cannot_do_is_left_to_keras(arguments):
     model = single((6, 5, 4), **arguments)
     fuse_batch_norm(model)
-    assert type(model.layers[1]) is layers.BatchNormalization
+    assert not is_fused(model.layers[1])
 
 
 @tensorflow_only
@@ -100,14 +108,25 @@ def test_nested_layers_are_fused_too():
     inner = single((6, 5, 4))
     outer = keras.Model(x := keras.Input((6, 5, 4)), inner(x))
     fuse_batch_norm(outer)
-    assert type(inner.layers[1]) is FusedBatchNormalization
+    assert is_fused(inner.layers[1])
 
 
-def test_models_for_users_have_the_layer_of_keras(tmp_path):
-    recipe = Recipe(cnn, (("batch_norm", True),), (16, 16, 3), "uint8", 3)
-    model = build(recipe, 0)
-    kinds = {type(layer) for layer in model.layers if "batch" in layer.name}
-    assert kinds == {layers.BatchNormalization}
+def test_checkpoint_of_a_fit_is_loaded_by_keras_alone(tmp_path, cells):
+    file = tmp_path / "cells.keras"
+    clf = CellCNNClassifier(
+        filters=(8,), batch_norm=True, epochs=2, random_state=0, dtype_policy="float32"
+    )
+    clf.set_params(callbacks=[keras.callbacks.ModelCheckpoint(file)])
+    clf.fit(cells.images, cells.target)
+    np.save(tmp_path / "X.npy", cells.images[:20])
+    code = (
+        "import keras, numpy as np, sys; model = keras.models.load_model('cells.keras');"
+        "np.save('p.npy', model.predict(np.load('X.npy'), verbose=0));"
+        "assert type(model.optimizer) is keras.optimizers.Adam; assert 'skcell' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=300)
+    expected = clf.predict_proba(cells.images[:20])
+    np.testing.assert_allclose(np.load(tmp_path / "p.npy"), expected, atol=1e-5)
 
 
 def trained(model):
