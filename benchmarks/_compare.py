@@ -96,9 +96,6 @@ def compare(
     if options.child:
         print(json.dumps(sides[options.child](**settings)))
         return
-    # A side may run another checkout of skcell, so none is imported before it.
-    from skcell._environment import environment
-
     chosen = options.only or list(sides)
     runs: dict[str, list[Measured]] = {side: [] for side in chosen}
     arguments = [f"--{key.replace('_', '-')}={value}" for key, value in settings.items()]
@@ -118,6 +115,10 @@ def compare(
         for side, median in medians.items()
         if side != chosen[0]
     }
+    # Imported last, since it is an earlier skcell, or none, that some sides run, and since skcell
+    # sets variables of the environment that they would be given.
+    from skcell._environment import environment
+
     write(
         options.out or Path(script).parent / "results" / f"{name}.json",
         {

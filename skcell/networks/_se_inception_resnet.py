@@ -68,5 +68,5 @@ def se_inception_resnet(
         )
         x = residual(x, branch, drop=stochastic_depth * (i + 1) / n_blocks, **common)
     pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
-    x = pool(**LAST)(x)
+    x = pool(dtype="float32", **LAST)(x)  # as the class probabilities, which come next
     return layers.Dropout(dropout, seed=draw_seed())(x) if dropout else x
