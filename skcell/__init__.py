@@ -16,8 +16,8 @@ if not any(_os.path.exists(path) for path in ("/dev/nvidia0", "/dev/kfd", "/dev/
 # TensorFlow uses oneDNN, which is faster, by default only on newer x86 processors. If it was
 # imported before skcell, it has decided; worker processes then decide alike, to the last bit.
 if _platform.machine().lower() in ("x86_64", "amd64"):
-    _newer = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile"} & set(_host().features)
-    _is_used = "tensorflow" not in _sys.modules or bool(_newer)
+    _newer = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile"}
+    _is_used = "tensorflow" not in _sys.modules or not _newer.isdisjoint(_host().features)
     _os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", str(int(_is_used)))
 
 

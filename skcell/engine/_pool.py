@@ -94,7 +94,8 @@ class ModelLease:
         """Keep this model out of the pool, because the user's code is given access to it."""
         if self._shared:
             self._shared = False
-            self._finalizer.detach()
+            if self._compiled is not None:  # else it is not restored yet
+                self._finalizer.detach()
 
     def with_policy(self, dtype_policy: str) -> "ModelLease":
         """Return a lease of a model with the same state and another dtype policy.

@@ -1,5 +1,6 @@
 """Prediction without separate batch normalisation: it is folded into the convolution before it."""
 
+import math
 from typing import Any
 
 import keras
@@ -35,8 +36,8 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         if args and id(args[0]) in convolutions:
-            convolution, inputs, _ = convolutions[id(args[0])]
-            if _can_be_folded(convolution, layer):
+            convolution, inputs, outputs = convolutions[id(args[0])]
+            if _can_be_folded(convolution, outputs.shape[1:], layer):
                 return _FoldedConvolution(convolution, layer)(inputs)
         outputs = layer(*args, **kwargs)
         if args and type(layer) in (layers.Conv2D, layers.DepthwiseConv2D):
@@ -51,18 +52,19 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     )
 
 
-def _can_be_folded(convolution: Any, layer: Any) -> bool:
+def _can_be_folded(convolution: Any, shape: tuple[int | None, ...], layer: Any) -> bool:
     """Return whether `layer` is a batch normalisation that is worth folding.
 
     The weights are folded in each call, so that is only worth it if there are fewer of them than
-    values that one image would be multiplied by.
+    values that one image would be multiplied by. A model for images of any size does not tell.
     """
     return (
         isinstance(layer, layers.BatchNormalization)
         and convolution.activation is keras.activations.linear
         and convolution.data_format == "channels_last"
         and layer.axis in (-1, 3)
-        and ops.size(convolution.kernel) <= ops.prod(convolution.output.shape[1:])
+        and None not in shape
+        and math.prod(convolution.kernel.shape) <= math.prod(size for size in shape if size)
     )
 
 

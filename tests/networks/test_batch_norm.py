@@ -129,6 +129,17 @@ def test_checkpoint_of_a_fit_is_loaded_by_keras_alone(tmp_path, cells):
     np.testing.assert_allclose(np.load(tmp_path / "p.npy"), expected, atol=1e-5)
 
 
+def test_network_for_images_of_any_size_is_left_as_it_is():
+    inputs = keras.Input((None, None, 3))
+    x = layers.BatchNormalization()(layers.Conv2D(4, 3)(inputs))
+    model = trained(keras.Model(inputs, layers.GlobalAveragePooling2D()(x)))
+    x = np.random.default_rng(0).uniform(0, 1, (2, 9, 8, 3)).astype(np.float32)
+    expected, found = (
+        ops.convert_to_numpy(m(x, training=False)) for m in (model, fold_batch_norm(model))
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
 def trained(model):
     """Give the weights and statistics values that are far from those of a new model."""
     rng = np.random.default_rng(0)
