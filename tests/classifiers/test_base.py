@@ -387,7 +387,8 @@ def test_model_moves_to_a_machine_with_another_precision(choose, cells):
     np.testing.assert_allclose(
         moved.to_keras().predict(X, verbose=0), moved.predict_proba(X), atol=1e-5
     )
-    # It resumes there, even if a callback of the user's first takes the model out of the pool.
+    # It resumes there, even if a user's callback takes a model out of the pool before it is used.
+    moved = pickle.loads(file)
     moved.set_params(callbacks=[keras.callbacks.LambdaCallback()]).fit(X, y)
     assert moved.n_iter_ == 2 * clf.n_iter_
     assert moved.history_["loss"][: clf.n_iter_] == clf.history_["loss"]
