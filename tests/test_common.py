@@ -70,7 +70,7 @@ def expected(estimator):
 @parametrize_with_checks([instance(cls) for cls in ESTIMATORS], expected_failed_checks=expected)
 def test_scikit_learn_check(estimator, check):
     if is_classifier(estimator) and check.func.__name__ in FINER_THAN_FLOAT32:
-        pytest.skip("1e-7 is finer than single precision; tested below with 1e-5")
+        pytest.skip("1e-7 is finer than single precision; tested below with 1e-4")
     check(estimator)
 
 
@@ -80,7 +80,7 @@ def test_predictions_do_not_depend_on_the_images_beside(cls, cells):
     clf = small(cls, dtype_policy="float32").fit(X, y)  # half precision rounds by size of batch
     order = np.random.default_rng(0).permutation(60)
     together = clf.predict_proba(X)
-    close = {"rtol": 1e-5, "atol": 1e-6}
+    close = {"rtol": 1e-4, "atol": 1e-6}  # processors sum in another order for another batch
     np.testing.assert_allclose(together[order], clf.predict_proba(X[order]), **close)
     alone = np.concatenate([clf.predict_proba(X[i : i + 1]) for i in range(10)])
     np.testing.assert_allclose(together[:10], alone, **close)
