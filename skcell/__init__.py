@@ -40,7 +40,12 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     ],
     submod_attrs={
         "augmentation": ["ImageAugmenter"],
-        "classifiers": ["CellCNNClassifier", "SEInceptionResNetClassifier", "TransferClassifier"],
+        "classifiers": [
+            "AdaptiveClassifier",
+            "CellCNNClassifier",
+            "SEInceptionResNetClassifier",
+            "TransferClassifier",
+        ],
         "pipeline": ["Pipeline", "make_pipeline"],
         "preprocessing": ["ImageFeatures"],
         "resampling": ["ImageSMOTE", "ImageSampler"],
@@ -50,7 +55,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
 
 def _register_layers(_):
     """Register skcell's layers and optimizers with Keras, so that it can load files with them."""
-    import skcell.engine._optimizers
+    import skcell._optimizers
     import skcell.networks._random_transform  # noqa: F401 # both register their classes
 
 

@@ -41,3 +41,7 @@ class DuplicateImageWarning(UserWarning):
 
 class PixelRangeWarning(UserWarning):
     """Issued if pixel values lie in a range that the estimator does not scale."""
+
+
+class AdaptationWarning(UserWarning):
+    """Issued if a classifier is adapted to images that may make it worse."""

@@ -10,6 +10,7 @@ import pytest
 
 from skcell import CellCNNClassifier, ImageFeatures, TransferClassifier
 from skcell._digest import digest, has_own_code
+from skcell.study import PLAIN_SETTINGS
 
 FACTOR = 1.0
 TABLE = {"factor": 1.0}
@@ -159,7 +160,13 @@ def test_a_loss_whose_global_changed_is_another_loss(cells, monkeypatch):
     X, y = cells.images[:60], cells.target[:60]
 
     def train(loss):
-        small = {"filters": (4,), "dense_units": 8, "epochs": 2, "optimizer": "sgd"}
+        small = {
+            **PLAIN_SETTINGS,
+            "filters": (4,),
+            "dense_units": 8,
+            "epochs": 2,
+            "optimizer": "sgd",
+        }
         return CellCNNClassifier(loss=loss, random_state=0, **small).fit(X, y)
 
     losses = []

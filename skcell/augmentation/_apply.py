@@ -33,6 +33,10 @@ class PerImageTransform(RandomTransform):
         drawn = [generator.uniform(low, high, tail) for generator in self.generators]
         return ops.cast(np.stack(drawn), images.dtype)
 
+    def _normal(self, images: Any) -> Any:
+        drawn = [generator.standard_normal(images.shape[1:]) for generator in self.generators]
+        return ops.cast(np.stack(drawn), images.dtype)
+
 
 def transform_in_place(images: NDArray[Any], layer: RandomTransform) -> None:
     """Apply a layer to images in place.

@@ -1,12 +1,13 @@
 """Random augmentation of images, applied anew in every epoch or added as new samples."""
 
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from skcell._hints import hint
 from skcell._images import resolve_shape
 from skcell._sklearn import Interval, StrOptions
 from skcell.resampling import BaseImageSampler
@@ -18,25 +19,59 @@ _LAYER_PARAMETERS = (
     "rotation",
     "zoom",
     "translation",
+    "blur",
+    "exposure",
+    "white_balance",
+    "gamma",
+    "stain",
+    "stain_hue",
+    "saturation",
+    "shading",
     "brightness",
     "contrast",
+    "noise",
     "fill_mode",
 )
 
+#: Settings by name. "microscope" was chosen by benchmarks/bench_robustness.py.
+PRESETS: dict[str, dict[str, Any]] = {
+    "symmetries": {},
+    "microscope": {
+        "zoom": 0.25,
+        "blur": 0.03,
+        "exposure": 0.4,
+        "white_balance": 0.15,
+        "gamma": 0.3,
+        "stain": 0.3,
+        "stain_hue": 0.1,
+        "saturation": 0.3,
+        "shading": 0.3,
+        "brightness": 0.1,
+        "contrast": 0.2,
+        "noise": 0.05,
+    },
+}
+
 
 class ImageAugmenter(BaseImageSampler):
-    """Augment images by random flips, rotations, affine maps, brightness and contrast.
+    """Augment images by random changes of position, focus, light, stain and noise.
 
     The class has two uses. As the parameter ``augmentation`` of a classifier, it transforms every
     image anew in every epoch, on the device, and is inactive in prediction. As a step of
     `skcell.pipeline.Pipeline`, it is a sampler that adds transformed copies, with the same labels,
     to the training samples.
 
-    All geometric transformations of an image are composed into one affine map, so that it is
-    interpolated only once. Flips and quarter turns alone move whole pixels and need no
-    interpolation. Because cells have no natural orientation, they are the default. Other rotations
-    blur images of few pixels. As a sampler, the class computes in float32, which represents uint8,
-    uint16 and float32 exactly; wider dtypes are rounded.
+    Flips and quarter turns move whole pixels and need no interpolation. Because cells have no
+    natural orientation, they are the default. Zoom, translation and blur are one resampling; with
+    a rotation, which blurs images of few pixels, all changes of position are one affine map.
+
+    Exposure, white balance, gamma, stain, saturation and shading are one affine map of the optical
+    density ``-log(pixel)``, where 1, or the maximum of an integer dtype, is white. In it, lights
+    and dyes add up [2]_. Models that were trained with such changes are right more often about
+    images of another microscope or stain [4]_.
+
+    As a sampler, the class computes in float32, which represents uint8, uint16 and float32 exactly;
+    wider dtypes are rounded.
 
     Parameters
     ----------
@@ -53,11 +88,33 @@ class ImageAugmenter(BaseImageSampler):
         Maximum relative change of size; factors are uniform in ``1 - zoom`` to ``1 + zoom``.
     translation : float, default=0.0
         Maximum shift in either direction, as a fraction of the height and of the width.
+    blur : float, default=0.0
+        Maximum standard deviation of a blur, as of a lens out of focus, as a fraction of the
+        height.
+    exposure : float, default=0.0
+        Maximum relative change of the light. All factors are log-uniform: with 0.25, from
+        ``1 / 1.25`` to ``1.25``.
+    white_balance : float, default=0.0
+        Maximum relative change of the light of each channel, as of a lamp of another colour.
+    gamma : float, default=0.0
+        Maximum relative change of the exponent of the pixels, as of a camera with another curve.
+    stain : float, default=0.0
+        Maximum relative change of the amount of each dye. In images of three channels, dyes are a
+        blue and a red one [3]_, and what remains; otherwise, each channel counts as a dye.
+    stain_hue : float, default=0.0
+        Maximum change of the colour of each dye, as a fraction of its density.
+    saturation : float, default=0.0
+        Maximum relative change of the differences between the channels.
+    shading : float, default=0.0
+        Maximum relative change of the light from the centre of the image to each border.
     brightness : float, default=0.0
         Maximum amount added to or subtracted from all pixels, as a fraction of the full scale of
         an integer dtype, or as a pixel value for floats.
     contrast : float, default=0.0
         Maximum relative change of a pixel's distance from the mean colour of the image.
+    noise : float, default=0.0
+        Maximum standard deviation of the noise of every pixel and channel, as a fraction of the
+        full scale of an integer dtype, or as a pixel value for floats.
     fill_mode : {"reflect", "nearest", "constant", "wrap"}, default="reflect"
         How points beyond the border of the original image are filled; "constant" is black.
     sampling_strategy : str, dict, float or callable, default="not majority"
@@ -93,6 +150,12 @@ class ImageAugmenter(BaseImageSampler):
     ----------
     .. [1] C. Shorten, T. M. Khoshgoftaar, "A survey on Image Data Augmentation for Deep
        Learning", Journal of Big Data 6, 60, 2019.
+    .. [2] D. F. Swinehart, "The Beer-Lambert Law", Journal of Chemical Education 39, 1962.
+    .. [3] A. C. Ruifrok, D. A. Johnston, "Quantification of histochemical staining by color
+       deconvolution", Analytical and Quantitative Cytology and Histology 23, 2001.
+    .. [4] D. Tellez et al., "Quantifying the effects of data augmentation and stain color
+       normalization in convolutional neural networks for computational pathology", Medical Image
+       Analysis 58, 2019.
 
     Examples
     --------
@@ -115,8 +178,17 @@ class ImageAugmenter(BaseImageSampler):
         "rotation": [Interval(Real, 0, 1, closed="both")],
         "zoom": [Interval(Real, 0, 1, closed="left")],
         "translation": [Interval(Real, 0, 1, closed="both")],
+        "blur": [Interval(Real, 0, 1, closed="both")],
+        "exposure": [Interval(Real, 0, None, closed="left")],
+        "white_balance": [Interval(Real, 0, None, closed="left")],
+        "gamma": [Interval(Real, 0, None, closed="left")],
+        "stain": [Interval(Real, 0, None, closed="left")],
+        "stain_hue": [Interval(Real, 0, 1, closed="both")],
+        "saturation": [Interval(Real, 0, None, closed="left")],
+        "shading": [Interval(Real, 0, None, closed="left")],
         "brightness": [Interval(Real, 0, 1, closed="both")],
         "contrast": [Interval(Real, 0, 1, closed="both")],
+        "noise": [Interval(Real, 0, 1, closed="both")],
         "fill_mode": [StrOptions({"reflect", "nearest", "constant", "wrap"})],
         "sampling_strategy": [
             Interval(Real, 0, 1, closed="right"),
@@ -138,8 +210,17 @@ class ImageAugmenter(BaseImageSampler):
         rotation: float = 0.0,
         zoom: float = 0.0,
         translation: float = 0.0,
+        blur: float = 0.0,
+        exposure: float = 0.0,
+        white_balance: float = 0.0,
+        gamma: float = 0.0,
+        stain: float = 0.0,
+        stain_hue: float = 0.0,
+        saturation: float = 0.0,
+        shading: float = 0.0,
         brightness: float = 0.0,
         contrast: float = 0.0,
+        noise: float = 0.0,
         fill_mode: str = "reflect",
         sampling_strategy: Any = "not majority",
         n_copies: int | None = 1,
@@ -153,12 +234,51 @@ class ImageAugmenter(BaseImageSampler):
         self.rotation = rotation
         self.zoom = zoom
         self.translation = translation
+        self.blur = blur
+        self.exposure = exposure
+        self.white_balance = white_balance
+        self.gamma = gamma
+        self.stain = stain
+        self.stain_hue = stain_hue
+        self.saturation = saturation
+        self.shading = shading
         self.brightness = brightness
         self.contrast = contrast
+        self.noise = noise
         self.fill_mode = fill_mode
         self.n_copies = n_copies
         self.image_shape = image_shape
         self.random_state = random_state
+
+    @classmethod
+    def from_preset(cls, name: str, **parameters: Any) -> Self:
+        """Make an augmenter with named settings.
+
+        Parameters
+        ----------
+        name : {"symmetries", "microscope"}
+            "symmetries" are flips and quarter turns alone. "microscope" also changes size, focus,
+            light, stain and noise, within what differs between microscopes and laboratories.
+        **parameters : object
+            Parameters that differ from those of the preset.
+
+        Returns
+        -------
+        ImageAugmenter
+            The augmenter.
+
+        Examples
+        --------
+        >>> from skcell import ImageAugmenter
+        >>> ImageAugmenter.from_preset("microscope", noise=0.0).exposure
+        0.4
+        """
+        if name not in PRESETS:
+            raise ValueError(
+                f"There is no preset {name!r}.{hint(name, PRESETS)} The presets are: "
+                f"{', '.join(PRESETS)}."
+            )
+        return cls(**{**PRESETS[name], **parameters})
 
     def layer_arguments(self) -> tuple[tuple[str, Any], ...]:
         """Return the validated arguments of the layer that transforms images.

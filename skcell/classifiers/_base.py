@@ -27,10 +27,16 @@ from skcell._sklearn import (
     _fit_context,
     begin_fit,
 )
-from skcell.augmentation import ImageAugmenter
+from skcell.augmentation import PRESETS, ImageAugmenter
 from skcell.classifiers._callbacks import EpochTasks
 from skcell.classifiers._scikeras import ScikerasWrapper
-from skcell.classifiers._training import FEWEST_BATCHES, PREDICT_BATCH, train_classifier
+from skcell.classifiers._symmetries import find_symmetries
+from skcell.classifiers._training import (
+    FEWEST_BATCHES,
+    PREDICT_BATCH,
+    count_epochs,
+    train_classifier,
+)
 from skcell.engine import (
     OPTIMIZERS,
     ModelLease,
@@ -58,7 +64,7 @@ class BaseCellClassifier(
     """
 
     _parameter_constraints: dict = {
-        "augmentation": [ImageAugmenter, None],
+        "augmentation": [ImageAugmenter, StrOptions(set(PRESETS)), None],
         "optimizer": [StrOptions(set(OPTIMIZERS))],
         "learning_rate": [Interval(numbers.Real, 0, None, closed="neither")],
         "schedule": [StrOptions({"cosine", "linear"}), callable, None],
@@ -69,11 +75,12 @@ class BaseCellClassifier(
             callable,
         ],
         "class_weight": [StrOptions({"balanced"}), dict, None],
-        "epochs": [Interval(numbers.Integral, 1, None, closed="left")],
+        "epochs": [Interval(numbers.Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [Interval(numbers.Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
         "patience": [Interval(numbers.Integral, 1, None, closed="left")],
+        "tta": [StrOptions({"none", "flips", "d4"})],
         "dtype_policy": [str, None],
         "jit_compile": ["boolean", None],
         "n_devices": [
@@ -96,7 +103,7 @@ class BaseCellClassifier(
     def __init__(
         self,
         *,
-        augmentation: ImageAugmenter | None,
+        augmentation: ImageAugmenter | str | None,
         optimizer: str,
         learning_rate: float,
         schedule: str | Callable[[float], float] | None,
@@ -104,11 +111,12 @@ class BaseCellClassifier(
         label_smoothing: float,
         loss: str | Callable[..., Any],
         class_weight: str | dict[Any, float] | None,
-        epochs: int,
+        epochs: int | str,
         batch_size: int,
         early_stopping: bool,
         validation_fraction: float,
         patience: int,
+        tta: str,
         dtype_policy: str | None,
         jit_compile: bool | None,
         n_devices: int,
@@ -131,6 +139,7 @@ class BaseCellClassifier(
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.patience = patience
+        self.tta = tta
         self.dtype_policy = dtype_policy
         self.jit_compile = jit_compile
         self.n_devices = n_devices
@@ -241,15 +250,15 @@ class BaseCellClassifier(
         data, val = data.normalized(), val and val.normalized()
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         shown = {"X": X, "y": y, "metadata": metadata}
-        task = begin_fit(self, self._max_epochs(fresh), **shown)
+        task = begin_fit(self, self._max_epochs(fresh, data), **shown)
         shown["estimator"] = self
         self._train(data, val, fresh, seed, callbacks=[EpochTasks(task, shown)])
         task.call_on_fit_task_end(**shown, reconstruction_attributes={})
         return self
 
-    def _max_epochs(self, fresh: bool) -> int:
+    def _max_epochs(self, fresh: bool, data: TrainingData) -> int:
         """Return the maximum number of epochs of a fit."""
-        return self.epochs
+        return count_epochs(self.epochs, data)
 
     def _draw_seed(self, fresh: bool) -> int:
         """Draw the seed of a new model; a resumed model keeps its seed, and so its holdout."""
@@ -306,8 +315,11 @@ class BaseCellClassifier(
     def _check(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> TrainingData:
         """Check all arguments of a fit before anything is built."""
         known = hasattr(self, "_spec") and classes is not None
+        images, spec = self._check_X(X, reset=not known)
+        find_symmetries(self.tta, spec.shape)  # an error now, not after training
         return TrainingData.from_arrays(
-            *self._check_X(X, reset=not known),
+            images,
+            spec,
             y,
             classes=classes,
             sample_weight=sample_weight,
@@ -338,7 +350,7 @@ class BaseCellClassifier(
             copy(self)._set_fitted_state(lease, data, seed),
             data,
             val,
-            epochs=epochs or self.epochs,
+            epochs=epochs or count_epochs(self.epochs, data),
             learning_rate=self.learning_rate,
             history=history,
             estimate=epochs is None or fresh or data.n_present >= FEWEST_BATCHES * self.batch_size,
@@ -369,13 +381,19 @@ class BaseCellClassifier(
             self.n_iter_ = len(history["loss"])
         return self
 
+    def _augmenter(self) -> ImageAugmenter | None:
+        """Return the augmentation; a preset is named by a string."""
+        named = isinstance(self.augmentation, str)
+        return ImageAugmenter.from_preset(self.augmentation) if named else self.augmentation
+
     def _make_recipe(self, spec: ImageSpec, n_classes: int) -> Recipe:
+        augmenter = self._augmenter()
         return Recipe.of(
             *self._build_network(),
             input_shape=spec.shape,
             dtype=spec.dtype,
             n_classes=n_classes,
-            augmentation=self.augmentation and self.augmentation.layer_arguments(),
+            augmentation=None if augmenter is None else augmenter.layer_arguments(),
             optimizer=self.optimizer,
             use_weight_decay=self.weight_decay > 0,
             loss=self.loss,
@@ -413,13 +431,15 @@ class BaseCellClassifier(
         """
         check_is_fitted(self)
         images, spec = self._check_X(X, reset=False)
+        symmetries = find_symmetries(self.tta, spec.shape)
         forward = self._lease.compiled.forward
-        out = np.empty((len(images), len(self.classes_)))
+        out = np.zeros((len(images), len(self.classes_)))
         for start in range(0, len(images), PREDICT_BATCH):
             indices = slice(start, start + PREDICT_BATCH)
-            out[indices] = forward(
-                self._to_network_input(load_images(images, indices, spec, n_jobs=-1))
-            )
+            batch = load_images(images, indices, spec, n_jobs=-1)
+            for symmetry in symmetries:
+                changed = np.ascontiguousarray(symmetry(batch))
+                out[indices] += forward(self._to_network_input(changed))
         return out / out.sum(axis=1, keepdims=True)  # rows sum to 1 in double precision too
 
     def _to_network_input(self, images: NDArray[Any]) -> NDArray[Any]:
@@ -441,6 +461,74 @@ class BaseCellClassifier(
         """
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
+
+    def adapt(
+        self,
+        X: ArrayLike,
+        X_labelled: ArrayLike | None = None,
+        y_labelled: ArrayLike | None = None,
+        *,
+        move: float | None = None,
+    ) -> Self:
+        """Adapt a copy of this classifier to images of another microscope, stain or laboratory.
+
+        Light, stain and optics shift the activations of a network. The statistics of its batch
+        normalisation are therefore moved towards those of `X` [1]_, the further the more images
+        there are [2]_, and only as far as the predictions for `X` become more certain [3]_. No
+        labels are needed.
+
+        With a few labelled images, the last layer is then fitted to them, close to its old weights.
+
+        Parameters
+        ----------
+        X : array-like
+            Images of the other laboratory, of the same kind and shape as in `fit`. They should be
+            a random sample of what is to be predicted, of at least 30 images; up to 2,048 are used.
+        X_labelled : array-like, default=None
+            Images of the other laboratory with known labels; five of each class help.
+        y_labelled : array-like of shape (n_labelled,), default=None
+            Their labels. They may be some of the labels of `fit`; classes without images here
+            become less probable.
+        move : float or None, default=None
+            How far the statistics are moved: 0 is not at all, 1 all the way to those of `X`. None
+            chooses. If the predictions before adaptation are of one class with certainty, although
+            all classes occur about as often as in training, 1 is better.
+
+        Returns
+        -------
+        object
+            Adapted copy; this classifier is not changed. Its attribute `adaptation_` says what it
+            was adapted to: the numbers of images, how far the statistics were moved, and the shares
+            of the predicted classes.
+
+        Raises
+        ------
+        ValueError
+            If the network has no batch normalisation that could be adapted, and no labels were
+            passed; or if images or labels cannot be used.
+
+        Warns
+        -----
+        AdaptationWarning
+            If there are few images, or if most are predicted to be of one class.
+
+        See Also
+        --------
+        skcell.AdaptiveClassifier : Adapts to each set of images that it predicts.
+
+        References
+        ----------
+        .. [1] Y. Li, N. Wang, J. Shi, J. Liu, X. Hou, "Revisiting Batch Normalization For Practical
+           Domain Adaptation", arXiv:1603.04779, 2016.
+        .. [2] S. Schneider et al., "Improving robustness against common corruptions by covariate
+           shift adaptation", NeurIPS 2020.
+        .. [3] D. Wang, E. Shelhamer, S. Liu, B. Olshausen, T. Darrell, "Tent: Fully Test-time
+           Adaptation by Entropy Minimization", ICLR 2021.
+        """
+        from skcell.classifiers._adaptation import adapt_classifier
+
+        check_is_fitted(self)
+        return adapt_classifier(self, X, X_labelled, y_labelled, move)
 
     def to_keras(self) -> keras.Model:
         """Copy the trained network to a separate `keras.Model`.
@@ -533,6 +621,7 @@ class BaseCellClassifier(
         """Return parameters of a small instance that learns a numeric table in seconds."""
         return {
             "image_shape": (1, -1, 1),
+            "augmentation": None,
             "epochs": 25,
             "learning_rate": 0.01,
             "random_state": 0,

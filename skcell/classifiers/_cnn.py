@@ -23,26 +23,37 @@ class CellCNNClassifier(BaseCellClassifier):
     Parameters
     ----------
     filters : sequence of int, default=(32, 64, 128)
-        Numbers of filters; each adds a convolution followed by 2x2 max pooling.
+        Numbers of filters; each adds convolutions followed by 2x2 max pooling.
     kernel_size : int, default=3
         Side of the square kernels, in pixels.
+    convolutions : int, default=2
+        Number of convolutions before each pooling.
+    stem_strides : int or None, default=None
+        Step of the first convolution, in pixels; larger steps make training on large images
+        faster. With None, it is 1 for images of less than 64 pixels in height or width, 2 for less
+        than 128 pixels, then 4, and so on.
     extra_filters : sequence of int, default=()
         Numbers of filters of further convolutions, without pooling, after the last pooling.
     dense_units : int, default=128
         Width of the dense layer.
-    batch_norm : bool, default=False
+    standardize : bool, default=True
+        Whether to standardise each channel of each image to mean 0 and variance 1, so that the
+        brightness, contrast and colour of the light matter less.
+    batch_norm : bool, default=True
         Whether to apply batch normalisation before each activation.
     dropout : float, default=0.0
         Fraction of the dense layer's outputs that is dropped in training.
     l2 : float, default=0.0
         L2 penalty on the weights, added to the loss.
-    augmentation : ImageAugmenter or None, default=None
-        Applies new random changes to every training image in every epoch.
+    augmentation : ImageAugmenter, {"symmetries", "microscope"} or None, default="microscope"
+        Applies new random changes to every training image in every epoch. The names are those of
+        `skcell.ImageAugmenter.from_preset`; "microscope" changes light and stain, which assumes
+        that white is the maximum of an integer dtype, or 1 for floats.
     optimizer : {"adam", "nadam", "rmsprop", "sgd", "lion"}, default="adam"
         Name of the optimizer; "sgd" uses Nesterov momentum 0.9.
     learning_rate : float, default=0.001
         Learning rate; with a `schedule`, that of the first epoch.
-    schedule : {"cosine", "linear"}, callable or None, default=None
+    schedule : {"cosine", "linear"}, callable or None, default="cosine"
         How the learning rate decreases over the epochs. A callable takes the fraction of epochs
         that are completed, in 0..1, and returns a factor for the learning rate.
     weight_decay : float, default=0.0
@@ -56,8 +67,9 @@ class CellCNNClassifier(BaseCellClassifier):
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn; they are multiplied by `sample_weight`. Only
         the ratios of weights matter, because the loss is divided by their mean.
-    epochs : int, default=20
-        Number of passes over the training images.
+    epochs : int or "auto", default="auto"
+        Number of passes over the training images. "auto" is 720 divided by the cube root of their
+        number, within 10 and 300: 155 for 100 images, 72 for 1,000 and 33 for 10,000.
     batch_size : int, default=32
         Number of images in each gradient step.
     early_stopping : bool, default=False
@@ -68,6 +80,10 @@ class CellCNNClassifier(BaseCellClassifier):
         Fraction of the training images that is held out for early stopping.
     patience : int, default=5
         Number of epochs without a lower validation loss after which training stops.
+    tta : {"none", "flips", "d4"}, default="none"
+        Test-time augmentation: whether probabilities are averages over the 4 mirror images of each
+        image, or over these and their quarter turns. They then do not depend on the orientation of
+        a cell. Prediction takes 4 or 8 times as long. `to_keras` returns the network alone.
     dtype_policy : str or None, default=None
         Keras dtype policy, such as "float32" or "mixed_bfloat16". None uses Keras' global policy,
         if you have changed it; otherwise bfloat16 for the products of a training step and of
@@ -146,8 +162,11 @@ class CellCNNClassifier(BaseCellClassifier):
         **BaseCellClassifier._parameter_constraints,
         "filters": ["array-like"],
         "kernel_size": [Interval(Integral, 1, None, closed="left")],
+        "convolutions": [Interval(Integral, 1, None, closed="left")],
+        "stem_strides": [Interval(Integral, 1, None, closed="left"), None],
         "extra_filters": ["array-like"],
         "dense_units": [Interval(Integral, 1, None, closed="left")],
+        "standardize": ["boolean"],
         "batch_norm": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "l2": [Interval(Real, 0, None, closed="left")],
@@ -158,24 +177,28 @@ class CellCNNClassifier(BaseCellClassifier):
         *,
         filters: Sequence[int] = (32, 64, 128),
         kernel_size: int = 3,
+        convolutions: int = 2,
+        stem_strides: int | None = None,
         extra_filters: Sequence[int] = (),
         dense_units: int = 128,
-        batch_norm: bool = False,
+        standardize: bool = True,
+        batch_norm: bool = True,
         dropout: float = 0.0,
         l2: float = 0.0,
-        augmentation: ImageAugmenter | None = None,
+        augmentation: ImageAugmenter | str | None = "microscope",
         optimizer: str = "adam",
         learning_rate: float = 1e-3,
-        schedule: str | Callable[[float], float] | None = None,
+        schedule: str | Callable[[float], float] | None = "cosine",
         weight_decay: float = 0.0,
         label_smoothing: float = 0.0,
         loss: str | Callable[..., Any] = "categorical_crossentropy",
         class_weight: str | dict[Any, float] | None = None,
-        epochs: int = 20,
+        epochs: int | str = "auto",
         batch_size: int = 32,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         patience: int = 5,
+        tta: str = "none",
         dtype_policy: str | None = None,
         jit_compile: bool | None = None,
         n_devices: int = 1,
@@ -199,6 +222,7 @@ class CellCNNClassifier(BaseCellClassifier):
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
             patience=patience,
+            tta=tta,
             dtype_policy=dtype_policy,
             jit_compile=jit_compile,
             n_devices=n_devices,
@@ -210,8 +234,11 @@ class CellCNNClassifier(BaseCellClassifier):
         )
         self.filters = filters
         self.kernel_size = kernel_size
+        self.convolutions = convolutions
+        self.stem_strides = stem_strides
         self.extra_filters = extra_filters
         self.dense_units = dense_units
+        self.standardize = standardize
         self.batch_norm = batch_norm
         self.dropout = dropout
         self.l2 = l2
@@ -220,8 +247,11 @@ class CellCNNClassifier(BaseCellClassifier):
         return cnn, {
             "filters": tuple(self.filters),
             "kernel_size": self.kernel_size,
+            "convolutions": self.convolutions,
+            "stem_strides": self.stem_strides,
             "extra_filters": tuple(self.extra_filters),
             "dense_units": self.dense_units,
+            "standardize": self.standardize,
             "batch_norm": self.batch_norm,
             "dropout": self.dropout,
             "l2": self.l2,
@@ -229,4 +259,12 @@ class CellCNNClassifier(BaseCellClassifier):
 
     @classmethod
     def _get_test_params(cls) -> dict[str, Any]:
-        return {**super()._get_test_params(), "filters": (8,), "dense_units": 16}
+        small = {
+            "filters": (8,),
+            "dense_units": 16,
+            "batch_norm": False,
+            "convolutions": 1,
+            "standardize": False,
+            "schedule": None,
+        }
+        return {**super()._get_test_params(), **small}

@@ -35,7 +35,7 @@ class Phase:
 
 
 def plan_phases(
-    classifier: Any, whole: Recipe, loaded: keras.Model, sees_features: bool
+    classifier: Any, whole: Recipe, loaded: keras.Model, sees_features: bool, epochs: int
 ) -> list[Phase]:
     """Plan the phases that the parameters of a classifier require.
 
@@ -49,6 +49,8 @@ def plan_phases(
         A model that contains the backbone with its weights.
     sees_features : bool
         Whether features of the frozen backbone can replace the images.
+    epochs : int
+        Number of epochs of the head.
 
     Returns
     -------
@@ -64,7 +66,7 @@ def plan_phases(
             dtype="float32",
             augmentation=None,
         )
-    phases = [Phase("head", head, classifier.epochs, classifier.learning_rate, sees_features)]
+    phases = [Phase("head", head, epochs, classifier.learning_rate, sees_features)]
     unfreeze = "all" if classifier.unfreeze is True else classifier.unfreeze
     if unfreeze not in (None, False) and classifier.fine_tuning_epochs:
         trainable = choose_layers(as_backbone(classifier.backbone), loaded, unfreeze)
@@ -72,8 +74,8 @@ def plan_phases(
             *classifier._build_network(trainable),
             lr_scales=classifier.gradual_unfreezing or classifier.layer_decay < 1,
         )
-        epochs, rate = classifier.fine_tuning_epochs, classifier.fine_tuning_learning_rate
-        phases.append(Phase("fine-tuning", tuned, epochs, rate, False))
+        n_epochs, rate = classifier.fine_tuning_epochs, classifier.fine_tuning_learning_rate
+        phases.append(Phase("fine-tuning", tuned, n_epochs, rate, False))
     return phases
 
 

@@ -89,14 +89,14 @@ class TransferClassifier(BaseCellClassifier):
     train_batch_norm : bool, default=False
         Whether batch-normalisation layers are fine-tuned. Otherwise they stay in inference mode,
         which is safer with small batches.
-    augmentation : ImageAugmenter or None, default=None
+    augmentation : ImageAugmenter, {"symmetries", "microscope"} or None, default=None
         Applies new random changes to every training image in every epoch. The head can then be
         trained on cached features only with `n_views`.
     optimizer : {"adam", "nadam", "rmsprop", "sgd", "lion"}, default="adam"
         Name of the optimizer; "sgd" uses Nesterov momentum 0.9.
     learning_rate : float, default=0.001
         Learning rate of the head; with a `schedule`, that of the first epoch.
-    schedule : {"cosine", "linear"}, callable or None, default=None
+    schedule : {"cosine", "linear"}, callable or None, default="cosine"
         How the learning rate decreases over the epochs. A callable takes the fraction of epochs
         that are completed, in 0..1, and returns a factor for the learning rate.
     weight_decay : float, default=0.0
@@ -110,8 +110,9 @@ class TransferClassifier(BaseCellClassifier):
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn; they are multiplied by `sample_weight`. Only
         the ratios of weights matter, because the loss is divided by their mean.
-    epochs : int, default=20
-        Number of passes over the training images while the backbone is frozen.
+    epochs : int or "auto", default="auto"
+        Number of passes over the training images while the backbone is frozen. "auto" is 720
+        divided by the cube root of their number, within 10 and 300.
     batch_size : int, default=32
         Number of images in each gradient step.
     early_stopping : bool, default=False
@@ -122,6 +123,10 @@ class TransferClassifier(BaseCellClassifier):
         Fraction of the training images that is held out for early stopping.
     patience : int, default=5
         Number of epochs without a lower validation loss after which training stops.
+    tta : {"none", "flips", "d4"}, default="none"
+        Test-time augmentation: whether probabilities are averages over the 4 mirror images of each
+        image, or over these and their quarter turns. They then do not depend on the orientation of
+        a cell. Prediction takes 4 or 8 times as long. `to_keras` returns the network alone.
     dtype_policy : str or None, default=None
         Keras dtype policy, such as "mixed_bfloat16", which may be faster on GPUs and CPUs that
         support it in hardware. None uses Keras' global policy (float32 by default), because half
@@ -243,19 +248,20 @@ class TransferClassifier(BaseCellClassifier):
         layer_decay: float = 1.0,
         gradual_unfreezing: bool = False,
         train_batch_norm: bool = False,
-        augmentation: ImageAugmenter | None = None,
+        augmentation: ImageAugmenter | str | None = None,
         optimizer: str = "adam",
         learning_rate: float = 1e-3,
-        schedule: str | Callable[[float], float] | None = None,
+        schedule: str | Callable[[float], float] | None = "cosine",
         weight_decay: float = 0.0,
         label_smoothing: float = 0.0,
         loss: str | Callable[..., Any] = "categorical_crossentropy",
         class_weight: str | dict[Any, float] | None = None,
-        epochs: int = 20,
+        epochs: int | str = "auto",
         batch_size: int = 32,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         patience: int = 5,
+        tta: str = "none",
         dtype_policy: str | None = None,
         jit_compile: bool | None = None,
         n_devices: int = 1,
@@ -279,6 +285,7 @@ class TransferClassifier(BaseCellClassifier):
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
             patience=patience,
+            tta=tta,
             dtype_policy=dtype_policy,
             jit_compile=jit_compile,
             n_devices=n_devices,
@@ -334,7 +341,8 @@ class TransferClassifier(BaseCellClassifier):
             If pretrained weights cannot be found or downloaded.
         """
         _, spec = clone(self)._check_X(X, reset=True)
-        _, phases = self._plan(spec, 2, self._load_features(spec, 0)._extractor.model)
+        given = self._load_features(spec, 0)._extractor.model
+        _, phases = self._plan(spec, 2, given, epochs=1)
         self._try(phases[-1].recipe)
 
     def _train(
@@ -349,7 +357,8 @@ class TransferClassifier(BaseCellClassifier):
         """Train the head, then fine-tune; a resumed fit continues the last phase."""
         features = self._load_features(data.spec, seed) if fresh else self._state.features
         given = self._lease.compiled.model if features is None else features._extractor.model
-        whole, phases = self._plan(data.spec, len(data.classes), given)
+        n_epochs = super()._max_epochs(fresh, data)
+        whole, phases = self._plan(data.spec, len(data.classes), given, n_epochs)
         if not fresh:
             self._state.whole.require_same(whole)
             if self._state.weights != self.weights:
@@ -370,7 +379,7 @@ class TransferClassifier(BaseCellClassifier):
             if phase.sees_features:
                 assert features is not None
                 seen = replace_images_by_features(
-                    features, data, val, self.augmentation, self.n_views
+                    features, data, val, self._augmenter(), self.n_views
                 )
             state = _State(whole, self.weights, features if phase.sees_features else None)
             fitted = copy(self)._set_fitted_state(lease, data, seed)
@@ -406,10 +415,11 @@ class TransferClassifier(BaseCellClassifier):
         check_pixel_range(self.backbone, images.dtype, spec.range)
         return images, spec
 
-    def _max_epochs(self, fresh: bool) -> int:
+    def _max_epochs(self, fresh: bool, data: TrainingData) -> int:
+        epochs = super()._max_epochs(fresh, data)
         if self.unfreeze in (None, False):
-            return self.epochs
-        return self.fine_tuning_epochs + (self.epochs if fresh else 0)
+            return epochs
+        return self.fine_tuning_epochs + (epochs if fresh else 0)
 
     def _load_features(self, spec: ImageSpec, seed: int) -> ImageFeatures:
         """Load the backbone as a fitted `ImageFeatures`."""
@@ -433,13 +443,13 @@ class TransferClassifier(BaseCellClassifier):
         return isinstance(self.backbone, str) and spec.shape[2] not in (1, 3)
 
     def _plan(
-        self, spec: ImageSpec, n_classes: int, given: keras.Model
+        self, spec: ImageSpec, n_classes: int, given: keras.Model, epochs: int
     ) -> tuple[Recipe, list[Phase]]:
         """Return the recipe of the whole network, frozen, and the phases of training."""
         whole = self._make_recipe(spec, n_classes)
         drawn_anew = self.augmentation is not None and self.n_views is None
         sees_features = not drawn_anew and not self._projects(spec)
-        return whole, plan_phases(self, whole, given, sees_features)
+        return whole, plan_phases(self, whole, given, sees_features, epochs)
 
     def _to_network_input(self, images: NDArray[Any]) -> NDArray[Any]:
         return (

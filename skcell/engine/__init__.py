@@ -3,6 +3,8 @@
 It depends on Keras and NumPy, not on any estimator. CONTRIBUTING.md explains how it trains.
 """
 
+from skcell._optimizers import OPTIMIZERS
+from skcell._optimizers import make_keras_optimizer as make_keras_optimizer
 from skcell.engine._batches import ImageBatches as ImageBatches
 from skcell.engine._callbacks import EpochProgress as EpochProgress
 from skcell.engine._callbacks import LayerwiseLearningRate as LayerwiseLearningRate
@@ -15,8 +17,6 @@ from skcell.engine._compiled_model import build
 from skcell.engine._data import TrainingData as TrainingData
 from skcell.engine._devices import count_devices as count_devices
 from skcell.engine._loop import train
-from skcell.engine._optimizers import OPTIMIZERS
-from skcell.engine._optimizers import make_keras_optimizer as make_keras_optimizer
 from skcell.engine._pool import ModelLease, clear_model_pool
 from skcell.engine._recipe import Recipe
 from skcell.engine._steps import make_forward as make_forward

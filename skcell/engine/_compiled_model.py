@@ -9,9 +9,9 @@ from keras import ops
 
 from skcell._keras import fresh_layer_names, reproducible_build, to_numpy
 from skcell._machine import share_machine
+from skcell._optimizers import make_optimizer
 from skcell.engine._devices import Devices
 from skcell.engine._initial_values import InitialValues
-from skcell.engine._optimizers import make_optimizer
 from skcell.engine._recipe import Recipe
 from skcell.engine._statistics import Statistics
 from skcell.engine._steps import make_forward, make_steps

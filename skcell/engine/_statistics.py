@@ -7,7 +7,7 @@ and variance over all these batches replace the moving averages
 (Wu and Johnson, "Rethinking 'Batch' in BatchNorm", arXiv:2105.07576, 2021).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from skcell._keras import find_layers, to_numpy
 from skcell.engine._devices import Devices
+from skcell.networks import RandomTransform, skip_layers
 
 #: Maximum number of images that statistics are estimated from.
 N_IMAGES = 2048
@@ -138,11 +139,11 @@ class Statistics:
 
     def __init__(self, model: keras.Model, devices: Devices):
         self._model, self._devices = model, devices
-        self._estimate: Estimate | None = None
-        self._exist = bool(find_normalisers(model))
+        self._estimates: dict[bool, Estimate] = {}
+        self.exist = bool(find_normalisers(model))
 
     def estimate(self, batches: Any) -> None:
-        """Replace the statistics by those of training images under the current weights.
+        """Replace the statistics by those of augmented training images under the current weights.
 
         Random layers use separate seeds for this, and their states are restored afterwards, so
         that the estimate does not affect further training.
@@ -152,17 +153,43 @@ class Statistics:
         batches : EpochBatches
             Training batches, which choose the images.
         """
-        if not self._exist:
-            return
-        if self._estimate is None:
-            self._estimate = make_estimate(self._model, self._devices)
+        if self.exist:
+            self._run(batches.sample(N_IMAGES), augment=True)
+
+    def measure(self, batches: Iterable[NDArray[Any]]) -> None:
+        """Replace the statistics by those of other images, which are not augmented.
+
+        Parameters
+        ----------
+        batches : iterable of ndarray
+            Batches of images, all of the same size.
+        """
+        self._run(batches, augment=False)
+
+    def get(self) -> list[NDArray[Any]]:
+        """Copy the statistics, two arrays per layer."""
+        return [to_numpy(variable) for variable in self._moving()]
+
+    def set(self, values: Iterable[NDArray[Any]]) -> None:
+        """Set the statistics."""
+        for variable, value in zip(self._moving(), values, strict=True):
+            variable.assign(value)
+
+    def _moving(self) -> list[Any]:
+        layers = find_normalisers(self._model)
+        return [v for layer in layers for v in (layer.moving_mean, layer.moving_variance)]
+
+    def _run(self, batches: Iterable[NDArray[Any]], *, augment: bool) -> None:
+        if augment not in self._estimates:
+            model = self._model if augment else skip_layers(self._model, RandomTransform)
+            self._estimates[augment] = make_estimate(model, self._devices)
         states = [v for v in self._model.variables if v.name == "seed_generator_state"]
         kept = [to_numpy(state) for state in states]
         for i, state in enumerate(states):
             state.assign(np.array([i, 0], np.uint32))
         try:
-            for before, images in enumerate(batches.sample(N_IMAGES)):
-                self._estimate(images, before)
+            for before, images in enumerate(batches):
+                self._estimates[augment](images, before)
         finally:
             for state, value in zip(states, kept, strict=True):
                 state.assign(value)

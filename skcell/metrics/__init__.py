@@ -1,5 +1,8 @@
-"""Metrics for predictions."""
+"""Metrics for predictions, and for sets of images."""
 
 import lazy_loader as _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach(__name__, submod_attrs={"_scores": ["macro_roc_auc"]})
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={"_scores": ["macro_roc_auc"], "_shift": ["Shift", "measure_shift"]},
+)

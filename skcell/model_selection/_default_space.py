@@ -5,7 +5,6 @@ from typing import Any
 from optuna.distributions import FloatDistribution, IntDistribution
 from sklearn.base import BaseEstimator
 
-from skcell.augmentation import ImageAugmenter
 from skcell.classifiers import (
     BaseCellClassifier,
     CellCNNClassifier,
@@ -38,7 +37,7 @@ def default_space(estimator: BaseEstimator) -> dict[str, Any]:
     >>> from skcell import CellCNNClassifier
     >>> from skcell.model_selection import default_space
     >>> sorted(default_space(CellCNNClassifier()))
-    ['augmentation', 'batch_norm', 'dense_units', 'dropout', 'filters', 'learning_rate']
+    ['augmentation', 'convolutions', 'dense_units', 'dropout', 'filters', 'learning_rate']
     """
     if hasattr(estimator, "steps"):
         space = {
@@ -62,14 +61,14 @@ def _space_of(step: Any) -> dict[str, Any]:
     if isinstance(step, BaseCellClassifier):
         space = {
             "learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
-            "augmentation": [None, ImageAugmenter()],
+            "augmentation": ["symmetries", "microscope"],
             "dropout": FloatDistribution(0.0, 0.5),
         }
     if isinstance(step, CellCNNClassifier):
         space |= {
             "filters": [(16, 32, 64), (32, 64, 128)],
             "dense_units": [64, 128, 256],
-            "batch_norm": [False, True],
+            "convolutions": [1, 2],
         }
     if isinstance(step, SEInceptionResNetClassifier):
         space |= {"n_blocks": IntDistribution(1, 3), "filters": [32, 64]}

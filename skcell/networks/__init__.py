@@ -9,7 +9,15 @@ import lazy_loader as _lazy
 
 _PUBLIC = {
     "_backbones": ["BACKBONES", "Backbone", "list_backbones"],
-    "_blocks": ["centre", "convolution", "dense", "inception", "residual", "squeeze_excitation"],
+    "_blocks": [
+        "centre",
+        "convolution",
+        "dense",
+        "inception",
+        "residual",
+        "squeeze_excitation",
+        "standardize_images",
+    ],
     "_cnn": ["cnn"],
     "_random_transform": ["RandomTransform"],
     "_se_inception_resnet": ["se_inception_resnet"],
@@ -31,7 +39,7 @@ _INTERNAL = {
     ],
     "_batch_norm": ["fuse_batch_norm"],
     "_blocks": ["rescale_to_unit"],
-    "_folding": ["fold_batch_norm"],
+    "_folding": ["fold_batch_norm", "skip_layers"],
     "_transfer": ["copy_shared_weights"],
 }
 

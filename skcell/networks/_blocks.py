@@ -47,6 +47,39 @@ def centre(x: Any) -> Any:
     return layers.Rescaling(1.0, offset=-0.5, dtype="float32")(x)
 
 
+def standardize_images(x: Any) -> Any:
+    """Subtract its mean from each channel of an image and divide it by its standard deviation.
+
+    The result does not depend on the brightness, contrast and colour of the light.
+
+    Parameters
+    ----------
+    x : KerasTensor of shape (n, H, W, C)
+        Images.
+
+    Returns
+    -------
+    KerasTensor of shape (n, H, W, C)
+        Images whose channels have mean 0 and variance 1. A variance far below 1e-4 stays below 1.
+
+    References
+    ----------
+    .. [1] D. Ulyanov, A. Vedaldi, V. Lempitsky, "Instance Normalization: The Missing Ingredient for
+       Fast Stylization", arXiv:1607.08022, 2016.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from skcell.networks import standardize_images
+    >>> standardize_images(keras.Input((32, 32, 3))).shape
+    (None, 32, 32, 3)
+    """
+    # Statistics of a whole image need single precision.
+    return layers.LayerNormalization(
+        axis=(1, 2), center=False, scale=False, epsilon=1e-4, dtype="float32"
+    )(x)
+
+
 def convolution(
     x: Any,
     filters: int,

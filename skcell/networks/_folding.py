@@ -1,6 +1,7 @@
-"""Prediction without separate batch normalisation: it is folded into the convolution before it."""
+"""Networks that share all weights with another one, and differ in how layers are connected."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -46,6 +47,34 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
     if not any(isinstance(layer, layers.BatchNormalization) for layer in find_layers(model)):
         return model
+    return _rewire(model, call)
+
+
+def skip_layers(model: keras.Model, kind: type[keras.Layer]) -> keras.Model:
+    """Make a model without the layers of one kind; it shares all others with `model`.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model.
+    kind : type
+        Class of layers that do not change the shape of their input.
+
+    Returns
+    -------
+    keras.Model
+        Model without these layers.
+    """
+    return _rewire(
+        model,
+        lambda layer, *args, **kwargs: (
+            args[0] if isinstance(layer, kind) else layer(*args, **kwargs)
+        ),
+    )
+
+
+def _rewire(model: keras.Model, call: Callable[..., Any]) -> keras.Model:
+    """Connect the layers of a model again, each by `call(layer, *inputs)`."""
     bare = keras.Model(model.inputs, model.outputs)  # without the loss and the optimizer
     return keras.models.clone_model(
         bare, clone_function=lambda layer: layer, call_function=call, recursive=True

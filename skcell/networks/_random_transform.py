@@ -1,20 +1,34 @@
-"""Random augmentation of images in one Keras layer that interpolates at most once."""
+"""Random augmentation of images in one Keras layer: position, focus, light, stain and noise."""
 
 import inspect
-import math
+from functools import partial
 from typing import Any
 
 import keras
 from keras import ops
 
+from skcell.networks._light import change_density
+from skcell.networks._position import (
+    Draw,
+    draw_matrix,
+    draw_symmetry,
+    exact_symmetry,
+    resample,
+)
+
+#: Parameters of the map of the optical density.
+_DENSITY = ("exposure", "white_balance", "gamma", "stain", "stain_hue", "saturation", "shading")
+
 
 @keras.saving.register_keras_serializable(package="skcell")
 class RandomTransform(keras.layers.Layer):
-    """Flip, rotate, zoom and shift each image at random, and change its brightness and contrast.
+    """Change position, focus, light, stain and noise of each image at random.
 
-    Every image has its own random parameters. All geometric transformations of an image are
-    composed into one affine map, so that it is interpolated only once; flips and quarter turns
-    alone are exact and need no interpolation. The layer is active only in training.
+    Every image has its own random parameters. The layer is active only in training. Flips and
+    quarter turns move whole pixels. Zoom, translation and blur are one resampling; with a rotation,
+    all changes of position are composed into one affine map, and blur is a second one. Exposure,
+    white balance, gamma, stain, saturation and shading are one affine map of the optical density
+    ``-log(pixel)``.
 
     Parameters
     ----------
@@ -29,14 +43,33 @@ class RandomTransform(keras.layers.Layer):
         Maximum relative change of size; factors are uniform in ``1 - zoom`` to ``1 + zoom``.
     translation : float
         Maximum shift in either direction, as a fraction of the height and of the width.
+    blur : float
+        Maximum standard deviation of the blur, as a fraction of the height.
+    exposure : float
+        Maximum relative change of the light. Its factor, like those of the next five parameters, is
+        log-uniform in ``1 / (1 + exposure)`` to ``1 + exposure``.
+    white_balance : float
+        Maximum relative change of the light of each channel.
+    gamma : float
+        Maximum relative change of the exponent of the pixels.
+    stain : float
+        Maximum relative change of the density of each dye.
+    saturation : float
+        Maximum relative change of the differences between channels.
+    shading : float
+        Maximum relative change of the light from the centre of the image to a border.
+    stain_hue : float
+        Maximum change of the colour of each dye, as a fraction of its density.
     brightness : float
         Maximum amount added to or subtracted from all pixels; the full scale is 1.
     contrast : float
         Maximum relative change of a pixel's distance from the mean colour of the image.
+    noise : float
+        Maximum standard deviation of the noise of every pixel and channel; the full scale is 1.
     fill_mode : str
         How points beyond the border are filled: "reflect", "nearest", "constant" or "wrap".
     clip : bool
-        Whether to clip pixels to 0..1 after a change of brightness or contrast.
+        Whether to clip pixels to 0..1 after a change of light, stain or noise.
     seed : int or None
         Seed of the random generator of the layer.
     **kwargs
@@ -51,8 +84,17 @@ class RandomTransform(keras.layers.Layer):
         rotation: float = 0.0,
         zoom: float = 0.0,
         translation: float = 0.0,
+        blur: float = 0.0,
+        exposure: float = 0.0,
+        white_balance: float = 0.0,
+        gamma: float = 0.0,
+        stain: float = 0.0,
+        saturation: float = 0.0,
+        shading: float = 0.0,
+        stain_hue: float = 0.0,
         brightness: float = 0.0,
         contrast: float = 0.0,
+        noise: float = 0.0,
         fill_mode: str = "reflect",
         clip: bool = True,
         seed: int | None = None,
@@ -65,8 +107,17 @@ class RandomTransform(keras.layers.Layer):
         self.rotation = rotation
         self.zoom = zoom
         self.translation = translation
+        self.blur = blur
+        self.exposure = exposure
+        self.white_balance = white_balance
+        self.gamma = gamma
+        self.stain = stain
+        self.saturation = saturation
+        self.shading = shading
+        self.stain_hue = stain_hue
         self.brightness = brightness
         self.contrast = contrast
+        self.noise = noise
         self.fill_mode = fill_mode
         self.clip = clip
         self.seed = seed
@@ -89,119 +140,53 @@ class RandomTransform(keras.layers.Layer):
         """Return transformed images in training, and `images` unchanged otherwise."""
         if not training:
             return images
-        transposed, flip_x, flip_y = self._draw_symmetry(images)
-        if self.rotation or self.zoom or self.translation:
-            matrix = self._draw_matrix(images, transposed, flip_x, flip_y)
+        draw = partial(self._uniform, images)
+        images = self._move(draw, images)
+        density = self._arguments(*_DENSITY)
+        light = self._arguments("brightness", "contrast")
+        if any(density.values()):
+            images = change_density(draw, images, **density)
+        if any(light.values()):
+            images = self._relight(draw, images)
+        if self.noise:
+            images += draw(0.0, self.noise, (1, 1, 1)) * self._normal(images)
+        if self.clip and any([*density.values(), *light.values(), self.noise]):
+            images = ops.clip(images, 0.0, 1.0)
+        return images
+
+    def _arguments(self, *names: str) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in names}
+
+    def _move(self, draw: Draw, images: Any) -> Any:
+        height, width = images.shape[1:3]
+        flips = self._arguments("horizontal_flip", "vertical_flip", "quarter_turns")
+        symmetry = draw_symmetry(draw, **flips, square=height == width)
+        moves = self._arguments("zoom", "translation")
+        if self.rotation:
+            moves["rotation"] = self.rotation
+            matrix = draw_matrix(draw, symmetry, height=height, width=width, **moves)
             images = ops.image.affine_transform(
                 images, matrix, fill_mode=self.fill_mode, data_format="channels_last"
             )
+            moves = {"zoom": 0.0, "translation": 0.0}
         else:
-            images = _exact_symmetry(images, transposed, flip_x, flip_y)
-        if self.brightness or self.contrast:
-            images = self._relight(images)
+            images = exact_symmetry(images, *symmetry)
+        if any(moves.values()) or self.blur:
+            images = resample(draw, images, **moves, blur=self.blur, fill_mode=self.fill_mode)
         return images
 
     def _uniform(self, images: Any, low: float, high: float, tail: tuple = ()) -> Any:
         shape = (ops.shape(images)[0], *tail)
         return keras.random.uniform(shape, low, high, dtype=images.dtype, seed=self.generator)
 
-    def _draw_symmetry(self, images: Any) -> tuple[Any, Any, Any]:
-        """Draw whether each image is transposed, mirrored in x and mirrored in y.
+    def _normal(self, images: Any) -> Any:
+        return keras.random.normal(ops.shape(images), dtype=images.dtype, seed=self.generator)
 
-        Each of the three is an array of booleans, or None if it never happens. Together they make
-        the eight symmetries of a square: a quarter turn is a transposition and one mirroring, a
-        half turn is a mirroring in x and in y.
-        """
-        square = images.shape[1] == images.shape[2]
-        transposed = flip_x = flip_y = None
-        if self.quarter_turns:
-            quarter = ops.floor(self._uniform(images, 0.0, 4.0))  # number of quarter turns, 0..3
-            if not square:
-                quarter = 2.0 * ops.floor(quarter / 2.0)  # 0 or 2: quarter turns change the shape
-            transposed = ops.equal(quarter - 2.0 * ops.floor(quarter / 2.0), 1.0)
-            transposed = transposed if square else None
-            # Turns 1 and 3 are transposed (odd); 1 and 2 are mirrored in y, 2 and 3 in x.
-            flip_y = ops.logical_or(ops.equal(quarter, 1.0), ops.equal(quarter, 2.0))
-            flip_x = ops.greater(quarter, 1.5)
-        if self.horizontal_flip:
-            mirrored = self._uniform(images, 0.0, 1.0) < 0.5
-            flip_x = mirrored if flip_x is None else ops.logical_xor(flip_x, mirrored)
-        if self.vertical_flip:
-            mirrored = self._uniform(images, 0.0, 1.0) < 0.5
-            flip_y = mirrored if flip_y is None else ops.logical_xor(flip_y, mirrored)
-        return transposed, flip_x, flip_y
-
-    def _draw_matrix(self, images: Any, transposed: Any, flip_x: Any, flip_y: Any) -> Any:
-        """Draw the affine map from output to input positions, as a row of 8 numbers per image.
-
-        With the image centre (cx, cy), the shift (tx, ty), the rotation by `angle` and the zoom
-        factor z, an output position (x, y) is read from the input position
-
-            (x', y') = F T R (x - cx, y - cy) / z + (cx + tx, cy + ty),
-
-        where R = [[cos, -sin], [sin, cos]], T swaps the two coordinates if the image is
-        transposed, and F = diag(+-1, +-1) mirrors them. With F T R / z = [[a, b], [c, d]] the row
-        is [a, b, x0, c, d, y0, 0, 0], and
-
-            x0 = cx + tx - a cx - b cy,    y0 = cy + ty - c cx - d cy.
-        """
-        height, width = images.shape[1:3]
-        centre_x, centre_y = (width - 1) / 2.0, (height - 1) / 2.0
-        zero = ops.zeros_like(self._uniform(images, 0.0, 1.0))
-        angle = self._uniform(images, -1.0, 1.0) * (2.0 * math.pi * self.rotation)
-        # The map goes from output to input, so enlarging by z divides the distances by z.
-        scale = 1.0 / (1.0 + self._uniform(images, -1.0, 1.0) * self.zoom)
-        cos, sin = ops.cos(angle) * scale, ops.sin(angle) * scale
-        a, b, c, d = cos, -sin, sin, cos
-        if transposed is not None:  # swap the two rows of the matrix
-            a, b, c, d = (
-                ops.where(transposed, c, a),
-                ops.where(transposed, d, b),
-                ops.where(transposed, a, c),
-                ops.where(transposed, b, d),
-            )
-        if flip_x is not None:  # mirroring changes the sign of a row
-            sign = ops.where(flip_x, -1.0, 1.0)
-            a, b = a * sign, b * sign
-        if flip_y is not None:
-            sign = ops.where(flip_y, -1.0, 1.0)
-            c, d = c * sign, d * sign
-        shift_x = self._uniform(images, -1.0, 1.0) * (self.translation * width)
-        shift_y = self._uniform(images, -1.0, 1.0) * (self.translation * height)
-        x = centre_x + shift_x - a * centre_x - b * centre_y
-        y = centre_y + shift_y - c * centre_x - d * centre_y
-        return ops.stack([a, b, x, c, d, y, zero, zero], axis=1)
-
-    def _relight(self, images: Any) -> Any:
+    def _relight(self, draw: Draw, images: Any) -> Any:
         # Contrast scales the distance from the mean, brightness adds an offset:
         #     mean + gain * (image - mean) + offset = gain * image + (mean * (1 - gain) + offset)
         # The mean is taken over the height first, which adds up whole, contiguous rows.
         mean = ops.mean(ops.mean(images, axis=1), axis=1)[:, None, None, :]
-        gain = 1.0 + self._uniform(images, -1.0, 1.0, (1, 1, 1)) * self.contrast
-        offset = self._uniform(images, -1.0, 1.0, (1, 1, 1)) * self.brightness
-        images = images * gain + (mean * (1.0 - gain) + offset)
-        return ops.clip(images, 0.0, 1.0) if self.clip else images
-
-
-def _exact_symmetry(images: Any, transposed: Any, flip_x: Any, flip_y: Any) -> Any:
-    """Move pixels without interpolation; each output pixel is one look-up in the input."""
-    if transposed is None and flip_x is None and flip_y is None:
-        return images
-    height, width, channels = images.shape[1:]
-    # All pixels of the batch form one long list, in which pixel (row, column) of image i has the
-    # position i * height * width + row * width + column. For each output pixel, `down` and
-    # `across` are the two parts of the position that its input pixel has in this list. In a
-    # transposed image (always a square one), the output row gives the input column and vice versa.
-    down, across = ops.arange(height)[None], ops.arange(width)[None]
-    if flip_y is not None:
-        down = ops.where(flip_y[:, None], height - 1 - down, down)
-    if flip_x is not None:
-        across = ops.where(flip_x[:, None], width - 1 - across, across)
-    if transposed is None:
-        down = down * width
-    else:
-        down = down * ops.where(transposed, 1, width)[:, None]
-        across = across * ops.where(transposed, width, 1)[:, None]
-    first = ops.arange(ops.shape(images)[0])[:, None, None] * (height * width)
-    pixels = ops.reshape(images, (-1, channels))
-    return ops.take(pixels, first + down[:, :, None] + across[:, None, :], axis=0)
+        gain = 1.0 + draw(-1.0, 1.0, (1, 1, 1)) * self.contrast
+        offset = draw(-1.0, 1.0, (1, 1, 1)) * self.brightness
+        return images * gain + (mean * (1.0 - gain) + offset)

@@ -11,6 +11,7 @@ from skcell.networks._blocks import (
     inception,
     residual,
     squeeze_excitation,
+    standardize_images,
 )
 from skcell.networks._seeds import draw_seed
 
@@ -23,6 +24,7 @@ def se_inception_resnet(
     filters: int = 64,
     se_ratio: int = 16,
     pooling: str = "avg",
+    standardize: bool = False,
     batch_norm: bool = True,
     dropout: float = 0.0,
     stochastic_depth: float = 0.0,
@@ -44,6 +46,9 @@ def se_inception_resnet(
         Reduction ratio of squeeze-and-excitation.
     pooling : {"avg", "max"}
         How the features of the last block are pooled over the image.
+    standardize : bool
+        Whether to subtract its mean from each channel of an image and divide it by its standard
+        deviation.
     batch_norm : bool
         Whether to apply batch normalisation between each convolution and its activation.
     dropout : float
@@ -60,7 +65,8 @@ def se_inception_resnet(
         Features.
     """
     common: dict[str, Any] = {"batch_norm": batch_norm, "l2": l2}
-    x = convolution(centre(x), stem_filters, 3, **common)
+    x = standardize_images(x) if standardize else centre(x)
+    x = convolution(x, stem_filters, 3, **common)
     for i in range(n_blocks):
         x = layers.MaxPooling2D(2, padding="same", **LAST)(x)
         branch = squeeze_excitation(

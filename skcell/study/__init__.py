@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_records": ["FoldResult", "TechniqueResult"],
         "_technique_search": ["save_search", "search_technique"],
         "_techniques": [
+            "PLAIN_SETTINGS",
             "TECHNIQUES",
             "TRANSFER_TECHNIQUES",
             "Technique",

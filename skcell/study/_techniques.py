@@ -43,38 +43,67 @@ class Technique:
     description: str = ""
 
 
+#: Parameters of `CellCNNClassifier` for the plain network that most techniques change in one
+#: respect. They are spelled out, so that it stays what it is if the defaults change.
+PLAIN_SETTINGS: dict[str, Any] = {
+    "filters": (32, 64, 128),
+    "convolutions": 1,
+    "stem_strides": 1,
+    "extra_filters": (),
+    "dense_units": 128,
+    "standardize": False,
+    "batch_norm": False,
+    "augmentation": None,
+    "schedule": None,
+}
+
+_PLAIN = {f"clf__{name}": value for name, value in PLAIN_SETTINGS.items()}
+_SYMMETRIES = {"clf__augmentation": ImageAugmenter.from_preset("symmetries")}
+
+
+def _composite(n_blocks: int) -> Technique:
+    clf = SEInceptionResNetClassifier(
+        n_blocks=n_blocks, standardize=False, augmentation=None, schedule=None
+    )
+    return Technique(
+        f"composite x{n_blocks}",
+        {"clf": clf},
+        f"{n_blocks} block{'s' if n_blocks > 1 else ''} with inception, squeeze-and-excitation "
+        "and a residual connection",
+    )
+
+
 #: The default techniques of a study, in order; the others are compared with the first.
 TECHNIQUES: tuple[Technique, ...] = (
-    Technique("base", {}, "three convolutions (32, 64, 128 filters) and a dense layer (128)"),
+    Technique("base", _PLAIN, "three convolutions (32, 64, 128 filters) and a dense layer (128)"),
     Technique(
         "augmentation",
-        {"clf__augmentation": ImageAugmenter()},
+        _PLAIN | _SYMMETRIES,
         "every image is randomly flipped and rotated in every epoch",
     ),
-    Technique("batch norm", {"clf__batch_norm": True}, "batch normalization before activations"),
     Technique(
-        "extra layers", {"clf__extra_filters": (128, 128)}, "two more convolutions (128 filters)"
+        "batch norm", _PLAIN | {"clf__batch_norm": True}, "batch normalization before activations"
     ),
-    *(
-        Technique(
-            f"composite x{n}",
-            {"clf": SEInceptionResNetClassifier(n_blocks=n)},
-            f"{n} block{'s' if n > 1 else ''} with inception, squeeze-and-excitation and a "
-            "residual connection",
-        )
-        for n in (1, 2, 3)
+    Technique(
+        "extra layers",
+        _PLAIN | {"clf__extra_filters": (128, 128)},
+        "two more convolutions (128 filters)",
     ),
+    *(_composite(n_blocks) for n_blocks in (1, 2, 3)),
     Technique(
         "class weights",
-        {"clf__class_weight": "balanced"},
+        _PLAIN | {"clf__class_weight": "balanced"},
         "images of rare classes have larger weights",
     ),
-    Technique("SMOTE", {"smote": ImageSMOTE()}, "rare classes oversampled by interpolation"),
+    Technique(
+        "SMOTE", _PLAIN | {"smote": ImageSMOTE()}, "rare classes oversampled by interpolation"
+    ),
     Technique(
         "SMOTE + augmentation",
-        {"smote": ImageSMOTE(), "clf__augmentation": ImageAugmenter()},
+        _PLAIN | {"smote": ImageSMOTE()} | _SYMMETRIES,
         "rare classes oversampled, then all images randomly flipped and rotated",
     ),
+    Technique("recommended", {}, "the defaults of CellCNNClassifier"),
 )
 
 #: Techniques that need pretrained weights, which Keras downloads; used only if they are named.

@@ -7,7 +7,11 @@ from keras import ops
 from scipy.ndimage import affine_transform
 
 from skcell import CellCNNClassifier, ImageAugmenter, make_pipeline
+from skcell.augmentation import PRESETS
 from skcell.networks import RandomTransform
+from skcell.networks._light import _dyes
+from skcell.networks._position import draw_matrix, resample
+from skcell.study import PLAIN_SETTINGS
 
 OFF = {"horizontal_flip": False, "vertical_flip": False, "quarter_turns": False}
 
@@ -67,9 +71,17 @@ def test_symmetries_folded_into_the_affine_map_are_the_same(images):
 
 def test_affine_map_is_that_of_an_independent_formula():
     image = np.random.default_rng(1).random((1, 21, 21, 1), np.float32)
-    layer = RandomTransform(**OFF, rotation=0.2, zoom=0.2, translation=0.05, seed=3)
+    rng = np.random.default_rng(3)
     a, b, x, c, d, y, *_ = np.asarray(
-        layer._draw_matrix(ops.convert_to_tensor(image), *[None] * 3)
+        draw_matrix(
+            lambda low, high: ops.convert_to_tensor(rng.uniform(low, high, 1).astype("float32")),
+            (None, None, None),
+            height=21,
+            width=21,
+            rotation=0.2,
+            zoom=0.2,
+            translation=0.05,
+        )
     )[0]
     found = np.asarray(
         ops.image.affine_transform(
@@ -119,6 +131,196 @@ def test_light_changes_within_their_bounds(images):
     gain = harder.std(axis=(1, 2)) / images.std(axis=(1, 2))
     assert 0.7 <= gain.min() < 0.72
     assert 1.28 < gain.max() <= 1.3 + 1e-5
+
+
+def densities(images):
+    """Optical densities of all pixels of each image, (n, pixels, channels)."""
+    return -np.log(images.astype(np.float64)).reshape(len(images), -1, images.shape[-1])
+
+
+def logs(images, found):
+    """Logarithm of the factor of each pixel."""
+    return densities(images) - densities(found)
+
+
+@pytest.fixture
+def grey():
+    """Images that no change below can bring to black or white."""
+    return np.random.default_rng(0).uniform(0.3, 0.6, (200, 8, 8, 3)).astype(np.float32)
+
+
+def test_exposure_is_one_factor_of_an_image_and_white_balance_one_of_a_channel(grey):
+    factors = logs(grey, changed(grey, exposure=0.25))
+    assert np.ptp(factors, axis=(1, 2)).max() < 1e-5
+    assert np.log(1.2) < np.abs(factors).max() <= np.log(1.25) + 1e-5
+    assert abs(factors.mean()) < 0.03, "darker as often as brighter"
+    factors = logs(grey, changed(grey, white_balance=0.25))
+    assert np.ptp(factors, axis=1).max() < 1e-5
+    assert np.ptp(factors, axis=2).max() > 0.3
+    assert np.log(1.2) < np.abs(factors).max() <= np.log(1.25) + 1e-5
+
+
+def test_gamma_is_an_exponent(grey):
+    exponents = densities(changed(grey, gamma=0.3)) / densities(grey)
+    assert np.ptp(exponents, axis=(1, 2)).max() < 1e-4
+    assert 1 / 1.3 - 1e-4 <= exponents.min() < 0.8
+    assert 1.25 < exponents.max() <= 1.3 + 1e-4
+
+
+def mixtures(images, found):
+    """Matrix that maps the densities of each image to the new ones, by least squares."""
+    pairs = zip(densities(images), densities(found), strict=True)
+    solved = [np.linalg.lstsq(a, b) for a, b in pairs]
+    assert max(residual.max() for _, residual, *_ in solved) < 1e-6, "one map for all pixels"
+    return np.array([matrix for matrix, *_ in solved])
+
+
+def test_stain_scales_the_amount_of_each_dye(grey):
+    dyes = _dyes(3)
+    np.testing.assert_allclose(np.linalg.norm(dyes, axis=1), 1, atol=1e-6)
+    amounts = dyes @ mixtures(grey, changed(grey, stain=0.3, clip=False)) @ np.linalg.inv(dyes)
+    factors = np.diagonal(amounts, axis1=1, axis2=2)
+    off_diagonal = amounts - np.eye(3) * factors[:, None, :]
+    assert np.abs(off_diagonal).max() < 1e-3, "the dyes keep their colours"
+    assert 1 / 1.3 - 1e-3 <= factors.min() < 0.8
+    assert 1.25 < factors.max() <= 1.3 + 1e-3
+    assert np.ptp(factors, axis=1).max() > 0.3, "each dye has its own factor"
+
+
+def test_stain_hue_changes_the_colour_of_each_dye(grey):
+    colours = _dyes(3) @ mixtures(grey, changed(grey, stain_hue=0.1, clip=False))
+    change = np.linalg.norm(colours - _dyes(3), axis=2)
+    assert 0.05 < change.max() <= 0.1 + 1e-3
+
+
+def test_saturation_keeps_the_mean_density(grey):
+    before, after = densities(grey), densities(changed(grey, saturation=0.5, clip=False))
+    np.testing.assert_allclose(before.mean(axis=2), after.mean(axis=2), atol=1e-5)
+    factors = (after - after.mean(axis=2, keepdims=True)).std(axis=(1, 2)) / (
+        before - before.mean(axis=2, keepdims=True)
+    ).std(axis=(1, 2))
+    assert 1 / 1.5 - 1e-3 <= factors.min() < 0.7
+    assert 1.4 < factors.max() <= 1.5 + 1e-3
+
+
+def test_shading_is_a_slope_of_light(grey):
+    factors = logs(grey, changed(grey, shading=0.3, clip=False)).reshape(grey.shape)
+    np.testing.assert_allclose(factors[:, 0, 0], -factors[:, -1, -1], atol=1e-5)
+    np.testing.assert_allclose(factors[:, 0, -1], -factors[:, -1, 0], atol=1e-5)
+    down = (factors[:, -1, 0] - factors[:, 0, 0]) / 2
+    assert np.log(1.25) < np.abs(down).max() <= np.log(1.3) + 1e-5
+    assert abs(np.corrcoef(down[:, 0], factors[:, 0, -1, 0])[0, 1]) < 0.9, "two directions"
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_light_and_stain_of_any_number_of_channels(channels):
+    images = np.random.default_rng(0).uniform(0.3, 0.6, (8, 6, 7, channels)).astype(np.float32)
+    found = changed(images, **PRESETS["microscope"])
+    assert found.shape == images.shape
+    assert np.isfinite(found).all()
+    assert found.min() >= 0
+    assert found.max() <= 1
+
+
+def test_what_is_not_light_is_left_alone():
+    """Floats may be negative; black stays black."""
+    images = np.array([-3.0, -0.5, 0.0, 0.2, 1.5], np.float32).reshape(1, 1, 5, 1)
+    found = changed(images, exposure=0.5, gamma=0.5, clip=False)
+    np.testing.assert_allclose(found[0, 0, :3, 0], images[0, 0, :3, 0], atol=0.02)
+    assert np.isfinite(found).all()
+
+
+def test_zoom_and_shift_are_those_of_an_independent_formula():
+    rng = np.random.default_rng(1)
+    images = rng.random((20, 15, 19, 1), np.float32)
+    drawn = []
+
+    def draw(low, high, shape=()):
+        drawn.append(rng.uniform(low, high, (20, *shape)).astype(np.float32))
+        return ops.convert_to_tensor(drawn[-1])
+
+    settings = {"zoom": 0.4, "translation": 0.1, "blur": 0.0}
+    found = np.asarray(resample(draw, images, **settings, fill_mode="reflect"))
+    zoom, down, across = (values.ravel() for values in drawn)
+    enlarged = np.flatnonzero(zoom > 0)  # a smaller image is also averaged
+    for i in enlarged:
+        z = 1 + 0.4 * zoom[i]
+        centre = np.array([7.0, 9.0])
+        shift = 0.1 * np.array([down[i] * 15, across[i] * 19])
+        expected = affine_transform(
+            images[i, ..., 0], np.eye(2) / z, centre + shift - centre / z, order=1, mode="reflect"
+        )
+        np.testing.assert_allclose(found[i, ..., 0], expected, atol=1e-5)
+
+
+def test_a_smaller_image_keeps_its_mean_where_points_would_not():
+    """A pattern of single pixels becomes grey, as when a smaller image is resized by Pillow."""
+    board = np.indices((32, 32)).sum(axis=0) % 2
+    images = np.repeat(board[None, :, :, None].astype(np.float32), 50, axis=0)
+    draw = lambda low, high, shape=(): ops.full((50, *shape), -1.0)  # noqa: E731 # the lower limit
+    found = np.asarray(
+        resample(draw, images, zoom=0.5, translation=0.0, blur=0.0, fill_mode="reflect")
+    )
+    np.testing.assert_allclose(found[:, 11:-11, 11:-11], 0.5, atol=1e-5)
+
+
+def test_blur_has_the_width_it_says():
+    images = np.zeros((300, 41, 41, 1), np.float32)
+    images[:, 20, 20] = 1
+    found = changed(images, blur=0.05, clip=False)[..., 0].astype(np.float64)
+    np.testing.assert_allclose(found.sum(axis=(1, 2)), 1, atol=1e-4)
+    distance = np.square(np.arange(41) - 20.0)
+    std = np.sqrt((found.sum(axis=2) * distance).sum(axis=1))
+    assert std.min() < 0.3
+    assert 1.9 < std.max() <= 0.05 * 41 + 0.1
+
+
+@pytest.mark.parametrize("mode", ["reflect", "nearest", "constant", "wrap"])
+def test_borders_are_filled_as_numpy_fills_them(mode):
+    image = np.random.default_rng(0).random((1, 8, 8, 1), np.float32)
+    draw = lambda low, high, shape=(): ops.full((1, *shape), 1.0)  # noqa: E731 # the upper limit
+    found = np.asarray(resample(draw, image, zoom=0.0, translation=0.25, blur=0.0, fill_mode=mode))
+    numpy_mode = {"reflect": "symmetric", "nearest": "edge", "constant": "constant"}.get(mode, mode)
+    padded = np.pad(image[0, ..., 0], 2, mode=numpy_mode)
+    np.testing.assert_allclose(found[0, ..., 0], padded[4:12, 4:12], atol=1e-5)
+
+
+def test_noise_has_the_strength_it_says(grey):
+    found = changed(grey, noise=0.05, clip=False) - grey
+    std = found.std(axis=(1, 2, 3))
+    assert std.min() < 0.005
+    assert 0.045 < std.max() < 0.056
+    assert abs(np.corrcoef(found[0].ravel(), found[1].ravel())[0, 1]) < 0.3
+
+
+def test_presets_are_settings_that_can_be_changed():
+    assert ImageAugmenter.from_preset("symmetries").get_params() == ImageAugmenter().get_params()
+    augmenter = ImageAugmenter.from_preset("microscope", noise=0.0)
+    assert augmenter.get_params()["exposure"] == PRESETS["microscope"]["exposure"]
+    assert augmenter.noise == 0
+    with pytest.raises(ValueError, match=r"no preset .* Did you mean .microscope"):
+        ImageAugmenter.from_preset("microscop")
+
+
+def test_a_preset_is_named_by_a_string(cells):
+    model = PLAIN_SETTINGS | {"filters": (4,), "dense_units": 8, "epochs": 2, "random_state": 0}
+    del model["augmentation"]
+    X, y = cells.images[:60], cells.target[:60]
+    named, made = (
+        CellCNNClassifier(augmentation=augmentation, **model).fit(X, y).predict_proba(X)
+        for augmentation in ("microscope", ImageAugmenter.from_preset("microscope"))
+    )
+    np.testing.assert_array_equal(named, made)
+    with pytest.raises(ValueError, match="'augmentation' parameter"):
+        CellCNNClassifier(augmentation="microscop", **model).fit(X, y)
+
+
+def test_views_of_one_image_do_not_depend_on_the_others(cells):
+    augmenter = ImageAugmenter.from_preset("microscope")
+    digests = [bytes([i]) * 8 for i in range(6)]
+    together = augmenter.make_view(cells.images[:6], digests, 1)
+    alone = augmenter.make_view(cells.images[3:4], digests[3:4], 1)
+    np.testing.assert_allclose(together[3:4].astype(int), alone.astype(int), atol=1)
 
 
 def test_off_at_prediction(images):
@@ -209,7 +411,7 @@ def test_as_a_step_it_adds_copies_by_default_and_never_nothing_in_silence(cells)
     with pytest.warns(UserWarning, match="ImageAugmenter adds no image"):
         same, _ = ImageAugmenter(n_copies=None, random_state=0).fit_resample(X, y)
     assert len(same) == len(X)
-    model = {"filters": (4,), "dense_units": 8, "epochs": 3, "random_state": 0}
+    model = PLAIN_SETTINGS | {"filters": (4,), "dense_units": 8, "epochs": 3, "random_state": 0}
     plain = CellCNNClassifier(**model).fit(X, y)
     augmented = make_pipeline(ImageAugmenter(random_state=0), CellCNNClassifier(**model)).fit(X, y)
     assert (plain.predict_proba(X) != augmented.predict_proba(X)).any()

@@ -34,11 +34,19 @@ import skcell
 from skcell import CellCNNClassifier, ImageAugmenter, TransferClassifier
 from skcell.engine import clear_model_pool
 from skcell.exceptions import ImageReadError, PixelRangeWarning
+from skcell.study import PLAIN_SETTINGS
 
 
 def small(**params):
     return CellCNNClassifier(
-        **{"filters": (8, 16), "dense_units": 32, "epochs": 3, "random_state": 0, **params}
+        **{
+            **PLAIN_SETTINGS,
+            "filters": (8, 16),
+            "dense_units": 32,
+            "epochs": 3,
+            "random_state": 0,
+            **params,
+        }
     )
 
 

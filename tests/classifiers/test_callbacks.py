@@ -16,11 +16,13 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import cross_val_score
 
 from skcell import CellCNNClassifier, ImageAugmenter, ImageSMOTE, TransferClassifier, make_pipeline
+from skcell.study import PLAIN_SETTINGS
 
 
 def small(**params):
     return CellCNNClassifier(
         **{
+            **PLAIN_SETTINGS,
             "filters": (4,),
             "dense_units": 8,
             "dropout": 0.2,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from skcell import CellCNNClassifier, ImageAugmenter, TransferClassifier
+from skcell.study import PLAIN_SETTINGS
 
 has_two = keras.backend.backend() == "jax" and len(keras.distribution.list_devices()) > 1
 needs_two = pytest.mark.skipif(not has_two, reason="test_backends.py runs it on two jax devices")
@@ -20,6 +21,7 @@ def data(cells):
 def make(n, **params):
     return CellCNNClassifier(
         **{
+            **PLAIN_SETTINGS,
             "filters": (8,),
             "dense_units": 16,
             "batch_norm": True,

@@ -37,6 +37,7 @@ from skcell import (
 )
 from skcell.model_selection import OptunaPruningSearchCV, default_space
 from skcell.model_selection._storage import relevant_trials
+from skcell.study import PLAIN_SETTINGS
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -45,7 +46,14 @@ RATE = {"learning_rate": FloatDistribution(1e-5, 1e-1, log=True)}
 
 def small(**params):
     return CellCNNClassifier(
-        **{"filters": (8,), "dense_units": 16, "epochs": 3, "random_state": 0, **params}
+        **{
+            **PLAIN_SETTINGS,
+            "filters": (8,),
+            "dense_units": 16,
+            "epochs": 3,
+            "random_state": 0,
+            **params,
+        }
     )
 
 

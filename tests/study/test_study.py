@@ -25,7 +25,15 @@ from skcell.datasets import make_cells
 from skcell.exceptions import DuplicateImageWarning
 from skcell.pipeline import Pipeline
 from skcell.stats import accuracy_interval, cross_validated_interval, grouped_accuracy_interval
-from skcell.study import TECHNIQUES, FoldResult, Study, StudyResult, Technique, resolve_techniques
+from skcell.study import (
+    PLAIN_SETTINGS,
+    TECHNIQUES,
+    FoldResult,
+    Study,
+    StudyResult,
+    Technique,
+    resolve_techniques,
+)
 from skcell.study._comparison import compare, summarise
 from skcell.study._records import Validated
 from skcell.study._table import caption
@@ -73,9 +81,8 @@ def test_scores_are_those_of_cross_val_score(study, data):
     fits = [fold for fold in study.result_.folds if fold.technique == "SMOTE"]
     for fold, split in zip(fits, folds, strict=True):
         seed = fold.random_state
-        clf = CellCNNClassifier(
-            filters=(4, 4), dense_units=8, epochs=2, batch_size=16, random_state=seed
-        )
+        small = {"filters": (4, 4), "dense_units": 8, "epochs": 2, "batch_size": 16}
+        clf = CellCNNClassifier(**PLAIN_SETTINGS | small, random_state=seed)
         model = Pipeline([("smote", ImageSMOTE(random_state=seed)), ("clf", clf)])
         assert_allclose(fold.accuracy, cross_val_score(model, *data, cv=[split])[0])
 

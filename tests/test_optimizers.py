@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from skcell.engine._optimizers import OPTIMIZERS, make_keras_optimizer, make_optimizer
+from skcell._optimizers import OPTIMIZERS, make_keras_optimizer, make_optimizer
 
 
 def steps(optimizer, n=20):

@@ -1,0 +1,193 @@
+"""Adaptation to another microscope: better there, harmless at home, a full estimator."""
+
+import pickle
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
+
+from skcell import (
+    AdaptiveClassifier,
+    CellCNNClassifier,
+    SEInceptionResNetClassifier,
+    TransferClassifier,
+    make_pipeline,
+)
+from skcell.classifiers._adaptation import adapt_head
+from skcell.exceptions import AdaptationWarning
+from skcell.study import PLAIN_SETTINGS
+
+SETTINGS = PLAIN_SETTINGS | {
+    "filters": (16, 32),
+    "dense_units": 32,
+    "batch_norm": True,
+    "epochs": 8,
+    "random_state": 0,
+}
+
+
+def elsewhere(images):
+    """Half of the light, and a bluer lamp."""
+    return (images * np.array([0.35, 0.45, 0.6])).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def data():
+    from skcell.datasets import make_cells
+
+    cells = make_cells(400, n_classes=4, image_size=24, noise=0.3, random_state=0)
+    return cells.images[:240], cells.target[:240], cells.images[240:], cells.target[240:]
+
+
+@pytest.fixture(scope="module")
+def fitted(data):
+    return CellCNNClassifier(**SETTINGS).fit(*data[:2])
+
+
+def test_unlabelled_images_mend_a_shift_and_do_no_harm_without_one(fitted, data):
+    X, y = data[2:]
+    before = fitted.score(elsewhere(X), y)
+    adapted = fitted.adapt(elsewhere(X))
+    assert adapted.score(elsewhere(X), y) > before + 0.15
+    assert adapted.adaptation_["move"] > 0.5
+    assert fitted.score(elsewhere(X), y) == before, "the original is as it was"
+    assert fitted.adapt(X).score(X, y) > fitted.score(X, y) - 0.02
+
+
+def test_images_of_one_class_alone_do_not_spoil_it(fitted, data):
+    X, y = data[2:]
+    for label in np.unique(y):
+        alone = X[y == label]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AdaptationWarning)
+            adapted = fitted.adapt(alone)
+        assert adapted.score(alone, y[y == label]) > fitted.score(alone, y[y == label]) - 0.05
+
+
+def test_an_adapted_classifier_is_one_like_any_other(fitted, data, predict_elsewhere):
+    X = elsewhere(data[2])
+    adapted = fitted.adapt(X)
+    probabilities = adapted.predict_proba(X)
+    np.testing.assert_array_equal(fitted.adapt(X).predict_proba(X), probabilities)
+    again = pickle.loads(pickle.dumps(adapted))
+    np.testing.assert_array_equal(again.predict_proba(X), probabilities)
+    assert again.adaptation_ == adapted.adaptation_
+    np.testing.assert_allclose(adapted.to_keras().predict(X, verbose=0), probabilities, atol=1e-5)
+    assert not hasattr(clone(adapted), "adaptation_")
+    said = adapted.adaptation_
+    assert (said["n_images"], said["n_labelled"]) == (160, 0)
+    assert list(said["class_shares"]) == fitted.classes_.tolist()
+    np.testing.assert_allclose(
+        list(said["class_shares"].values()), probabilities.mean(axis=0), atol=1e-6
+    )
+    twice = adapted.adapt(data[2], move=1)
+    assert twice.score(data[2], data[3]) > 0.8, "and back again"
+
+
+def test_all_the_way_the_statistics_are_those_of_the_images(fitted, data):
+    """Against the moments of what goes into the first normalisation."""
+    X = elsewhere(data[2])
+    adapted = fitted.adapt(X)
+    move = adapted.adaptation_["move"]
+    model, source = adapted.to_keras(), fitted.to_keras()
+    layer, old = (
+        next(x for x in m.layers if isinstance(x, keras.layers.BatchNormalization))
+        for m in (model, source)
+    )
+    inputs = keras.Model(model.inputs, layer.input).predict(X, verbose=0)
+    expected = old.moving_mean + move * (inputs.mean(axis=(0, 1, 2)) - old.moving_mean)
+    np.testing.assert_allclose(layer.moving_mean, expected, rtol=0.02, atol=0.01)
+
+
+def test_a_few_labels_help_more(fitted, data):
+    X, y = elsewhere(data[2]) // 2, data[3]
+    few = np.concatenate([np.flatnonzero(y == label)[:5] for label in np.unique(y)])
+    rest = np.setdiff1d(np.arange(len(y)), few)
+    unlabelled, labelled = fitted.adapt(X), fitted.adapt(X, X[few], y[few])
+    assert labelled.score(X[rest], y[rest]) >= unlabelled.score(X[rest], y[rest])
+    assert labelled.score(X[few], y[few]) > 0.9
+    assert labelled.adaptation_["n_labelled"] == 20
+
+
+def test_the_last_layer_is_that_of_an_independent_solver(fitted, data):
+    """A penalty of almost nothing is a logistic regression; a huge one changes nothing."""
+    from sklearn.linear_model import LogisticRegression
+
+    X, y = data[2:]
+    model, codes = fitted.to_keras(), np.searchsorted(fitted.classes_, y)
+    kernel, bias = adapt_head(model, X, codes, penalty=1e9)
+    np.testing.assert_allclose(kernel, model.layers[-1].get_weights()[0], atol=1e-4)
+    kernel, bias = adapt_head(model, X, codes, penalty=0.3)
+    features = keras.Model(model.inputs, model.layers[-1].input).predict(X, verbose=0)
+    scores = features @ kernel + bias
+    rival = LogisticRegression(C=100, max_iter=3000).fit(features, y)
+    assert (scores.argmax(axis=1) == codes).mean() >= rival.score(features, y) - 0.02
+
+
+@pytest.mark.parametrize("cls", [CellCNNClassifier, SEInceptionResNetClassifier])
+def test_defaults_can_be_adapted(cls, data):
+    small = {"filters": (4, 8)} if cls is CellCNNClassifier else {"n_blocks": 1, "filters": 8}
+    clf = cls(**small, epochs=1, random_state=0).fit(data[0][:64], data[1][:64])
+    assert clf.adapt(data[2]).predict(data[2]).shape == (160,)
+
+
+def test_what_cannot_be_adapted_is_said(data, fitted):
+    X, y, X_other, y_other = data
+    plain = CellCNNClassifier(**SETTINGS | {"batch_norm": False, "epochs": 1}).fit(X, y)
+    with pytest.raises(ValueError, match="no batch normalisation that was trained"):
+        plain.adapt(X_other)
+    with_labels = plain.adapt(X_other, X_other, y_other)
+    assert with_labels.adaptation_["move"] == 0
+    assert with_labels.score(X_other, y_other) > plain.score(X_other, y_other)
+    frozen = TransferClassifier(
+        keras.Sequential([keras.Input((24, 24, 3)), keras.layers.GlobalAveragePooling2D()]),
+        input_size=None,
+        cache=False,
+        epochs=1,
+        random_state=0,
+    ).fit(X, y)
+    with pytest.raises(ValueError, match="This TransferClassifier has no batch normalisation"):
+        frozen.adapt(X_other)
+    assert frozen.adapt(X_other, X_other, y_other).predict(X_other).shape == (160,)
+    with pytest.raises(ValueError, match="passed together"):
+        fitted.adapt(X_other, X_other)
+    with pytest.raises(ValueError, match="not among the classes"):
+        fitted.adapt(X_other, X_other[:2], ["no such cell", "nor this"])
+    with pytest.raises(ValueError, match="channel"):
+        fitted.adapt(X_other[..., :1])
+    with pytest.warns(AdaptationWarning, match="adapted to 10 images"):
+        fitted.adapt(X_other[:10])
+    most = y_other == y_other[0]
+    with pytest.warns(AdaptationWarning, match="of the images seem to be"):
+        fitted.adapt(X_other[most])
+
+
+def test_laboratories_are_cross_validated_without_their_labels(data):
+    X, y = data[0], data[1]
+    laboratory = np.arange(len(y)) % 2
+    X = np.where(laboratory[:, None, None, None] == 1, elsewhere(X), X)
+    scores = {}
+    for name, clf in (
+        ("as it is", CellCNNClassifier(**SETTINGS)),
+        ("adapted", AdaptiveClassifier(CellCNNClassifier(**SETTINGS), move=0.9)),
+    ):
+        scores[name] = cross_val_score(clf, X, y, groups=laboratory, cv=LeaveOneGroupOut())
+    assert scores["adapted"].mean() > scores["as it is"].mean() + 0.1
+
+
+def test_adaptive_classifier_is_a_step_and_passes_what_fit_takes(data):
+    X, y = data[:2]
+    clf = AdaptiveClassifier(CellCNNClassifier(**SETTINGS | {"epochs": 1}))
+    assert make_pipeline(clf).fit(X, y).predict(X).shape == y.shape
+    weights = np.ones(len(y))
+    weights[:100] = 0
+    weighted = clone(clf).fit(X, y, sample_weight=weights).estimator_
+    alone = CellCNNClassifier(**SETTINGS | {"epochs": 1}).fit(X, y, sample_weight=weights)
+    np.testing.assert_array_equal(weighted.predict_proba(X), alone.predict_proba(X))
+    with pytest.raises(TypeError, match="has no method `adapt`"):
+        AdaptiveClassifier(clone(make_pipeline(clf))).fit(X, y)
+    assert balanced_accuracy_score(y, clf.fit(X, y).predict(X)) > 0
