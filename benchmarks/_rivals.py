@@ -18,6 +18,24 @@ def images(n: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(0, 256, (n, size, size, 3), np.uint8), y
 
 
+def plain_cnn(**parameters: Any) -> Any:
+    """Make skcell's classifier with the base CNN, which rivals build by hand."""
+    from skcell import CellCNNClassifier, study
+
+    # An earlier skcell, which some benchmarks compare with, had these settings as its defaults.
+    return CellCNNClassifier(**{**getattr(study, "PLAIN_SETTINGS", {}), **parameters})
+
+
+def plain_composite(**parameters: Any) -> Any:
+    """Make skcell's classifier with the composite network alone."""
+    from skcell import SEInceptionResNetClassifier
+
+    known = SEInceptionResNetClassifier().get_params()
+    plain = {"standardize": False, "augmentation": None, "schedule": None, "n_blocks": 1}
+    plain = {name: value for name, value in plain.items() if name in known}
+    return SEInceptionResNetClassifier(**{**plain, **parameters})
+
+
 def keras_cnn(
     size: int, learning_rate: float = 1e-3, dense_units: int = 128, dropout: float = 0.0
 ) -> Any:

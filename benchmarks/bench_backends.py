@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import _compare
-from _rivals import images, stopwatch
+from _rivals import images, plain_cnn, stopwatch
 
 
 def side(
@@ -18,11 +18,9 @@ def side(
 ) -> dict[str, float]:
     """Train once with these parameters; called in a process of its own."""
     os.environ["KERAS_BACKEND"] = backend
-    from skcell import CellCNNClassifier
-
     X, y = images(n, size, seed)
     watch = stopwatch()
-    CellCNNClassifier(epochs=epochs, callbacks=[watch], random_state=seed, **params).fit(X, y)
+    plain_cnn(epochs=epochs, callbacks=[watch], random_state=seed, **params).fit(X, y)
     per_epoch = statistics.median(watch.seconds[1:])
     return {"images_per_second": n / per_epoch, "first_epoch_seconds": watch.seconds[0]}
 

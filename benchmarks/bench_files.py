@@ -12,6 +12,7 @@ from typing import Any
 
 import _compare
 import numpy as np
+from _rivals import plain_cnn
 from PIL import Image
 
 DISTINCT = 1000
@@ -22,16 +23,12 @@ def train(X: Any, y: np.ndarray, seed: int, **params: Any) -> dict[str, float]:
     """Time one epoch."""
     import keras
 
-    from skcell import CellCNNClassifier
-
     times = []
     watch = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: times.append(time.perf_counter())
     )
     before = _compare.peak_rss()
-    clf = CellCNNClassifier(
-        epochs=1, batch_size=BATCH, callbacks=[watch], random_state=seed, **params
-    )
+    clf = plain_cnn(epochs=1, batch_size=BATCH, callbacks=[watch], random_state=seed, **params)
     clf.fit(X, y)
     timed = times[SKIPPED:]
     return {

@@ -28,7 +28,7 @@ from typing import Any
 
 import _compare
 import numpy as np
-from _rivals import N_CLASSES, images, stopwatch
+from _rivals import N_CLASSES, images, plain_cnn, plain_composite, stopwatch
 
 FILTERS = (32, 64, 128)
 
@@ -46,13 +46,13 @@ def result(n: int, epochs: list[float], seconds: float) -> dict[str, float]:
 
 def classifier(work: str, **params: Any) -> Any:
     """Make the classifier of a work."""
-    from skcell import CellCNNClassifier, ImageAugmenter, SEInceptionResNetClassifier
+    from skcell import ImageAugmenter
 
     if work == "composite":
-        return SEInceptionResNetClassifier(n_blocks=3, **params)
+        return plain_composite(n_blocks=3, **params)
     if work == "recommended":
         params |= {"batch_norm": True, "augmentation": ImageAugmenter()}
-    return CellCNNClassifier(**params)
+    return plain_cnn(**params)
 
 
 def skcell(work: str, n: int, size: int, epochs: int, seed: int) -> dict[str, float]:

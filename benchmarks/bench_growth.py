@@ -13,7 +13,7 @@ from pathlib import Path
 
 import _compare
 import numpy as np
-from _rivals import images, stopwatch
+from _rivals import images, plain_cnn, stopwatch
 
 from skcell._environment import environment
 
@@ -23,25 +23,21 @@ FITS = (10, 40, 100, 400)
 
 def over_images(count: int) -> dict[str, float]:
     """Train on `count` images."""
-    from skcell import CellCNNClassifier
-
     X, y = images(count, 28, 0)
     watch = stopwatch()
     before = _compare.peak_rss()
-    CellCNNClassifier(epochs=2, batch_size=64, callbacks=[watch], random_state=0).fit(X, y)
+    plain_cnn(epochs=2, batch_size=64, callbacks=[watch], random_state=0).fit(X, y)
     growth = _compare.peak_rss() - before
     return {"seconds": watch.seconds[1], "rss_growth_mib": growth / 2**20}
 
 
 def over_fits(count: int) -> dict[str, float]:
     """Fit `count` times on 200 images."""
-    from skcell import CellCNNClassifier
-
     X, y = images(200, 28, 0)
-    CellCNNClassifier(epochs=1, random_state=0).fit(X, y)
+    plain_cnn(epochs=1, random_state=0).fit(X, y)
     before, began = _compare.peak_rss(), time.perf_counter()
     for i in range(count):
-        CellCNNClassifier(epochs=1, random_state=i).fit(X, y)
+        plain_cnn(epochs=1, random_state=i).fit(X, y)
     growth = _compare.peak_rss() - before
     return {"seconds": time.perf_counter() - began, "rss_growth_mib": growth / 2**20}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import _compare
 import numpy as np
-from _rivals import images, keras_cnn
+from _rivals import images, keras_cnn, plain_cnn
 
 SKIPPED = 20
 
@@ -31,7 +31,7 @@ def slope(levels: list[float]) -> dict[str, float]:
 
 
 def skcell(n: int, size: int, fits: int, seed: int) -> dict[str, float]:
-    from skcell import CellCNNClassifier, ImageAugmenter
+    from skcell import ImageAugmenter
 
     X, y = images(n, size, seed)
     graphs: list[dict[str, Any]] = [
@@ -42,7 +42,7 @@ def skcell(n: int, size: int, fits: int, seed: int) -> dict[str, float]:
     ]
     levels = []
     for i in range(fits):
-        CellCNNClassifier(epochs=1, random_state=i, **graphs[i % 4]).fit(X, y).predict(X[:10])
+        plain_cnn(epochs=1, random_state=i, **graphs[i % 4]).fit(X, y).predict(X[:10])
         levels.append(resident())
     return slope(levels)
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import _compare
 import numpy as np
+from _rivals import plain_cnn, plain_composite
 from scipy import stats
 from sklearn.model_selection import train_test_split
 
@@ -39,14 +40,12 @@ def load(data: Path, image_size: int) -> tuple[np.ndarray, np.ndarray]:
 
 def classifiers(epochs: int, seed: int) -> dict[str, Any]:
     """Make the networks that are compared."""
-    from skcell import CellCNNClassifier, ImageAugmenter, SEInceptionResNetClassifier
+    from skcell import ImageAugmenter
 
     common = {"epochs": epochs, "schedule": "cosine", "random_state": seed}
     return {
-        "CellCNNClassifier": CellCNNClassifier(
-            batch_norm=True, augmentation=ImageAugmenter(), **common
-        ),
-        "SEInceptionResNetClassifier": SEInceptionResNetClassifier(**common),
+        "CellCNNClassifier": plain_cnn(batch_norm=True, augmentation=ImageAugmenter(), **common),
+        "SEInceptionResNetClassifier": plain_composite(**common),
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import _compare
 import numpy as np
-from _rivals import N_CLASSES, images, keras_cnn
+from _rivals import N_CLASSES, images, keras_cnn, plain_cnn
 
 
 def measure(predict: Callable[[np.ndarray], Any], X: np.ndarray) -> dict[str, float]:
@@ -31,10 +31,8 @@ def measure(predict: Callable[[np.ndarray], Any], X: np.ndarray) -> dict[str, fl
 
 
 def skcell(n: int, size: int, seed: int) -> dict[str, float]:
-    from skcell import CellCNNClassifier
-
     X, y = images(n, size, seed)
-    clf = CellCNNClassifier(epochs=1, random_state=seed).fit(X[:64], y[:64])
+    clf = plain_cnn(epochs=1, random_state=seed).fit(X[:64], y[:64])
     assert len(clf.classes_) == N_CLASSES
     return measure(clf.predict_proba, X)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import _compare
 import numpy as np
-from _rivals import keras_cnn
+from _rivals import keras_cnn, plain_cnn
 from sklearn.model_selection import StratifiedKFold
 
 HERE = Path(__file__).parent
@@ -56,12 +56,11 @@ def rival(epochs: int) -> Any:
 def skcell(X: Any, y: Any, seconds: float, epochs: int, seed: int) -> list[dict[str, Any]]:
     from optuna.distributions import FloatDistribution
 
-    from skcell import CellCNNClassifier
     from skcell.model_selection import OptunaPruningSearchCV
 
     began = time.time()
     search = OptunaPruningSearchCV(
-        CellCNNClassifier(epochs=epochs, random_state=seed),
+        plain_cnn(epochs=epochs, random_state=seed),
         {
             "learning_rate": FloatDistribution(*RATES, log=True),
             "dense_units": UNITS,

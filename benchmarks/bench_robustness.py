@@ -2,9 +2,9 @@
 
 `--data` is a folder with the subfolders train and val, each with a subfolder for each class, or
 an .npz file with `X`, `y` and `split`. Networks are trained on the part "train", and looked at on
-the part "val": as it is, and under the thirty corruptions of _corruptions.py. `--other` is an .npz file
-with `X` and `y` of another laboratory, whose labels are used for scores, and for the five images
-of a class that are "labelled"; those are not scored. Its scores are balanced accuracies over
+the part "val": as it is, and under the thirty corruptions of _corruptions.py. `--other` is an .npz
+file with `X` and `y` of another laboratory, whose labels are used for scores, and for the five
+images of a class that are "labelled"; those are not scored. Its scores are balanced accuracies over
 its classes.
 
     python benchmarks/bench_robustness.py --data cells.npz --other other.npz --name robustness_28

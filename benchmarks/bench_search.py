@@ -10,7 +10,7 @@ from typing import Any
 
 import _compare
 import numpy as np
-from _rivals import images, keras_cnn
+from _rivals import images, keras_cnn, plain_cnn
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
 RATES = np.logspace(-4, -2, 8)
@@ -32,9 +32,7 @@ def search(estimator: Any, name: str, n: int, size: int, seed: int) -> dict[str,
 
 
 def skcell(n: int, size: int, epochs: int, seed: int) -> dict[str, float]:
-    from skcell import CellCNNClassifier
-
-    clf = CellCNNClassifier(epochs=epochs, batch_size=32, random_state=seed)
+    clf = plain_cnn(epochs=epochs, batch_size=32, random_state=seed)
     return search(clf, "learning_rate", n, size, seed)
 
 

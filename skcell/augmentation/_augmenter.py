@@ -30,6 +30,7 @@ _LAYER_PARAMETERS = (
     "brightness",
     "contrast",
     "noise",
+    "probability",
     "fill_mode",
 )
 
@@ -49,6 +50,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "brightness": 0.1,
         "contrast": 0.2,
         "noise": 0.05,
+        "probability": 0.3,
     },
 }
 
@@ -106,7 +108,8 @@ class ImageAugmenter(BaseImageSampler):
     saturation : float, default=0.0
         Maximum relative change of the differences between the channels.
     shading : float, default=0.0
-        Maximum relative change of the light from the centre of the image to each border.
+        Maximum relative change of the light from the centre of the image to each border, by a
+        slope in each direction and by a vignette.
     brightness : float, default=0.0
         Maximum amount added to or subtracted from all pixels, as a fraction of the full scale of
         an integer dtype, or as a pixel value for floats.
@@ -115,6 +118,9 @@ class ImageAugmenter(BaseImageSampler):
     noise : float, default=0.0
         Maximum standard deviation of the noise of every pixel and channel, as a fraction of the
         full scale of an integer dtype, or as a pixel value for floats.
+    probability : float, default=1.0
+        Probability of each change, except flips and quarter turns, independently of the others.
+        With many changes, a low one keeps images recognisable.
     fill_mode : {"reflect", "nearest", "constant", "wrap"}, default="reflect"
         How points beyond the border of the original image are filled; "constant" is black.
     sampling_strategy : str, dict, float or callable, default="not majority"
@@ -189,6 +195,7 @@ class ImageAugmenter(BaseImageSampler):
         "brightness": [Interval(Real, 0, 1, closed="both")],
         "contrast": [Interval(Real, 0, 1, closed="both")],
         "noise": [Interval(Real, 0, 1, closed="both")],
+        "probability": [Interval(Real, 0, 1, closed="right")],
         "fill_mode": [StrOptions({"reflect", "nearest", "constant", "wrap"})],
         "sampling_strategy": [
             Interval(Real, 0, 1, closed="right"),
@@ -221,6 +228,7 @@ class ImageAugmenter(BaseImageSampler):
         brightness: float = 0.0,
         contrast: float = 0.0,
         noise: float = 0.0,
+        probability: float = 1.0,
         fill_mode: str = "reflect",
         sampling_strategy: Any = "not majority",
         n_copies: int | None = 1,
@@ -245,6 +253,7 @@ class ImageAugmenter(BaseImageSampler):
         self.brightness = brightness
         self.contrast = contrast
         self.noise = noise
+        self.probability = probability
         self.fill_mode = fill_mode
         self.n_copies = n_copies
         self.image_shape = image_shape

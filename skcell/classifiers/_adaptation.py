@@ -108,8 +108,9 @@ def adapt_statistics(compiled: CompiledModel, images: NDArray[Any], move: float 
     """Move the statistics of batch normalisation towards those of other images.
 
     If it is not given, how far they are moved is chosen by the predictions for these images: the
-    lower their mean entropy, the better. The statistics also depend on which classes there are, so images of one
-    class alone would spoil them; but the entropy rises then, and they stay where they are.
+    lower their mean entropy, the better. The statistics also depend on which classes there are, so
+    images of one class alone would spoil them; but the entropy rises then, and they stay where they
+    are.
 
     Parameters
     ----------

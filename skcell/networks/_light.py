@@ -54,8 +54,10 @@ def change_density(
     if shading:
         across = np.repeat(np.linspace(-1.0, 1.0, width, dtype=np.float32), channels)
         down = np.linspace(-1.0, 1.0, height, dtype=np.float32)[:, None]
-        density = density - _log_factor(draw, shading, (1, 1)) * across
-        density = density - _log_factor(draw, shading, (1, 1)) * down
+        vignette = _log_factor(draw, shading, (1, 1))
+        slopes = [_log_factor(draw, shading, (1, 1)) for _ in range(2)]
+        density = density - (slopes[0] * across + vignette * across**2)
+        density = density - (slopes[1] * down + vignette * down**2)
     changed = ops.reshape(ops.exp(-density), (-1, height, width, channels))
     return changed + (images - lit)
 

@@ -57,7 +57,8 @@ class RandomTransform(keras.layers.Layer):
     saturation : float
         Maximum relative change of the differences between channels.
     shading : float
-        Maximum relative change of the light from the centre of the image to a border.
+        Maximum relative change of the light from the centre of the image to a border, by a slope
+        in each direction and by a vignette.
     stain_hue : float
         Maximum change of the colour of each dye, as a fraction of its density.
     brightness : float
@@ -66,6 +67,8 @@ class RandomTransform(keras.layers.Layer):
         Maximum relative change of a pixel's distance from the mean colour of the image.
     noise : float
         Maximum standard deviation of the noise of every pixel and channel; the full scale is 1.
+    probability : float
+        Probability of each change, except flips and quarter turns, independently of the others.
     fill_mode : str
         How points beyond the border are filled: "reflect", "nearest", "constant" or "wrap".
     clip : bool
@@ -95,6 +98,7 @@ class RandomTransform(keras.layers.Layer):
         brightness: float = 0.0,
         contrast: float = 0.0,
         noise: float = 0.0,
+        probability: float = 1.0,
         fill_mode: str = "reflect",
         clip: bool = True,
         seed: int | None = None,
@@ -118,6 +122,7 @@ class RandomTransform(keras.layers.Layer):
         self.brightness = brightness
         self.contrast = contrast
         self.noise = noise
+        self.probability = probability
         self.fill_mode = fill_mode
         self.clip = clip
         self.seed = seed
@@ -141,15 +146,16 @@ class RandomTransform(keras.layers.Layer):
         if not training:
             return images
         draw = partial(self._uniform, images)
-        images = self._move(draw, images)
+        vary = self._sometimes(draw) if self.probability < 1 else draw
+        images = self._move(draw, vary, images)
         density = self._arguments(*_DENSITY)
         light = self._arguments("brightness", "contrast")
         if any(density.values()):
-            images = change_density(draw, images, **density)
+            images = change_density(vary, images, **density)
         if any(light.values()):
-            images = self._relight(draw, images)
+            images = self._relight(vary, images)
         if self.noise:
-            images += draw(0.0, self.noise, (1, 1, 1)) * self._normal(images)
+            images += vary(0.0, self.noise, (1, 1, 1)) * self._normal(images)
         if self.clip and any([*density.values(), *light.values(), self.noise]):
             images = ops.clip(images, 0.0, 1.0)
         return images
@@ -157,14 +163,23 @@ class RandomTransform(keras.layers.Layer):
     def _arguments(self, *names: str) -> dict[str, Any]:
         return {name: getattr(self, name) for name in names}
 
-    def _move(self, draw: Draw, images: Any) -> Any:
+    def _sometimes(self, draw: Draw) -> Draw:
+        """Replace what is drawn for some of the images by zero, which changes nothing."""
+
+        def vary(low: float, high: float, tail: tuple[int, ...] = ()) -> Any:
+            is_drawn = draw(0.0, 1.0, tuple(1 for _ in tail)) < self.probability
+            return ops.where(is_drawn, draw(low, high, tail), 0.0)
+
+        return vary
+
+    def _move(self, draw: Draw, vary: Draw, images: Any) -> Any:
         height, width = images.shape[1:3]
         flips = self._arguments("horizontal_flip", "vertical_flip", "quarter_turns")
         symmetry = draw_symmetry(draw, **flips, square=height == width)
         moves = self._arguments("zoom", "translation")
         if self.rotation:
             moves["rotation"] = self.rotation
-            matrix = draw_matrix(draw, symmetry, height=height, width=width, **moves)
+            matrix = draw_matrix(vary, symmetry, height=height, width=width, **moves)
             images = ops.image.affine_transform(
                 images, matrix, fill_mode=self.fill_mode, data_format="channels_last"
             )
@@ -172,7 +187,7 @@ class RandomTransform(keras.layers.Layer):
         else:
             images = exact_symmetry(images, *symmetry)
         if any(moves.values()) or self.blur:
-            images = resample(draw, images, **moves, blur=self.blur, fill_mode=self.fill_mode)
+            images = resample(vary, images, **moves, blur=self.blur, fill_mode=self.fill_mode)
         return images
 
     def _uniform(self, images: Any, low: float, high: float, tail: tuple = ()) -> Any:

@@ -203,13 +203,16 @@ def test_saturation_keeps_the_mean_density(grey):
     assert 1.4 < factors.max() <= 1.5 + 1e-3
 
 
-def test_shading_is_a_slope_of_light(grey):
+def test_shading_is_a_slope_of_light_in_each_direction_and_a_vignette(grey):
     factors = logs(grey, changed(grey, shading=0.3, clip=False)).reshape(grey.shape)
-    np.testing.assert_allclose(factors[:, 0, 0], -factors[:, -1, -1], atol=1e-5)
-    np.testing.assert_allclose(factors[:, 0, -1], -factors[:, -1, 0], atol=1e-5)
-    down = (factors[:, -1, 0] - factors[:, 0, 0]) / 2
-    assert np.log(1.25) < np.abs(down).max() <= np.log(1.3) + 1e-5
-    assert abs(np.corrcoef(down[:, 0], factors[:, 0, -1, 0])[0, 1]) < 0.9, "two directions"
+    y, x = np.meshgrid(np.linspace(-1, 1, 8), np.linspace(-1, 1, 8), indexing="ij")
+    terms = np.stack([x, y, x**2 + y**2], axis=-1).reshape(-1, 3)
+    found = np.array([np.linalg.lstsq(terms, f[..., 0].ravel())[0] for f in factors])
+    np.testing.assert_allclose(
+        (found @ terms.T).reshape(factors.shape[:3])[..., None] + 0 * factors, factors, atol=1e-5
+    )
+    assert np.log(1.25) < np.abs(found).max() <= np.log(1.3) + 1e-5
+    assert np.abs(np.corrcoef(found.T) - np.eye(3)).max() < 0.3, "each of its own"
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
@@ -291,6 +294,17 @@ def test_noise_has_the_strength_it_says(grey):
     assert std.min() < 0.005
     assert 0.045 < std.max() < 0.056
     assert abs(np.corrcoef(found[0].ravel(), found[1].ravel())[0, 1]) < 0.3
+
+
+def test_each_change_has_its_probability(grey):
+    found = changed(grey, probability=0.3, exposure=0.5, zoom=0.2, noise=0.1, clip=False)
+    same = np.abs(found - grey).max(axis=(1, 2, 3)) < 1e-5
+    assert 0.23 < same.mean() < 0.45, "0.7 ** 3 is 0.34"
+    exposed = logs(grey, changed(grey, probability=0.3, exposure=0.5, clip=False))[:, 0, 0]
+    assert 0.2 < (np.abs(exposed) > 1e-4).mean() < 0.4
+    turned = changed(grey, probability=0.01, horizontal_flip=True)
+    flipped = (np.abs(turned - grey).max(axis=(1, 2, 3)) > 0).mean()
+    assert 0.35 < flipped < 0.65, "flips are not changed by it"
 
 
 def test_presets_are_settings_that_can_be_changed():
