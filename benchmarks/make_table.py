@@ -1,6 +1,6 @@
-"""Write the README's table of speed and memory from the files in results/.
+"""Write the tables of the README and of docs/shift.md from the files in results/.
 
-`--check` only says whether the table there is that of the files.
+`--check` only says whether the tables there are those of the files.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
-BEGIN, END = "<!-- speed: made by benchmarks/make_table.py -->\n", "<!-- /speed -->\n"
+SHIFT = HERE.parent / "docs" / "shift.md"
 
 
 def load(name: str) -> dict[str, Any]:
@@ -132,16 +132,82 @@ def render() -> str:
     return "\n".join([*lines, "", *textwrap.wrap(text, 118)]) + "\n"
 
 
+def mean(runs: list[dict[str, Any]], *keys: str) -> str:
+    """Mean over the seeds, in percent."""
+    values = []
+    for run in runs:
+        value: Any = run
+        for key in keys:
+            value = value.get(key, {})
+        if value != {}:
+            values.append(100 * value)
+    return f"{sum(values) / len(values):.1f}" if values else "-"
+
+
+def render_robustness() -> str:
+    """Lay out the results of bench_robustness.py, one table for each file."""
+    parts = []
+    for file in sorted((HERE / "results").glob("robustness_*.json")):
+        found = load(file.stem)
+        settings, environment = found["settings"], found["environment"]
+        kinds = list(next(iter(found["runs"].values()))[0]["by_kind"])
+        columns = ["network", "own cells", "30 corruptions", *kinds]
+        lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+        for name, runs in found["runs"].items():
+            cells = [name, mean(runs, "clean"), mean(runs, "corrupted")]
+            cells += [mean(runs, "by_kind", kind) for kind in kinds]
+            lines.append("| " + " | ".join(cells) + " |")
+        n_seeds = settings["seeds"]
+        text = (
+            f"Accuracy in percent: {settings['n_train']:,} training images of {settings['size']} x "
+            f"{settings['size']} pixels of the PBC data (Acevedo et al. 2020, 8 classes), "
+            f"{settings['n_validation']:,} validation images, of which {settings['n_corrupted']:,} "
+            f"were corrupted; {n_seeds} seed{'s' if n_seeds > 1 else ''}. The corruptions are not "
+            f"those of the augmentation. From `benchmarks/results/{file.name}`, on "
+            f"{environment['cores']} cores of an {environment['cpu']}."
+        )
+        parts += [*lines, "", *textwrap.wrap(text, 118, break_long_words=False), ""]
+        keys = ("before", "adapted_100", "adapted_all", "adapted_scored_classes")
+        keys += ("labelled_scored_classes",)
+        if any("other_laboratory" in run for runs in found["runs"].values() for run in runs):
+            columns = [
+                "network",
+                "as it is",
+                "adapted to 100 images",
+                "to all images",
+                "to all, without the labelled",
+                "the same, and five labels a class",
+            ]
+            parts += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+            for name, runs in found["runs"].items():
+                cells = [mean(runs, "other_laboratory", key) for key in keys]
+                if set(cells) != {"-"}:
+                    parts.append("| " + " | ".join([name, *cells]) + " |")
+            text = (
+                "Balanced accuracy in percent on white cells of another laboratory (BCCD: another "
+                "microscope, camera and stain; chance is 20). The last two columns leave out the "
+                "labelled cells, and a class with fewer than five."
+            )
+            parts += ["", *textwrap.wrap(text, 118), ""]
+    return "\n".join(parts[:-1]) + "\n" if parts else ""
+
+
+TABLES = {README: ("speed", render), SHIFT: ("robustness", render_robustness)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    text = README.read_text(encoding="utf-8")
-    head, rest = text.split(BEGIN)
-    old, tail = rest.split(END)
-    if options.check:
-        sys.exit(0 if old == render() else "README.md: the table is not that of the files")
-    README.write_text(head + BEGIN + render() + END + tail, encoding="utf-8")
+    for file, (name, make) in TABLES.items():
+        begin = f"<!-- {name}: made by benchmarks/make_table.py -->\n"
+        end = f"<!-- /{name} -->\n"
+        head, rest = file.read_text(encoding="utf-8").split(begin)
+        old, tail = rest.split(end)
+        if not options.check:
+            file.write_text(head + begin + make() + end + tail, encoding="utf-8")
+        elif old != make():
+            sys.exit(f"{file.name}: the table is not that of the files")
 
 
 if __name__ == "__main__":
