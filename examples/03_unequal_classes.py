@@ -14,7 +14,7 @@ import os
 from sklearn.metrics import balanced_accuracy_score, classification_report
 from sklearn.model_selection import GridSearchCV, train_test_split
 
-from skcell import CellCNNClassifier, ImageAugmenter, ImageSMOTE
+from skcell import CellCNNClassifier, ImageSMOTE
 from skcell.datasets import make_cells
 from skcell.pipeline import Pipeline
 
@@ -38,7 +38,7 @@ X_train, X_test, y_train, y_test = train_test_split(
 model = Pipeline(
     [
         ("smote", ImageSMOTE(random_state=0)),
-        ("clf", CellCNNClassifier(epochs=8, random_state=0)),
+        ("clf", CellCNNClassifier(augmentation=None, epochs=8, random_state=0)),
     ]
 )
 
@@ -51,8 +51,8 @@ search = GridSearchCV(
     [
         {"smote": ["passthrough"], "clf__class_weight": [None, "balanced"]},
         {"smote__k_neighbors": [3]},
-        {"smote": ["passthrough"], "clf__augmentation": [ImageAugmenter()]},
-        {"smote__k_neighbors": [3], "clf__augmentation": [ImageAugmenter()]},
+        {"smote": ["passthrough"], "clf__augmentation": ["symmetries"]},
+        {"smote__k_neighbors": [3], "clf__augmentation": ["symmetries"]},
     ],
     scoring="balanced_accuracy",
     cv=3,
