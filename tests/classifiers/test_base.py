@@ -9,6 +9,7 @@ import threading
 import tracemalloc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -32,6 +33,7 @@ from sklearn.utils import estimator_html_repr
 
 import skcell
 from skcell import CellCNNClassifier, ImageAugmenter, TransferClassifier
+from skcell.classifiers._training import count_epochs
 from skcell.engine import clear_model_pool
 from skcell.exceptions import ImageReadError, PixelRangeWarning
 from skcell.study import PLAIN_SETTINGS
@@ -791,6 +793,23 @@ def test_raw_floats_are_warned_about(cells):
         small(epochs=1).fit(cells.images.astype(np.float32), cells.target)
 
 
+@pytest.mark.parametrize(
+    ("n", "epochs"), [(5, 300), (100, 155), (1000, 72), (12000, 31), (10**7, 10)]
+)
+def test_auto_epochs_are_more_for_fewer_images(n, epochs):
+    assert count_epochs("auto", SimpleNamespace(n_present=n)) == epochs
+    assert count_epochs(7, SimpleNamespace(n_present=n)) == 7
+
+
+def test_auto_epochs_count_the_images_that_train(cells):
+    weights = np.zeros(240)
+    weights[:64] = 1
+    clf = small(filters=(2,), dense_units=2, epochs="auto")
+    assert clf.fit(cells.images, cells.target, sample_weight=weights).n_iter_ == 180
+    early = clf.set_params(early_stopping=True, patience=1000).fit(cells.images, cells.target)
+    assert early.n_iter_ == count_epochs("auto", SimpleNamespace(n_present=216))
+
+
 # What the user's configuration and a notebook do
 
 
@@ -807,7 +826,7 @@ def test_the_order_of_channels_in_the_users_configuration_changes_nothing(cells,
         "turn = ImageAugmenter(rotation=0.2, zoom=0.1)\n"
         "for clf in (\n"
         "    CellCNNClassifier(filters=(4, 8), batch_norm=True, augmentation=turn, **common),\n"
-        "    SEInceptionResNetClassifier(filters=8, stem_filters=8, **common),\n"
+        "    SEInceptionResNetClassifier(n_blocks=1, filters=8, stem_filters=8, **common),\n"
         "    TransferClassifier('mobilenet_v2_0.35', weights=None, input_size=32, unfreeze=1,\n"
         "                       fine_tuning_epochs=1, cache=False, **common),\n"
         "):\n"

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from skcell.datasets import make_cells
-from skcell.study import Study, Technique
+from skcell.study import PLAIN_SETTINGS, Study, Technique
 from skcell.study._journal import Journal
 
-SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
+PLAIN = {f"clf__{name}": value for name, value in PLAIN_SETTINGS.items()}
+SMALL = PLAIN | {"clf__filters": (4, 4), "clf__dense_units": 8}
 TECHNIQUES = [Technique("base", SMALL), Technique("norm", {**SMALL, "clf__batch_norm": True})]
 
 

@@ -20,10 +20,11 @@ from sklearn.model_selection import GridSearchCV
 from skcell import CellCNNClassifier, ImageAugmenter, SEInceptionResNetClassifier
 from skcell.datasets import make_cells
 from skcell.stats import corrected_resampled_ttest, cross_validated_interval, holm_correction
-from skcell.study import Study, Technique, load_techniques, resolve_techniques
+from skcell.study import PLAIN_SETTINGS, Study, Technique, load_techniques, resolve_techniques
 from skcell.study._journal import Journal
 
-SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
+PLAIN = {f"clf__{name}": value for name, value in PLAIN_SETTINGS.items()}
+SMALL = PLAIN | {"clf__filters": (4, 4), "clf__dense_units": 8}
 TECHNIQUES = [
     Technique("base", SMALL, "small"),
     Technique("norm", {**SMALL, "clf__batch_norm": True}, "normalised <b>"),

@@ -38,13 +38,40 @@ from skcell.study._comparison import compare, summarise
 from skcell.study._records import Validated
 from skcell.study._table import caption
 
-SMALL = {"clf__filters": (4, 4), "clf__dense_units": 8}
+PLAIN = {f"clf__{name}": value for name, value in PLAIN_SETTINGS.items()}
+SMALL = PLAIN | {"clf__filters": (4, 4), "clf__dense_units": 8}
 NAMES = {
     *("results.csv", "folds.csv", "predictions.csv"),
     *("study.json", "study.png", "study.html"),
 }
 BASE = Technique("base", SMALL, "small")
 SMOTE = Technique("SMOTE", {**SMALL, "smote": ImageSMOTE()}, "small, filled up")
+
+
+def test_techniques_spell_out_what_they_are():
+    """A change of the defaults of `CellCNNClassifier` changes one technique alone."""
+    *plain, recommended = TECHNIQUES
+    assert (recommended.name, recommended.parameters) == ("recommended", {})
+    for technique in plain:
+        clf = technique.parameters.get("clf")
+        if clf is None:
+            assert technique.parameters.keys() >= PLAIN.keys()
+        else:
+            assert (clf.standardize, clf.augmentation, clf.schedule) == (False, None, None)
+    changed = {
+        t.name: {k for k, v in t.parameters.items() if k not in PLAIN or PLAIN[k] != v}
+        for t in plain
+        if "clf" not in t.parameters
+    }
+    assert changed == {
+        "base": set(),
+        "augmentation": {"clf__augmentation"},
+        "batch norm": {"clf__batch_norm"},
+        "extra layers": {"clf__extra_filters"},
+        "class weights": {"clf__class_weight"},
+        "SMOTE": {"smote"},
+        "SMOTE + augmentation": {"smote", "clf__augmentation"},
+    }
 
 
 @pytest.fixture(scope="module")
