@@ -52,8 +52,8 @@ def change_density(
     if white_balance:
         density = density - ops.tile(_log_factor(draw, white_balance, (1, channels)), (1, 1, width))
     if shading:
-        across = np.repeat(np.linspace(-1.0, 1.0, width, dtype=np.float32), channels)
-        down = np.linspace(-1.0, 1.0, height, dtype=np.float32)[:, None]
+        across = ops.repeat(ops.linspace(-1.0, 1.0, width, dtype=images.dtype), channels)
+        down = ops.linspace(-1.0, 1.0, height, dtype=images.dtype)[:, None]
         vignette = _log_factor(draw, shading, (1, 1))
         slopes = [_log_factor(draw, shading, (1, 1)) for _ in range(2)]
         density = density - (slopes[0] * across + vignette * across**2)
@@ -86,8 +86,8 @@ def _draw_mixture(
     if stain or stain_hue:
         colours = _dyes(channels)
         error = draw(-1.0, 1.0, (channels, channels)) * (stain_hue / math.sqrt(channels))
-        amounts = np.linalg.inv(colours) * _factor(draw, stain, (1, channels))
-        mixture = ops.matmul(amounts, colours + error)
+        amounts = ops.multiply(np.linalg.inv(colours), _factor(draw, stain, (1, channels)))
+        mixture = ops.matmul(amounts, ops.add(colours, error))
     if saturation and channels > 1:
         factor = _factor(draw, saturation, (1, 1))
         mixture = factor * mixture + (1.0 - factor) * ops.mean(mixture, axis=-1, keepdims=True)

@@ -155,7 +155,7 @@ class RandomTransform(keras.layers.Layer):
         if any(light.values()):
             images = self._relight(vary, images)
         if self.noise:
-            images += vary(0.0, self.noise, (1, 1, 1)) * self._normal(images)
+            images = images + vary(0.0, self.noise, (1, 1, 1)) * self._normal(images)
         if self.clip and any([*density.values(), *light.values(), self.noise]):
             images = ops.clip(images, 0.0, 1.0)
         return images
