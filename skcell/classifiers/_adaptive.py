@@ -125,9 +125,16 @@ class AdaptiveClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMixi
         ndarray of shape (n,)
             Labels.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Say that metadata of `fit` go to the classifier."""
+        """Say that metadata of `fit` go to the classifier.
+
+        Returns
+        -------
+        MetadataRouter
+            Routes of metadata.
+        """
         mapping = MethodMapping().add(caller="fit", callee="fit")
         return MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
