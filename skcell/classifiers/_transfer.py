@@ -148,7 +148,8 @@ class TransferClassifier(BaseCellClassifier):
     callbacks : list of keras.callbacks.Callback or None, default=None
         Called as in Keras' own `fit`; under jax, they can read and change weights only between
         epochs. Callbacks that you write may change the model, so a fit with them compiles a
-        separate model.
+        separate model. A file that a callback writes has the layer of the augmentation: import
+        skcell before Keras loads it.
     verbose : int, default=0
         1 shows progress: a bar in a terminal, or a line per epoch in a notebook or log.
 
