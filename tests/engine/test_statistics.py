@@ -85,7 +85,7 @@ def test_looking_changes_no_bit_and_sees_what_the_end_would_be(cells, cls):
     X, y = cells.images[:120], cells.target[:120]
     small = {"filters": (4,), "dense_units": 8, "batch_norm": True}
     if cls is SEInceptionResNetClassifier:
-        small = {"filters": 8, "stem_filters": 4}
+        small = {"n_blocks": 1, "filters": 8, "stem_filters": 4}
     params = {**small, "augmentation": ImageAugmenter(), "dropout": 0.3, "random_state": 0}
     looks = Looks(X)
     watched = cls(epochs=3, callbacks=[looks], **params).fit(X, y).predict_proba(X)
@@ -100,7 +100,15 @@ def test_predictions_follow_the_weights(real_cells):
     """The composite network, whose moving averages lag most, at a rate that moves weights fast."""
     X, y = real_cells
     clf = SEInceptionResNetClassifier(
-        filters=16, stem_filters=8, epochs=4, learning_rate=3e-3, random_state=0
+        n_blocks=1,
+        filters=16,
+        stem_filters=8,
+        standardize=False,
+        augmentation=None,
+        schedule=None,
+        epochs=4,
+        learning_rate=3e-3,
+        random_state=0,
     )
     clf.fit(X[:400], y[:400], X_val=X[400:], y_val=y[400:])
     model = clf._lease.compiled.model
@@ -125,10 +133,16 @@ def test_a_stream_of_few_images_keeps_the_moving_average(cells):
 
 def test_own_networks_see_pixels_about_zero(cells):
     for cls in (CellCNNClassifier, SEInceptionResNetClassifier):
-        clf = cls(epochs=1).fit(cells.images[:40], cells.target[:40])
-        model = clf.to_keras()
-        first = next(x for x in model.layers if isinstance(x, keras.layers.Conv2D))
-        seen = keras.Model(model.inputs, first.input)
-        white = np.full((1, 24, 24, 3), 255, np.uint8)
-        np.testing.assert_allclose(to_numpy(seen(white)), 0.5)
-        np.testing.assert_allclose(to_numpy(seen(0 * white)), -0.5)
+        for standardize in (False, True):
+            clf = cls(epochs=1, augmentation=None, standardize=standardize)
+            model = clf.fit(cells.images[:40], cells.target[:40]).to_keras()
+            first = next(x for x in model.layers if isinstance(x, keras.layers.Conv2D))
+            seen = keras.Model(model.inputs, first.input)
+            white = np.full((1, 24, 24, 3), 255, np.uint8)
+            for image, value in ((white, 0.5), (0 * white, -0.5)):
+                expected = 0.0 if standardize else value
+                np.testing.assert_allclose(to_numpy(seen(image)), expected, atol=1e-3)
+            if standardize:
+                pixels = to_numpy(seen(cells.images[:5]))
+                np.testing.assert_allclose(pixels.mean(axis=(1, 2)), 0, atol=1e-4)
+                np.testing.assert_allclose(pixels.std(axis=(1, 2)), 1, atol=0.02)
