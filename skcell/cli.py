@@ -34,8 +34,8 @@ _EXPECTED = (ValueError, TypeError, OSError, ImportError, ArithmeticError, Memor
 _LARGEST = 2048  # pixels on a side
 
 _TECHNIQUES = """The techniques are: base, augmentation, batch norm, extra layers, composite x1,
-composite x2, composite x3, class weights, SMOTE, SMOTE + augmentation; and, with pretrained
-weights, frozen transfer and fine-tuned."""
+composite x2, composite x3, class weights, SMOTE, SMOTE + augmentation, recommended (the defaults of
+CellCNNClassifier); and, with pretrained weights, frozen transfer and fine-tuned."""
 _STUDY_EPILOG = f"""{_TECHNIQUES} Backbones: inception_v3, mobilenet_v2, efficientnet_v2_b0 and the
 others in skcell.networks.list_backbones(). Example: skcell study --data cells/ --cv 5 --techniques
 "base,batch norm,SMOTE" --out results"""
