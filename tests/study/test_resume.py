@@ -209,7 +209,8 @@ def test_results_of_workers_are_kept_as_they_come(data, study, tmp_path):
 @pytest.fixture(scope="module")
 def grid():
     """A search over the same settings."""
-    clf = CellCNNClassifier(filters=(4, 4), dense_units=8, epochs=2, random_state=0)
+    small = PLAIN_SETTINGS | {"filters": (4, 4), "dense_units": 8, "epochs": 2}
+    clf = CellCNNClassifier(**small, random_state=0)
     return GridSearchCV(clf, {"batch_norm": [False, True]}, cv=3, refit=False)
 
 
@@ -305,7 +306,8 @@ def test_scores_are_scikit_learns(data):
     found = make(TECHNIQUES[:1], scoring={"loss": "neg_log_loss"}).fit(X, y).result_.folds[1]
     train, test = list(StratifiedKFold(3, shuffle=True, random_state=0).split(X, y))[1]
     seed = found.random_state
-    clf = CellCNNClassifier(filters=(4, 4), dense_units=8, epochs=2, random_state=seed)
+    small = PLAIN_SETTINGS | {"filters": (4, 4), "dense_units": 8, "epochs": 2}
+    clf = CellCNNClassifier(**small, random_state=seed)
     clf.fit(X[train], y[train])
     p, predicted = clf.predict_proba(X[test]), clf.predict(X[test])
     assert np.isclose(
