@@ -162,8 +162,8 @@ def render_robustness() -> str:
             f"Accuracy in percent: {settings['n_train']:,} training images of {settings['size']} x "
             f"{settings['size']} pixels of the PBC data (Acevedo et al. 2020, 8 classes), "
             f"{settings['n_validation']:,} validation images, of which {settings['n_corrupted']:,} "
-            f"were corrupted; {n_seeds} seed{'s' if n_seeds > 1 else ''}. The corruptions are written "
-            "apart from the augmentation, but lamp, vignette, thermal noise and scale are changes "
+            f"were corrupted; {n_seeds} seed{'s' if n_seeds > 1 else ''}. The corruptions are "
+            "written apart from the augmentation, but lamp, vignette, thermal noise and scale are changes "
             f"of the same kinds. From `benchmarks/results/{file.name}`, on "
             f"{environment['cores']} cores of an {environment['cpu']}."
         )
