@@ -163,8 +163,8 @@ def render_robustness() -> str:
             f"{settings['size']} pixels of the PBC data (Acevedo et al. 2020, 8 classes), "
             f"{settings['n_validation']:,} validation images, of which {settings['n_corrupted']:,} "
             f"were corrupted; {n_seeds} seed{'s' if n_seeds > 1 else ''}. The corruptions are "
-            "written apart from the augmentation, but lamp, vignette, thermal noise and scale are changes "
-            f"of the same kinds. From `benchmarks/results/{file.name}`, on "
+            "written apart from the augmentation, but lamp, vignette, thermal noise and scale are "
+            f"changes of the same kinds. From `benchmarks/results/{file.name}`, on "
             f"{environment['cores']} cores of an {environment['cpu']}."
         )
         parts += [*lines, "", *textwrap.wrap(text, 118, break_long_words=False), ""]
