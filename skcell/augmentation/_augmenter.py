@@ -34,7 +34,7 @@ _LAYER_PARAMETERS = (
     "fill_mode",
 )
 
-#: Settings by name. "microscope" was chosen by benchmarks/bench_robustness.py.
+#: Settings by name; benchmarks/bench_robustness.py measures them.
 PRESETS: dict[str, dict[str, Any]] = {
     "symmetries": {},
     "microscope": {

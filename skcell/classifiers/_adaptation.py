@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import entr, log_softmax
 
-from skcell._images import load_images
+from skcell._images import ImageSpec, load_images
+from skcell.classifiers._training import PREDICT_BATCH
 from skcell.engine import CompiledModel, TrainingData
 from skcell.exceptions import AdaptationWarning
 
@@ -27,10 +28,7 @@ SOURCE_IMAGES = 4
 #: How far the statistics may be moved, of the way that the number of images allows.
 MOVES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 
-#: Number of images in each batch of an estimate.
-BATCH = 128
-
-#: Weight of the squared change of the last layer, per labelled image.
+#: Weight of the squared change of the last layer, beside the loss summed over labelled images.
 PENALTY = 1.0
 
 
@@ -47,18 +45,18 @@ def adapt_classifier(clf: Any, X: Any, X_labelled: Any, y_labelled: Any, move: f
             "without labels cannot adapt it. Fit it with batch normalisation, or pass X_labelled "
             "and y_labelled to fit its last layer."
         )
-    images = _load(clf, X)
+    images, spec = clf._check_X(X, reset=False)
+    indices = np.arange(len(images))
+    if len(images) > MOST_IMAGES:
+        indices = np.random.default_rng(0).permutation(indices)[:MOST_IMAGES]
+    images = _load(clf, images, indices, spec)
     labelled = None
     if y_labelled is not None:
         seen, spec = clf._check_X(X_labelled, reset=False)
         data = TrainingData.from_arrays(
-            seen,
-            spec,
-            y_labelled,
-            classes=clf.classes_,
-            owner=type(clf).__name__,
+            seen, spec, y_labelled, classes=clf.classes_, owner=type(clf).__name__
         )
-        labelled = _load(clf, X_labelled), data.codes
+        labelled = _load(clf, seen, np.arange(len(seen)), spec), data.codes
     adapted = copy.copy(clf)
     adapted._lease = copy.deepcopy(clf._lease)
     compiled = adapted._lease.compiled
@@ -76,12 +74,10 @@ def adapt_classifier(clf: Any, X: Any, X_labelled: Any, y_labelled: Any, move: f
     return adapted
 
 
-def _load(clf: Any, X: Any) -> NDArray[Any]:
-    """Load images as the network takes them, at most `MOST_IMAGES` of them."""
-    images, spec = clf._check_X(X, reset=False)
-    indices = np.arange(len(images))
-    if len(images) > MOST_IMAGES:
-        indices = np.random.default_rng(0).permutation(len(images))[:MOST_IMAGES]
+def _load(
+    clf: Any, images: NDArray[Any], indices: NDArray[np.intp], spec: ImageSpec
+) -> NDArray[Any]:
+    """Load checked images as the network takes them."""
     return clf._to_network_input(load_images(images, indices, spec, n_jobs=-1))
 
 
@@ -128,7 +124,7 @@ def adapt_statistics(compiled: CompiledModel, images: NDArray[Any], move: float 
     """
     statistics, n = compiled.statistics, len(images)
     old = statistics.get()
-    size = min(n, BATCH)
+    size = min(n, PREDICT_BATCH)
     order = np.resize(np.random.default_rng(0).permutation(n), -(-n // size) * size)
     statistics.measure(images[order[i : i + size]] for i in range(0, len(order), size))
     new = statistics.get()
@@ -148,7 +144,8 @@ def adapt_statistics(compiled: CompiledModel, images: NDArray[Any], move: float 
 
 def predict(compiled: CompiledModel, images: NDArray[Any]) -> NDArray[np.float64]:
     """Return the probability of each class, without test-time augmentation."""
-    parts = [compiled.forward(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
+    starts = range(0, len(images), PREDICT_BATCH)
+    parts = [compiled.forward(images[i : i + PREDICT_BATCH]) for i in starts]
     return np.concatenate(parts).astype(np.float64)
 
 
@@ -179,7 +176,7 @@ def adapt_head(
     head = model.layers[-1]
     kernel, bias = (np.asarray(w, np.float64) for w in head.get_weights())
     extract = keras.Model(model.inputs, head.input)
-    features = np.asarray(extract.predict(images, batch_size=BATCH, verbose=0), np.float64)
+    features = np.asarray(extract.predict(images, batch_size=PREDICT_BATCH, verbose=0), np.float64)
     features = np.concatenate([features, np.ones((len(features), 1))], axis=1)
     old = np.concatenate([kernel, bias[None]])
     targets = np.eye(len(bias))[codes]

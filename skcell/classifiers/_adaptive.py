@@ -109,8 +109,7 @@ class AdaptiveClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMixi
         ndarray of shape (n, n_classes)
             Probabilities, in the order of `classes_`.
         """
-        check_is_fitted(self)
-        return self.estimator_.adapt(X, move=self.move).predict_proba(X)
+        return self._adapt(X).predict_proba(X)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Adapt a copy of the classifier to images, and predict their classes.
@@ -125,8 +124,11 @@ class AdaptiveClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMixi
         ndarray of shape (n,)
             Labels.
         """
-        probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(axis=1)]
+        return self._adapt(X).predict(X)
+
+    def _adapt(self, X: ArrayLike) -> Any:
+        check_is_fitted(self)
+        return self.estimator_.adapt(X, move=self.move)
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Say that metadata of `fit` go to the classifier.

@@ -28,6 +28,7 @@ from skcell._sklearn import (
     begin_fit,
 )
 from skcell.augmentation import PRESETS, ImageAugmenter
+from skcell.classifiers._adaptation import adapt_classifier
 from skcell.classifiers._callbacks import EpochTasks
 from skcell.classifiers._scikeras import ScikerasWrapper
 from skcell.classifiers._symmetries import find_symmetries
@@ -350,7 +351,7 @@ class BaseCellClassifier(
             copy(self)._set_fitted_state(lease, data, seed),
             data,
             val,
-            epochs=epochs or count_epochs(self.epochs, data),
+            epochs=epochs or self._max_epochs(fresh, data),
             learning_rate=self.learning_rate,
             history=history,
             estimate=epochs is None or fresh or data.n_present >= FEWEST_BATCHES * self.batch_size,
@@ -525,8 +526,6 @@ class BaseCellClassifier(
         .. [3] D. Wang, E. Shelhamer, S. Liu, B. Olshausen, T. Darrell, "Tent: Fully Test-time
            Adaptation by Entropy Minimization", ICLR 2021.
         """
-        from skcell.classifiers._adaptation import adapt_classifier
-
         check_is_fitted(self)
         return adapt_classifier(self, X, X_labelled, y_labelled, move)
 

@@ -358,8 +358,9 @@ class TransferClassifier(BaseCellClassifier):
         """Train the head, then fine-tune; a resumed fit continues the last phase."""
         features = self._load_features(data.spec, seed) if fresh else self._state.features
         given = self._lease.compiled.model if features is None else features._extractor.model
-        n_epochs = super()._max_epochs(fresh, data)
-        whole, phases = self._plan(data.spec, len(data.classes), given, n_epochs)
+        whole, phases = self._plan(
+            data.spec, len(data.classes), given, super()._max_epochs(fresh, data)
+        )
         if not fresh:
             self._state.whole.require_same(whole)
             if self._state.weights != self.weights:

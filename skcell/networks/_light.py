@@ -14,9 +14,9 @@ from keras import ops
 
 from skcell.networks._position import Draw
 
-#: Optical densities in red, green and blue of a blue dye (haematoxylin, close to azure B), of
-#: eosin, and of what is neither (A. C. Ruifrok, D. A. Johnston, "Quantification of histochemical
-#: staining by color deconvolution", Analytical and Quantitative Cytology and Histology 23, 2001).
+#: Optical densities in red, green and blue of a blue dye (haematoxylin, close to azure B) and of
+#: eosin (A. C. Ruifrok, D. A. Johnston, "Quantification of histochemical staining by color
+#: deconvolution", Analytical and Quantitative Cytology and Histology 23, 2001).
 _DYES = ((0.650, 0.704, 0.286), (0.092, 0.954, 0.283))
 
 #: Pixels that are darker than this fraction of white have its density.

@@ -113,6 +113,15 @@ def test_a_few_labels_help_more(fitted, data):
     assert labelled.adaptation_["n_labelled"] == 20
 
 
+def test_labels_belong_to_their_images_however_many_there_are(fitted, data, monkeypatch):
+    """Only images without labels are limited in number."""
+    X, y = elsewhere(data[2]), data[3]
+    monkeypatch.setattr("skcell.classifiers._adaptation.MOST_IMAGES", 50)
+    adapted = fitted.adapt(X, X, y)
+    assert (adapted.adaptation_["n_images"], adapted.adaptation_["n_labelled"]) == (50, 160)
+    assert adapted.score(X, y) > 0.9
+
+
 def test_the_last_layer_is_that_of_an_independent_solver(fitted, data):
     """A penalty of almost nothing is a logistic regression; a huge one changes nothing."""
     from sklearn.linear_model import LogisticRegression
