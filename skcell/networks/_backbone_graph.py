@@ -15,6 +15,7 @@ import numpy as np
 from keras import layers
 
 from skcell._digest import digest, has_own_code, is_installed
+from skcell._hints import hint
 from skcell._images import PixelRange, check_unit_range
 from skcell._keras import find_layers, to_numpy
 from skcell.networks._backbones import BACKBONES, build_backbone, layer_groups, preprocess
@@ -58,6 +59,7 @@ def backbone_features(
     backbone: BackboneLike,
     weights: str | os.PathLike[str] | None = None,
     input_size: int | None = None,
+    layer: str | None = None,
     pooling: str = "avg",
     trainable: Collection[int] = (),
     train_batch_norm: bool = False,
@@ -76,6 +78,8 @@ def backbone_features(
         Weights of a named backbone.
     input_size : int or None
         Height and width that images are resized to; None keeps their size.
+    layer : str or None
+        Name of the layer whose output is returned; None is the last layer.
     pooling : {"avg", "max"}
         How feature maps are pooled.
     trainable : collection of int
@@ -100,12 +104,12 @@ def backbone_features(
         x = layers.Resizing(input_size, input_size, interpolation="bilinear", **LAST)(x)
     if isinstance(backbone, str):
         x = preprocess(x, BACKBONES[backbone].pixels)
-    model = _instantiate(backbone, x.shape[1:], weights)
+    model = _instantiate(backbone, x.shape[1:], weights, layer)
     # Keras runs a batch-normalisation layer that is not trainable in inference mode, so that it
     # normalises with its moving averages and does not update them. Blocks may be nested.
-    for i, layer in enumerate(model.layers):
-        layer.trainable = i in trainable
-        for inner in (layer, *find_layers(layer)):
+    for i, part in enumerate(model.layers):
+        part.trainable = i in trainable
+        for inner in (part, *find_layers(part)):
             if isinstance(inner, layers.BatchNormalization) and not train_batch_norm:
                 inner.trainable = False
     # With None the mode is that of the surrounding model. False also switches off dropout and
@@ -123,7 +127,10 @@ def backbone_features(
 
 
 def _instantiate(
-    backbone: BackboneLike, shape: tuple[int, int, int], weights: str | os.PathLike[str] | None
+    backbone: BackboneLike,
+    shape: tuple[int, int, int],
+    weights: str | os.PathLike[str] | None,
+    layer: str | None,
 ) -> keras.Model:
     """Build any kind of backbone as a model that serves as a single layer."""
     if isinstance(backbone, str):
@@ -145,9 +152,20 @@ def _instantiate(
                 f"are {tuple(shape)} (height, width, channels); resize them with input_size, or "
                 "build the backbone for this shape."
             )
-    model = keras.Model(model.inputs[0], model.outputs[0], name=BACKBONE)
+    output = model.outputs[0] if layer is None else _find_output(model, layer)
+    model = keras.Model(model.inputs[0], output, name=BACKBONE)
     model.weights_are_given = True  # a reset of the compiled model must not draw them again
     return model
+
+
+def _find_output(model: keras.Model, layer: str) -> Any:
+    names = [inner.name for inner in model.layers]
+    if layer not in names:
+        raise ValueError(
+            f"The backbone has no layer {layer!r}.{hint(layer, names)} Its layers, from input to "
+            f"output: {', '.join(names)}."
+        )
+    return model.get_layer(layer).output
 
 
 def _copy(model: keras.Model) -> keras.Model:

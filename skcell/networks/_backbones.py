@@ -10,6 +10,8 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
+from skcell.networks._efficientnet_lite import EfficientNetLite0, load_torch_weights
+
 #: Scale of the pixels that a backbone takes; see `preprocess`.
 Pixels = Literal["-1..1", "0..255", "imagenet", "bgr"]
 
@@ -23,7 +25,7 @@ class Backbone:
     name : str
         Name in skcell.
     builder : str
-        Name of the function in `keras.applications` that builds the network.
+        Name of the function that builds the network, in `keras.applications` if it is there.
     pixels : {"-1..1", "0..255", "imagenet", "bgr"}
         Scale of the pixels that the network takes; see `preprocess`.
     groups : str
@@ -139,6 +141,15 @@ BACKBONES: dict[str, Backbone] = {
                 "Tan and Le, EfficientNetV2, ICML 2021",
             )
             for i, size in enumerate((224, 240, 260, 300))
+        ),
+        Backbone(
+            "efficientnet_lite0",
+            "EfficientNetLite0",
+            "-1..1",
+            r"^(block\d+|head)_",
+            224,
+            "Apache-2.0",
+            "Tan and Le, EfficientNet, ICML 2019; its Lite version, without squeeze-and-excitation",
         ),
         Backbone(
             "convnext_tiny",
@@ -263,7 +274,7 @@ def build_backbone(
             f"There is no weight file {os.fspath(weights)!r}; pass the path of a .weights.h5 "
             f"file that Keras saved from {backbone.builder}(include_top=False), or 'imagenet'."
         )
-    build = getattr(keras.applications, backbone.builder)
+    build = getattr(keras.applications, backbone.builder, EfficientNetLite0)
     common = {"include_top": False, "input_shape": input_shape, **backbone.arguments}
     if weights == "imagenet":
         try:
@@ -273,9 +284,7 @@ def build_backbone(
     model = build(weights=None, **common)
     if weights is not None:
         try:
-            with warnings.catch_warnings():  # Keras warns of each layer that the file lacks
-                warnings.simplefilter("ignore")
-                model.load_weights(os.fspath(weights))
+            load_weights(model, weights)
         except Exception as error:
             reason = str(error).strip().partition("\n")[0][:300]
             raise ValueError(
@@ -285,7 +294,19 @@ def build_backbone(
     return model
 
 
+def load_weights(model: keras.Model, path: str | os.PathLike[str]) -> None:
+    """Load weights from a file of Keras, or from torch's file of EfficientNet-Lite0."""
+    if os.fspath(path).endswith(".pth"):
+        load_torch_weights(model, path)
+        return
+    with warnings.catch_warnings():  # Keras warns of each layer that the file lacks
+        warnings.simplefilter("ignore")
+        model.load_weights(os.fspath(path))
+
+
 def _offline(backbone: Backbone, error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):  # its weights are in a package
+        return f"The ImageNet weights of {backbone.name} are not installed: {error}"
     found = re.search(r"https?://\S+?(?=[:,]?(?:\s|$))", str(error))
     folder = "~/.keras/models"
     where = (

@@ -34,7 +34,7 @@ class Extractor:
     ----------
     input_shape, dtype
         Shape and dtype of images, as for `Recipe`.
-    backbone, weights, input_size, pooling
+    backbone, weights, input_size, layer, pooling
         As for `backbone_features`.
     seed : int
         Seed of random weights.
@@ -57,11 +57,20 @@ class Extractor:
         backbone: BackboneLike,
         weights: str | os.PathLike[str] | None,
         input_size: int | None,
+        layer: str | None,
         pooling: str,
         seed: int,
         dtype_policy: str,
     ):
-        self._made_of = (input_shape, dtype, backbone, input_size, pooling, dtype_policy)
+        self._made_of = (
+            input_shape,
+            dtype,
+            backbone,
+            input_size,
+            layer,
+            pooling,
+            dtype_policy,
+        )
         with reproducible_build(seed, dtype_policy):
             with fresh_layer_names():
                 inputs = keras.Input(input_shape, dtype=dtype, name="image")
@@ -70,6 +79,7 @@ class Extractor:
                     backbone=backbone,
                     weights=weights,
                     input_size=input_size,
+                    layer=layer,
                     pooling=pooling,
                 )
             self.model = keras.Model(inputs, outputs)
@@ -106,9 +116,9 @@ class Extractor:
         if found is not None:  # this process has the same extractor
             self.__dict__.update(found.__dict__)
             return
-        shape, dtype, backbone, input_size, pooling, dtype_policy = state["made_of"]
+        shape, dtype, backbone, *others, dtype_policy = state["made_of"]
         self.__init__(  # type: ignore[misc] # as it was first built
-            shape, dtype, backbone, None, input_size, pooling, 0, dtype_policy
+            shape, dtype, backbone, None, *others, 0, dtype_policy
         )
         if state["values"]:
             variables = find_backbone(self.model).variables

@@ -54,6 +54,10 @@ class ImageFeatures(
     input_size : int or None, default=None
         Height and width, in pixels, to which images are resized with bilinear interpolation; None
         does not resize them.
+    layer : str or None, default=None
+        Name of the backbone's layer whose output makes the features; None is the last one. Layers
+        in the middle see smaller details, which can tell more about cells than what a network
+        learned about everyday things.
     pooling : {"avg", "max"}, default="avg"
         How feature maps are pooled over the image.
     batch_size : int, default=64
@@ -109,6 +113,7 @@ class ImageFeatures(
         "backbone": [str, callable],
         "weights": [str, os.PathLike, None],
         "input_size": [Interval(numbers.Integral, 1, None, closed="left"), None],
+        "layer": [str, None],
         "pooling": [StrOptions({"avg", "max"})],
         "batch_size": [Interval(numbers.Integral, 1, None, closed="left")],
         "cache": ["boolean", str, os.PathLike],
@@ -125,6 +130,7 @@ class ImageFeatures(
         *,
         weights: str | os.PathLike[str] | None = "imagenet",
         input_size: int | None = None,
+        layer: str | None = None,
         pooling: str = "avg",
         batch_size: int = 64,
         cache: bool | str | os.PathLike[str] = True,
@@ -135,6 +141,7 @@ class ImageFeatures(
         self.backbone = backbone
         self.weights = weights
         self.input_size = input_size
+        self.layer = layer
         self.pooling = pooling
         self.batch_size = batch_size
         self.cache = cache
@@ -274,6 +281,7 @@ class ImageFeatures(
             backbone=as_backbone(self.backbone),
             weights=weights,
             input_size=self.input_size,
+            layer=self.layer,
             pooling=self.pooling,
             seed=0 if weights is not None else seed,
             dtype_policy=self.dtype_policy or keras.config.dtype_policy().name,

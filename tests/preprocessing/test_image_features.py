@@ -63,6 +63,32 @@ def test_features_are_those_of_the_plain_model(cells, mobilenet_weights):
     assert features.get_feature_names_out()[-1] == "imagefeatures1279"
 
 
+def test_features_of_a_layer_in_the_middle(cells, mobilenet_weights):
+    X = cells.images[:10]
+    features = ImageFeatures(
+        "mobilenet_v2_0.35",
+        weights=mobilenet_weights,
+        input_size=32,
+        layer="block_5_add",
+        cache=False,
+    )
+    ours = features.fit_transform(X)
+    model = keras.applications.MobileNetV2((32, 32, 3), 0.35, include_top=False, weights=None)
+    model.load_weights(mobilenet_weights)
+    model = keras.Model(model.input, model.get_layer("block_5_add").output)
+    x = keras.layers.Resizing(32, 32)(X.astype(np.float32) / 127.5 - 1)
+    theirs = keras.ops.convert_to_numpy(model(x, training=False)).mean(axis=(1, 2))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+    assert len(pickle.dumps(features)) < 0.2 * len(
+        pickle.dumps(features.set_params(layer=None).fit(X))
+    )
+
+
+def test_an_unknown_layer_is_named(cells):
+    with pytest.raises(ValueError, match=r"no layer 'block_5'.*Did you mean .block_5_add'.*Conv_1"):
+        random_backbone(layer="block_5").fit(cells.images)
+
+
 def test_each_image_goes_through_the_network_once(cells, cache, computed):
     X, y = cells.images[:60], cells.target[:60]
     model = make_pipeline(random_backbone(cache=cache, input_size=32), LogisticRegression())
@@ -85,6 +111,7 @@ def test_cached_features_are_the_same(cells, cache):
         {"random_state": 1},
         {"pooling": "max"},
         {"input_size": 40},
+        {"layer": "block_5_add"},
         {"backbone": "mobilenet_v2_0.5"},
         {"dtype_policy": "mixed_bfloat16"},
     ],
