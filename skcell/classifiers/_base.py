@@ -71,6 +71,8 @@ class BaseCellClassifier(
         "schedule": [StrOptions({"cosine", "linear"}), callable, None],
         "weight_decay": [Interval(numbers.Real, 0, None, closed="left")],
         "label_smoothing": [Interval(numbers.Real, 0, 1, closed="left")],
+        "mixup": [Interval(numbers.Real, 0, None, closed="left")],
+        "cutmix": [Interval(numbers.Real, 0, None, closed="left")],
         "loss": [
             StrOptions({"categorical_crossentropy", "categorical_focal_crossentropy"}),
             callable,
@@ -110,6 +112,8 @@ class BaseCellClassifier(
         schedule: str | Callable[[float], float] | None,
         weight_decay: float,
         label_smoothing: float,
+        mixup: float,
+        cutmix: float,
         loss: str | Callable[..., Any],
         class_weight: str | dict[Any, float] | None,
         epochs: int | str,
@@ -133,6 +137,8 @@ class BaseCellClassifier(
         self.schedule = schedule
         self.weight_decay = weight_decay
         self.label_smoothing = label_smoothing
+        self.mixup = mixup
+        self.cutmix = cutmix
         self.loss = loss
         self.class_weight = class_weight
         self.epochs = epochs

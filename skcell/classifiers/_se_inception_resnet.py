@@ -62,6 +62,13 @@ class SEInceptionResNetClassifier(BaseCellClassifier):
         biases and batch normalisation.
     label_smoothing : float, default=0.0
         Fraction of each target that is spread evenly over all classes.
+    mixup : float, default=0.0
+        Images are mixed in random pairs within each batch, and their targets alike: `mixup` is the
+        parameter of the symmetric beta distribution of the share of an image, such as 0.2; 0 mixes
+        none. Mixed are the images before augmentation.
+    cutmix : float, default=0.0
+        As `mixup`, but a rectangle of the one image replaces that of the other. If both are
+        positive, each batch is mixed in one of the two ways.
     loss : {"categorical_crossentropy", "categorical_focal_crossentropy"} or callable, \
             default="categorical_crossentropy"
         Keras loss for one-hot targets.
@@ -191,6 +198,8 @@ class SEInceptionResNetClassifier(BaseCellClassifier):
         schedule: str | Callable[[float], float] | None = "cosine",
         weight_decay: float = 0.0,
         label_smoothing: float = 0.0,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
         loss: str | Callable[..., Any] = "categorical_crossentropy",
         class_weight: str | dict[Any, float] | None = None,
         epochs: int | str = "auto",
@@ -215,6 +224,8 @@ class SEInceptionResNetClassifier(BaseCellClassifier):
             schedule=schedule,
             weight_decay=weight_decay,
             label_smoothing=label_smoothing,
+            mixup=mixup,
+            cutmix=cutmix,
             loss=loss,
             class_weight=class_weight,
             epochs=epochs,

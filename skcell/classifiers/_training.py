@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from skcell.classifiers._callbacks import ClassifierCallback
-from skcell.engine import EpochProgress, LearningRate, TrainingData, is_foreign, train
+from skcell.engine import EpochProgress, LearningRate, Mixing, TrainingData, is_foreign, train
 
 #: Number of images that are predicted at a time.
 PREDICT_BATCH = 128
@@ -89,7 +89,10 @@ def train_classifier(
         return train(
             fitted._lease.compiled,
             data.batches(
-                batch_size=fitted.batch_size, smoothing=fitted.label_smoothing, seed=fitted._seed
+                batch_size=fitted.batch_size,
+                smoothing=fitted.label_smoothing,
+                mixing=Mixing(fitted.mixup, fitted.cutmix),
+                seed=fitted._seed,
             ),
             None if val is None else val.batches(batch_size=PREDICT_BATCH),
             called,

@@ -104,6 +104,15 @@ class TransferClassifier(BaseCellClassifier):
         biases and batch normalisation.
     label_smoothing : float, default=0.0
         Fraction of each target that is spread evenly over all classes.
+    mixup : float, default=0.0
+        Images are mixed in random pairs within each batch, and their targets alike: `mixup` is the
+        parameter of the symmetric beta distribution of the share of an image, such as 0.2; 0 mixes
+        none. Mixed are the images before augmentation; where features are computed once,
+        features are mixed.
+    cutmix : float, default=0.0
+        As `mixup`, but a rectangle of the one image replaces that of the other. If both are
+        positive, each batch is mixed in one of the two ways. Features that are computed once
+        cannot be cut.
     loss : {"categorical_crossentropy", "categorical_focal_crossentropy"} or callable, \
             default="categorical_crossentropy"
         Keras loss for one-hot targets.
@@ -255,6 +264,8 @@ class TransferClassifier(BaseCellClassifier):
         schedule: str | Callable[[float], float] | None = "cosine",
         weight_decay: float = 0.0,
         label_smoothing: float = 0.0,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
         loss: str | Callable[..., Any] = "categorical_crossentropy",
         class_weight: str | dict[Any, float] | None = None,
         epochs: int | str = "auto",
@@ -279,6 +290,8 @@ class TransferClassifier(BaseCellClassifier):
             schedule=schedule,
             weight_decay=weight_decay,
             label_smoothing=label_smoothing,
+            mixup=mixup,
+            cutmix=cutmix,
             loss=loss,
             class_weight=class_weight,
             epochs=epochs,
@@ -451,6 +464,13 @@ class TransferClassifier(BaseCellClassifier):
         whole = self._make_recipe(spec, n_classes)
         drawn_anew = self.augmentation is not None and self.n_views is None
         sees_features = not drawn_anew and not self._projects(spec)
+        if sees_features and self.cutmix:
+            raise ValueError(
+                f"cutmix={self.cutmix} cuts images, but the features of a frozen backbone are "
+                "computed once for each. Set cutmix=0 and mixup, which mixes features; or an "
+                "augmentation without n_views, so that images pass through the backbone in "
+                "every epoch."
+            )
         return whole, plan_phases(self, whole, given, sees_features, epochs)
 
     def _to_network_input(self, images: NDArray[Any]) -> NDArray[Any]:

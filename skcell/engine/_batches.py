@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skcell._images import ImageSpec, load_images
+from skcell.engine._mixing import NO_MIXING, Mixing
 
 Batch = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
-_SAMPLE = (2**31, 1)  # makes the seed of the sample different from that of any epoch
+# Make the seeds of the sample and of mixing different from that of any epoch.
+_SAMPLE = (2**31, 1)
+_MIXING = (2**31, 2)
 
 #: Number of threads that decode files ahead of the device; each decodes one batch.
 DECODERS = 4
@@ -37,6 +40,8 @@ class ImageBatches:
         Weight of each image; images of weight zero are left out.
     batch_size : int
         Number of images in each batch. If there are fewer images, one batch holds them all.
+    mixing : Mixing
+        How images are mixed in pairs, if they are.
     seed : int or None
         Seed of the order in training. None keeps the order, and scales the weights so that the
         mean over batches equals the mean over images.
@@ -44,7 +49,7 @@ class ImageBatches:
     Attributes
     ----------
     images : ndarray or None
-        `X`, if its images can be used without conversion; otherwise None.
+        `X`, if its images can be used as they are; otherwise None.
     indices, batch_weights : ndarray of shape (n_batches, size)
         Indices of the images in each batch of this epoch, and their weights.
     on_device : object
@@ -59,10 +64,13 @@ class ImageBatches:
         weights: NDArray[np.float32],
         *,
         batch_size: int,
+        mixing: Mixing = NO_MIXING,
         seed: int | None = None,
     ):
         self.X, self.spec, self.targets, self.weights = X, spec, targets, weights
-        self.images = X if spec.layout != "paths" and X.dtype == spec.dtype else None
+        as_they_are = spec.layout != "paths" and X.dtype == spec.dtype and not mixing
+        self.images = X if as_they_are else None
+        self.mixing, self._epoch = mixing, 0
         self.on_device: Any = None
         self.seed = seed
         self._present = np.flatnonzero(weights)
@@ -75,6 +83,7 @@ class ImageBatches:
 
     def shuffle(self, epoch: int) -> None:
         """Draw the order of an epoch; call this before the epoch begins."""
+        self._epoch = epoch
         if self.seed is not None:
             rng = np.random.default_rng([self.seed, epoch])
             self._arrange(rng.permutation(self._present))
@@ -126,8 +135,9 @@ class ImageBatches:
 
     def _make(self, index: int) -> Batch:
         indices = self.indices[index]
-        return (
-            load_images(self.X, indices, self.spec),
-            self.targets[indices],
-            self.batch_weights[index],
-        )
+        images = load_images(self.X, indices, self.spec)
+        targets, weights = self.targets[indices], self.batch_weights[index]
+        if not self.mixing:
+            return images, targets, weights
+        rng = np.random.default_rng([self.seed or 0, self._epoch, index, *_MIXING])
+        return self.mixing(images, targets, weights, rng)

@@ -11,6 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from skcell._images import ImageSpec, check_labels
 from skcell._sklearn import _check_sample_weight
 from skcell.engine._batches import ImageBatches
+from skcell.engine._mixing import NO_MIXING, Mixing
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,12 @@ class TrainingData:
         return replace(self, weights=weights)
 
     def batches(
-        self, *, batch_size: int, smoothing: float = 0.0, seed: int | None = None
+        self,
+        *,
+        batch_size: int,
+        smoothing: float = 0.0,
+        mixing: Mixing = NO_MIXING,
+        seed: int | None = None,
     ) -> ImageBatches:
         """Make batches with one-hot targets; `smoothing` is the amount of label smoothing."""
         hot = np.eye(len(self.classes), dtype=np.float32)
@@ -123,6 +129,7 @@ class TrainingData:
             np.tile(targets, (self.views, 1)),
             self.weights,
             batch_size=batch_size,
+            mixing=mixing,
             seed=seed,
         )
 
