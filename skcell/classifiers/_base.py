@@ -31,7 +31,7 @@ from skcell.augmentation import PRESETS, ImageAugmenter
 from skcell.classifiers._adaptation import adapt_classifier
 from skcell.classifiers._callbacks import EpochTasks
 from skcell.classifiers._scikeras import ScikerasWrapper
-from skcell.classifiers._symmetries import find_symmetries
+from skcell.classifiers._symmetries import average_symmetries, find_symmetries
 from skcell.classifiers._training import (
     FEWEST_BATCHES,
     PREDICT_BATCH,
@@ -538,9 +538,10 @@ class BaseCellClassifier(
     def to_keras(self) -> keras.Model:
         """Copy the trained network to a separate `keras.Model`.
 
-        The model takes pixels of the dtype that was fitted, and returns probabilities. It is
-        compiled for `evaluate` and further training. Augmentation, which is inactive in
-        prediction, is left out. If the model is saved to a file, loading it needs only Keras.
+        The model takes pixels of the dtype that was fitted, and returns the probabilities of
+        `predict_proba`; with `tta`, it averages those of the network over the symmetries. It is
+        compiled for `evaluate` and further training. Augmentation, which is inactive in prediction,
+        is left out. If the model is saved to a file, loading it needs only Keras.
 
         Without a `dtype_policy` of yours, its layers have Keras' global policy (float32 by
         default), which can be exported to other runtimes. If the classifier chose bfloat16, their
@@ -560,6 +561,7 @@ class BaseCellClassifier(
         model = build(replace(recipe, augmentation=None, dtype_policy=policy), self._seed)
         for source in sources:
             copy_shared_weights(model, source)
+        model = average_symmetries(model, self.tta)
         optimizer = make_keras_optimizer(recipe.optimizer, self.learning_rate)
         accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
         model.compile(optimizer=optimizer, loss=recipe.loss, weighted_metrics=[accuracy])
@@ -627,6 +629,7 @@ class BaseCellClassifier(
         return {
             "image_shape": (1, -1, 1),
             "augmentation": None,
+            "tta": "none",
             "epochs": 25,
             "learning_rate": 0.01,
             "random_state": 0,

@@ -1,12 +1,13 @@
 """Symmetries of the square, for predictions that do not depend on an image's orientation."""
 
 from collections.abc import Callable
+from typing import Any
 
+import keras
 import numpy as np
-from numpy.typing import NDArray
 
-#: Maps images `(n, H, W, C)` to images of the same shape.
-Symmetry = Callable[[NDArray], NDArray]
+#: Maps images `(n, H, W, C)`, as an array or a tensor of Keras, to images of the same shape.
+Symmetry = Callable[[Any], Any]
 
 
 def find_symmetries(tta: str, shape: tuple[int, ...]) -> list[Symmetry]:
@@ -44,4 +45,32 @@ def find_symmetries(tta: str, shape: tuple[int, ...]) -> list[Symmetry]:
             f"tta='d4' turns images by 90 degrees, which must be square; these have "
             f"{shape[0]} x {shape[1]} pixels. Set tta='flips'."
         )
-    return flips + [lambda images, flip=flip: np.swapaxes(flip(images), 1, 2) for flip in flips]
+    return flips + [lambda images, flip=flip: _swap_axes(flip(images)) for flip in flips]
+
+
+def _swap_axes(images: Any) -> Any:
+    swap = keras.ops.swapaxes if isinstance(images, keras.KerasTensor) else np.swapaxes
+    return swap(images, 1, 2)
+
+
+def average_symmetries(model: keras.Model, tta: str) -> keras.Model:
+    """Return a model that averages the predictions of another over the symmetries.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Model of images.
+    tta : {"none", "flips", "d4"}
+        As for `find_symmetries`.
+
+    Returns
+    -------
+    keras.Model
+        Model with the same inputs and layers; `model` itself if there is nothing to average.
+    """
+    symmetries = find_symmetries(tta, model.inputs[0].shape[1:])
+    if len(symmetries) == 1:
+        return model
+    inputs = keras.Input(model.inputs[0].shape[1:], dtype=model.inputs[0].dtype, name="image")
+    found = [model(symmetry(inputs)) for symmetry in symmetries]
+    return keras.Model(inputs, keras.layers.Average(dtype="float32")(found))

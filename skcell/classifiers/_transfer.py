@@ -135,7 +135,8 @@ class TransferClassifier(BaseCellClassifier):
     tta : {"none", "flips", "d4"}, default="none"
         Test-time augmentation: whether probabilities are averages over the 4 mirror images of each
         image, or over these and their quarter turns. They then do not depend on the orientation of
-        a cell. Prediction takes 4 or 8 times as long. `to_keras` returns the network alone.
+        a cell. Prediction takes 4 or 8 times as long as with "none"; the parameter can be changed
+        after `fit`.
     dtype_policy : str or None, default=None
         Keras dtype policy, such as "mixed_bfloat16", which may be faster on GPUs and CPUs that
         support it in hardware. None uses Keras' global policy (float32 by default), because half
@@ -483,9 +484,10 @@ class TransferClassifier(BaseCellClassifier):
     def to_keras(self) -> keras.Model:
         """Copy the trained network, backbone and head, to a separate `keras.Model`.
 
-        The model takes pixels of the dtype that was fitted, and returns probabilities. It is
-        compiled for `evaluate` and further training. Augmentation, which is inactive in
-        prediction, is left out.
+        The model takes pixels of the dtype that was fitted, and returns the probabilities of
+        `predict_proba`; with `tta`, it averages those of the network over the symmetries. It is
+        compiled for `evaluate` and further training. Augmentation, which is inactive in prediction,
+        is left out.
 
         Returns
         -------

@@ -55,6 +55,7 @@ PLAIN_SETTINGS: dict[str, Any] = {
     "batch_norm": False,
     "augmentation": None,
     "schedule": None,
+    "tta": "none",
 }
 
 _PLAIN = {f"clf__{name}": value for name, value in PLAIN_SETTINGS.items()}
@@ -63,7 +64,7 @@ _SYMMETRIES = {"clf__augmentation": ImageAugmenter.from_preset("symmetries")}
 
 def _composite(n_blocks: int) -> Technique:
     clf = SEInceptionResNetClassifier(
-        n_blocks=n_blocks, standardize=False, augmentation=None, schedule=None
+        n_blocks=n_blocks, standardize=False, augmentation=None, schedule=None, tta="none"
     )
     return Technique(
         f"composite x{n_blocks}",
@@ -110,12 +111,12 @@ TECHNIQUES: tuple[Technique, ...] = (
 TRANSFER_TECHNIQUES: tuple[Technique, ...] = (
     Technique(
         "frozen transfer",
-        {"clf": TransferClassifier(input_size=96)},
+        {"clf": TransferClassifier(input_size=96, schedule=None)},
         "a network pretrained on everyday images, with a new last layer",
     ),
     Technique(
         "fine-tuned",
-        {"clf": TransferClassifier(input_size=96, unfreeze=0.3)},
+        {"clf": TransferClassifier(input_size=96, unfreeze=0.3, schedule=None)},
         "as above, then the last third of the layers fine-tuned at a low learning rate",
     ),
 )

@@ -1,5 +1,8 @@
 """Test-time augmentation: exact symmetry, in every use of a classifier."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,6 +12,18 @@ from skcell import CellCNNClassifier, ImageSMOTE, TransferClassifier, make_pipel
 from skcell.study import PLAIN_SETTINGS
 
 SMALL = PLAIN_SETTINGS | {"filters": (8,), "dense_units": 8, "epochs": 2, "random_state": 0}
+
+LOAD = """
+import sys
+import keras
+import numpy as np
+
+folder = sys.argv[1]
+model = keras.models.load_model(f"{folder}/model.keras")
+found = model.predict(np.load(f"{folder}/images.npy"), verbose=0)
+np.save(f"{folder}/found.npy", found)
+assert "skcell" not in sys.modules
+"""
 
 
 def symmetries(image):
@@ -39,16 +54,29 @@ def test_predictions_do_not_depend_on_orientation(fitted, cells, tta, n_alike):
     assert alike.sum() == n_alike
 
 
+@pytest.mark.core
+@pytest.mark.parametrize("tta", ["flips", "d4"])
+def test_the_keras_model_averages_too_and_needs_keras_alone(fitted, cells, tmp_path, tta):
+    expected = fitted.set_params(tta=tta).predict_proba(cells.images)
+    model = fitted.to_keras()
+    fitted.set_params(tta="none")
+    np.testing.assert_allclose(model.predict(cells.images, verbose=0), expected, atol=1e-5)
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "images.npy", cells.images)
+    subprocess.run([sys.executable, "-c", LOAD, str(tmp_path)], check=True, cwd=tmp_path)
+    np.testing.assert_allclose(np.load(tmp_path / "found.npy"), expected, atol=1e-5)
+
+
 def test_flips_of_images_that_are_not_square_and_an_early_error(cells):
     X, y = cells.images[:60, :20], cells.target[:60]
-    assert CellCNNClassifier(**SMALL, tta="flips").fit(X, y).predict(X).shape == (60,)
+    assert CellCNNClassifier(**SMALL | {"tta": "flips"}).fit(X, y).predict(X).shape == (60,)
     with pytest.raises(ValueError, match="must be square; these have 20 x 24 pixels"):
-        CellCNNClassifier(**SMALL, tta="d4").fit(X, y)
+        CellCNNClassifier(**SMALL | {"tta": "d4"}).fit(X, y)
 
 
 def test_rows_and_files_and_features(fitted, cells, tmp_path):
     X, y = cells.images[:60], cells.target[:60]
-    clf = CellCNNClassifier(**SMALL, tta="d4", image_shape=(24, 24, 3))
+    clf = CellCNNClassifier(**SMALL | {"tta": "d4"}, image_shape=(24, 24, 3))
     expected = clf.fit(X.reshape(60, -1), y).predict_proba(X.reshape(60, -1))
     for i, image in enumerate(X):
         Image.fromarray(image).save(tmp_path / f"{i}.png")
