@@ -29,7 +29,7 @@ SOURCE_IMAGES = 4
 MOVES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 
 #: Weight of the squared change of the last layer, beside the loss summed over labelled images.
-PENALTY = 1.0
+PENALTY = 10.0
 
 
 def adapt_classifier(clf: Any, X: Any, X_labelled: Any, y_labelled: Any, move: float | None) -> Any:

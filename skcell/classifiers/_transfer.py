@@ -55,9 +55,11 @@ class TransferClassifier(BaseCellClassifier):
     weights : {"imagenet"}, path or None, default="imagenet"
         Weights of a named backbone: "imagenet", which Keras downloads once, or a file that Keras
         saved from the backbone without its top. None initialises them randomly.
-    input_size : int or None, default=None
+    input_size : int, "auto" or None, default="auto"
         Height and width, in pixels, to which images are resized with bilinear interpolation; None
-        does not resize them.
+        does not resize them. "auto" enlarges images for a named backbone until the longer side has
+        224 pixels, since such networks tell little apart in images much smaller than those they
+        were trained on; larger images, and those for a network of yours, keep their size.
     pooling : {"avg", "max"}, default="avg"
         How feature maps are pooled over the image.
     dense_units : int or None, default=None
@@ -211,7 +213,12 @@ class TransferClassifier(BaseCellClassifier):
     >>> from skcell.datasets import make_cells
     >>> cells = make_cells(60, n_classes=2, image_size=32, random_state=0)
     >>> clf = TransferClassifier(
-    ...     "mobilenet_v2_0.35", weights=None, cache=False, epochs=2, random_state=0
+    ...     "mobilenet_v2_0.35",
+    ...     weights=None,
+    ...     input_size=None,
+    ...     cache=False,
+    ...     epochs=2,
+    ...     random_state=0,
     ... )
     >>> clf.fit(cells.images, cells.target).predict_proba(cells.images).shape
     (60, 2)
@@ -247,7 +254,7 @@ class TransferClassifier(BaseCellClassifier):
         backbone: Any = "inception_v3",
         *,
         weights: str | os.PathLike[str] | None = "imagenet",
-        input_size: int | None = None,
+        input_size: int | str | None = "auto",
         pooling: str = "avg",
         dense_units: int | None = None,
         dropout: float = 0.2,

@@ -49,6 +49,9 @@ class UserModel:
         return id(self.model) if self.key is None else hash(self.key)
 
 
+#: With input_size="auto", height and width to which smaller images are enlarged.
+AUTO_SIZE = 224
+
 #: A name in `BACKBONES`, a `UserModel`, or a function that maps an image tensor to features.
 BackboneLike: TypeAlias = Any
 
@@ -58,7 +61,7 @@ def backbone_features(
     *,
     backbone: BackboneLike,
     weights: str | os.PathLike[str] | None = None,
-    input_size: int | None = None,
+    input_size: int | str | None = None,
     layer: str | None = None,
     pooling: str = "avg",
     trainable: Collection[int] = (),
@@ -76,8 +79,8 @@ def backbone_features(
         function that takes pixels in 0..1 with the number of channels of `x`.
     weights : {"imagenet"}, path or None
         Weights of a named backbone.
-    input_size : int or None
-        Height and width that images are resized to; None keeps their size.
+    input_size : int, "auto" or None
+        Height and width that images are resized to; see `choose_input_size`.
     layer : str or None
         Name of the layer whose output is returned; None is the last layer.
     pooling : {"avg", "max"}
@@ -100,8 +103,9 @@ def backbone_features(
         # All three channels start as the mean over the channels: a grey image, as in pretraining.
         grey = keras.initializers.Constant(1 / x.shape[-1])
         x = layers.Conv2D(3, 1, **LAST, kernel_initializer=grey, name="to_three_channels")(x)
-    if input_size is not None and x.shape[1:3] != (input_size, input_size):
-        x = layers.Resizing(input_size, input_size, interpolation="bilinear", **LAST)(x)
+    size = choose_input_size(backbone, x.shape[1:3], input_size)
+    if x.shape[1:3] != size:
+        x = layers.Resizing(*size, interpolation="bilinear", **LAST)(x)
     if isinstance(backbone, str):
         x = preprocess(x, BACKBONES[backbone].pixels)
     model = _instantiate(backbone, x.shape[1:], weights, layer)
@@ -124,6 +128,35 @@ def backbone_features(
             "(n, height, width, channels) or features (n, n_features)."
         )
     return x
+
+
+def choose_input_size(
+    backbone: BackboneLike, size: tuple[int, int], input_size: int | str | None
+) -> tuple[int, int]:
+    """Choose the size in which images pass through a backbone.
+
+    Parameters
+    ----------
+    backbone : str, UserModel or callable
+        As for `backbone_features`.
+    size : tuple of int
+        Height and width of the images.
+    input_size : int, "auto" or None
+        Height and width. None keeps the size. "auto" enlarges images for a named backbone, with
+        their proportions, if both sides are smaller than 224 pixels and than those of the images
+        that it was trained on; anything else keeps its size.
+
+    Returns
+    -------
+    tuple of int
+        Height and width.
+    """
+    if input_size == "auto":
+        known = BACKBONES.get(backbone) if isinstance(backbone, str) else None
+        longest = min(AUTO_SIZE, known.native_size) if known else 0
+        factor = max(1.0, longest / max(size))
+        return round(factor * size[0]), round(factor * size[1])
+    return size if input_size is None else (int(input_size), int(input_size))
 
 
 def _instantiate(

@@ -15,7 +15,7 @@ def transfer(
     x: Any,
     *,
     backbone: BackboneLike,
-    input_size: int | None = None,
+    input_size: int | str | None = None,
     pooling: str = "avg",
     trainable: tuple[int, ...] = (),
     train_batch_norm: bool = False,
@@ -31,8 +31,8 @@ def transfer(
     backbone : str, UserModel or callable
         As for `backbone_features`. The pretrained weights of a named backbone are set later by
         `copy_shared_weights`.
-    input_size : int or None
-        Height and width that images are resized to.
+    input_size : int, "auto" or None
+        Height and width that images are resized to, as for `backbone_features`.
     pooling : {"avg", "max"}
         How feature maps are pooled.
     trainable : tuple of int

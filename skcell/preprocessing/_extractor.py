@@ -56,7 +56,7 @@ class Extractor:
         dtype: str,
         backbone: BackboneLike,
         weights: str | os.PathLike[str] | None,
-        input_size: int | None,
+        input_size: int | str | None,
         layer: str | None,
         pooling: str,
         seed: int,

@@ -51,9 +51,11 @@ class ImageFeatures(
     weights : {"imagenet"}, path or None, default="imagenet"
         Weights of a named backbone: "imagenet", which Keras downloads once, or a file that Keras
         saved from the backbone without its top. None initialises them randomly.
-    input_size : int or None, default=None
+    input_size : int, "auto" or None, default="auto"
         Height and width, in pixels, to which images are resized with bilinear interpolation; None
-        does not resize them.
+        does not resize them. "auto" enlarges images for a named backbone until the longer side has
+        224 pixels, since such networks tell little apart in images much smaller than those they
+        were trained on; larger images, and those for a network of yours, keep their size.
     layer : str or None, default=None
         Name of the backbone's layer whose output makes the features; None is the last one. Layers
         in the middle see smaller details, which can tell more about cells than what a network
@@ -103,7 +105,9 @@ class ImageFeatures(
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.pipeline import make_pipeline
     >>> cells = make_cells(60, n_classes=2, image_size=32, random_state=0)
-    >>> features = ImageFeatures("mobilenet_v2_0.35", weights=None, cache=False, random_state=0)
+    >>> features = ImageFeatures(
+    ...     "mobilenet_v2_0.35", weights=None, input_size=None, cache=False, random_state=0
+    ... )
     >>> model = make_pipeline(features, LogisticRegression(max_iter=1000))
     >>> model.fit(cells.images, cells.target).predict(cells.images).shape
     (60,)
@@ -112,7 +116,11 @@ class ImageFeatures(
     _parameter_constraints: dict = {
         "backbone": [str, callable],
         "weights": [str, os.PathLike, None],
-        "input_size": [Interval(numbers.Integral, 1, None, closed="left"), None],
+        "input_size": [
+            Interval(numbers.Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+            None,
+        ],
         "layer": [str, None],
         "pooling": [StrOptions({"avg", "max"})],
         "batch_size": [Interval(numbers.Integral, 1, None, closed="left")],
@@ -129,7 +137,7 @@ class ImageFeatures(
         backbone: Any = "inception_v3",
         *,
         weights: str | os.PathLike[str] | None = "imagenet",
-        input_size: int | None = None,
+        input_size: int | str | None = "auto",
         layer: str | None = None,
         pooling: str = "avg",
         batch_size: int = 64,

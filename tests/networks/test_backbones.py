@@ -8,6 +8,7 @@ import pytest
 
 from skcell.networks import BACKBONES, list_backbones
 from skcell.networks import _backbones as backbones
+from skcell.networks._backbone_graph import choose_input_size
 
 #: Module of `keras.applications` with the scaling, and parameters without the top, as published.
 PUBLISHED = {
@@ -122,3 +123,19 @@ def test_no_network_is_an_error_that_says_where_to_put_the_file(tmp_path, monkey
     with pytest.raises(OSError, match=r"could not be loaded: .*save it as .*\.h5") as error:
         backbones.build_backbone("mobilenet_v2_0.35", (96, 96, 3), "imagenet")
     assert "weights=" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "size", "input_size", "expected"),
+    [
+        ("mobilenet_v2", (28, 28), "auto", (224, 224)),
+        ("inception_v3", (60, 80), "auto", (168, 224)),
+        ("mobilenet_v2", (100, 300), "auto", (100, 300)),
+        ("mobilenet_v2", (224, 224), "auto", (224, 224)),
+        ("mobilenet_v2", (60, 80), None, (60, 80)),
+        ("mobilenet_v2", (60, 80), 96, (96, 96)),
+        (lambda x: x, (28, 28), "auto", (28, 28)),
+    ],
+)
+def test_small_images_are_enlarged_for_named_backbones(backbone, size, input_size, expected):
+    assert choose_input_size(backbone, size, input_size) == expected

@@ -84,6 +84,14 @@ def test_features_of_a_layer_in_the_middle(cells, mobilenet_weights):
     )
 
 
+def test_small_images_are_enlarged_by_default(cells):
+    X = cells.images[:3]
+    names = ("backbone", "weights", "cache", "random_state")
+    params = {name: getattr(random_backbone(), name) for name in names}
+    found = ImageFeatures(**params).fit_transform(X)
+    np.testing.assert_array_equal(found, ImageFeatures(**params, input_size=224).fit_transform(X))
+
+
 def test_an_unknown_layer_is_named(cells):
     with pytest.raises(ValueError, match=r"no layer 'block_5'.*Did you mean .block_5_add'.*Conv_1"):
         random_backbone(layer="block_5").fit(cells.images)
