@@ -161,14 +161,17 @@ def main() -> None:
                 "epochs": clf.n_iter_,
                 "parameters": clf.count_params(),
                 "clean": float((clf.predict(X_val) == y_val).mean()),
-                "clean_d4": float((clf.set_params(tta="d4").predict(X_val) == y_val).mean()),
+                "clean_by_tta": {
+                    tta: float((clf.set_params(tta=tta).predict(X_val) == y_val).mean())
+                    for tta in ("none", "flips", "d4")
+                },
                 "corrupted": float(
                     np.mean([v for named in by_name.values() for v in named.values()])
                 ),
                 "by_kind": {k: float(np.mean(list(v.values()))) for k, v in by_name.items()},
                 "by_corruption": by_name,
             }
-            clf.set_params(tta="none")
+            clf.set_params(tta=parameters.get("tta", CellCNNClassifier().tta))
             if parameters.get("batch_norm", True):
                 run["one_class_alone"] = one_class_alone(clf, X_val, y_val)
             if options.other is not None and parameters.get("batch_norm", True):
@@ -176,7 +179,9 @@ def main() -> None:
                     foreign = resize(arrays["X"], X.shape[1]), arrays["y"]
                 run["other_laboratory"] = other_laboratory(clf, *foreign, seed)
             runs.setdefault(name, []).append(run)
-            shown = {k: run[k] for k in ("minutes", "clean", "clean_d4", "corrupted", "by_kind")}
+            shown = {
+                k: run[k] for k in ("minutes", "clean", "clean_by_tta", "corrupted", "by_kind")
+            }
             print(name, shown, run.get("other_laboratory"), flush=True)
     _compare.write(
         Path(__file__).parent / "results" / f"{options.name}.json",

@@ -55,7 +55,7 @@ def test_features_of_the_weights_tell_cells_apart(real_folder):
     scores = {}
     for weights in ("imagenet", None):
         features = ImageFeatures(
-            "efficientnet_lite0", weights=weights, cache=False, random_state=0
+            "efficientnet_lite0", weights=weights, input_size=None, cache=False, random_state=0
         ).fit_transform(paths)
         model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01))
         scores[weights] = model.fit(features[train], y[train]).score(features[test], y[test])
