@@ -61,15 +61,18 @@ def main() -> None:
 
     techniques = []
     for name in options.backbones:
-        both = {"backbone": name, "weights": str(WEIGHTS / FILES[name])}
+        plain = {"input_size": None, "augmentation": None, "schedule": None}
+        plain |= {"train_batch_norm": False, "fine_tuning_learning_rate": 1e-4}
+        both = {**plain, "backbone": name, "weights": str(WEIGHTS / FILES[name])}
         fine_tuning = {"unfreeze": "all", "fine_tuning_epochs": options.epochs}
         scratch = {
+            **plain,
             "backbone": untrained(name, options.seed),
             "train_batch_norm": True,
             "fine_tuning_learning_rate": 1e-3,
         }
         for technique, parameters in {
-            "frozen": both,
+            "frozen": {**both, "unfreeze": None},
             "fine-tuned": {**both, **fine_tuning},
             "from random weights": {**fine_tuning, **scratch},
         }.items():

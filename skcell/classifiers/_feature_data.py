@@ -18,7 +18,7 @@ def replace_images_by_features(
     data: TrainingData,
     val: TrainingData | None,
     augmentation: ImageAugmenter | None,
-    n_views: int | None,
+    n_views: int,
 ) -> tuple[TrainingData, TrainingData | None]:
     """Replace images by features.
 
@@ -31,9 +31,9 @@ def replace_images_by_features(
     val : TrainingData or None
         Validation data; `augmentation` never changes them.
     augmentation : ImageAugmenter or None
-        The augmentation that makes the views.
-    n_views : int or None
-        Number of changed copies (views) of each image to train on; None uses the image itself.
+        The augmentation that makes the views; with None, the image itself is the only view.
+    n_views : int
+        Number of changed copies (views) of each image to train on.
 
     Returns
     -------
@@ -43,8 +43,7 @@ def replace_images_by_features(
 
     def compute(seen: TrainingData, view: int | None = None) -> NDArray[np.float32]:
         change = None
-        if view is not None:
-            assert augmentation is not None
+        if view is not None and augmentation is not None:
 
             def change(images: NDArray[Any]) -> NDArray[Any]:
                 return augmentation.make_view(images, digest_images(images), view)
@@ -52,12 +51,12 @@ def replace_images_by_features(
         return features.compute_checked(seen.images, seen.spec, change)[:, None, None]
 
     plain = None
-    if n_views is None:
+    if augmentation is None:
         found = plain = compute(data)
     else:
         found = np.concatenate([compute(data, view) for view in range(n_views)])
     spec = ImageSpec(found.shape[1:], "float32", "images")
-    seen = replace(data, images=found, spec=spec, views=n_views or 1)
+    seen = replace(data, images=found, spec=spec, views=len(found) // len(data.images))
     if val is None:
         return seen, None
     # A holdout has the same array of images as the training data: only weights differ.

@@ -35,7 +35,11 @@ class Phase:
 
 
 def plan_phases(
-    classifier: Any, whole: Recipe, loaded: keras.Model, sees_features: bool, epochs: int
+    classifier: Any,
+    whole: Recipe,
+    loaded: keras.Model,
+    sees_features: bool,
+    epochs: tuple[int, int],
 ) -> list[Phase]:
     """Plan the phases that the parameters of a classifier require.
 
@@ -49,8 +53,8 @@ def plan_phases(
         A model that contains the backbone with its weights.
     sees_features : bool
         Whether features of the frozen backbone can replace the images.
-    epochs : int
-        Number of epochs of the head.
+    epochs : tuple of int
+        Numbers of epochs of the head and of fine-tuning.
 
     Returns
     -------
@@ -66,16 +70,16 @@ def plan_phases(
             dtype="float32",
             augmentation=None,
         )
-    phases = [Phase("head", head, epochs, classifier.learning_rate, sees_features)]
+    phases = [Phase("head", head, epochs[0], classifier.learning_rate, sees_features)]
     unfreeze = "all" if classifier.unfreeze is True else classifier.unfreeze
-    if unfreeze not in (None, False) and classifier.fine_tuning_epochs:
+    if unfreeze not in (None, False) and epochs[1]:
         trainable = choose_layers(as_backbone(classifier.backbone), loaded, unfreeze)
         tuned = whole.with_network(
             *classifier._build_network(trainable),
             lr_scales=classifier.gradual_unfreezing or classifier.layer_decay < 1,
         )
-        n_epochs, rate = classifier.fine_tuning_epochs, classifier.fine_tuning_learning_rate
-        phases.append(Phase("fine-tuning", tuned, n_epochs, rate, False))
+        rate = classifier.fine_tuning_learning_rate
+        phases.append(Phase("fine-tuning", tuned, epochs[1], rate, False))
     return phases
 
 

@@ -15,12 +15,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from skcell._digest import weights_by_content
 from skcell._images import ImageSpec
-from skcell._sklearn import Interval, RealNotInt
+from skcell._sklearn import Interval, RealNotInt, StrOptions
 from skcell.augmentation import ImageAugmenter
 from skcell.classifiers._base import BaseCellClassifier
 from skcell.classifiers._feature_data import replace_images_by_features
 from skcell.classifiers._phases import Phase, make_rates, plan_phases
-from skcell.classifiers._training import FEWEST_BATCHES, train_classifier
+from skcell.classifiers._training import (
+    AUTO_FINE_TUNING_EPOCHS,
+    FEWEST_BATCHES,
+    count_epochs,
+    train_classifier,
+)
 from skcell.engine import Recipe, TrainingData
 from skcell.networks import (
     as_backbone,
@@ -44,8 +49,9 @@ class TransferClassifier(BaseCellClassifier):
     """A network pretrained on everyday images, with a new head for cell images.
 
     The frozen backbone computes the features of each image once. They are cached and reused in
-    all epochs, folds and fits, and only the head is trained. With `unfreeze`, the last layers of
-    the backbone are then fine-tuned as well, at a separate learning rate.
+    all epochs, folds and fits, and only the head is trained. With `unfreeze`, layers of the
+    backbone are then fine-tuned as well, at a separate learning rate: by default all of them, which
+    tells more cells apart and takes much longer. ``unfreeze=None`` keeps the backbone frozen.
 
     Parameters
     ----------
@@ -69,31 +75,33 @@ class TransferClassifier(BaseCellClassifier):
     cache : bool, "memory" or path, default=True
         Where features are kept. True: on disk, in the folder `SKCELL_DATA_HOME` or the user's cache
         folder; a path: in that file; "memory": in the memory of this process; False: nowhere.
-    n_views : int or None, default=None
-        With `augmentation` and a frozen backbone: number of changed copies (views) of each image,
-        of which each epoch uses one. Their features are cached. With None, every epoch makes new
-        random changes and computes the features again.
-    unfreeze : bool, int, float, str or None, default=None
+    n_views : int or None, default=4
+        While the backbone is frozen: number of copies (views) of each image, changed by
+        `augmentation`, of which each epoch uses one. Their features are cached. With None, every
+        epoch makes new random changes and computes the features again. Without augmentation, there
+        is one view.
+    unfreeze : bool, int, float, str or None, default="all"
         Layers of the backbone that are fine-tuned after the head is trained. An int: that many of
         the last layer groups; a float: that fraction of the groups, such as 0.3 (1.0 is all); a
         layer name: that layer and all layers after it; "all" or True: all layers. None or False
         keeps the backbone frozen.
-    fine_tuning_epochs : int, default=10
+    fine_tuning_epochs : int or "auto", default="auto"
         Number of further passes over the training images, in which the backbone is fine-tuned;
-        with 0 it stays frozen.
-    fine_tuning_learning_rate : float, default=0.0001
+        with 0 it stays frozen. "auto" is 180 divided by the cube root of the number of images,
+        within 10 and 300.
+    fine_tuning_learning_rate : float, default=0.0003
         Learning rate of fine-tuning.
     layer_decay : float, default=1.0
         Factor by which the learning rate of each layer group is multiplied for the group before it.
     gradual_unfreezing : bool, default=False
         Whether to start fine-tuning with the last layer group and add the earlier groups evenly
         over the epochs.
-    train_batch_norm : bool, default=False
+    train_batch_norm : bool, default=True
         Whether batch-normalisation layers are fine-tuned. Otherwise they stay in inference mode,
-        which is safer with small batches.
-    augmentation : ImageAugmenter, {"symmetries", "microscope"} or None, default=None
-        Applies new random changes to every training image in every epoch. The head can then be
-        trained on cached features only with `n_views`.
+        which is safer with batches of less than 16 images.
+    augmentation : ImageAugmenter, {"symmetries", "microscope"} or None, default="symmetries"
+        Applies new random changes to every training image in every epoch of fine-tuning; see
+        `n_views` for the epochs before it.
     optimizer : {"adam", "nadam", "rmsprop", "sgd", "lion"}, default="adam"
         Name of the optimizer; "sgd" uses Nesterov momentum 0.9.
     learning_rate : float, default=0.001
@@ -240,7 +248,7 @@ class TransferClassifier(BaseCellClassifier):
             str,
             None,
         ],
-        "fine_tuning_epochs": [Interval(Integral, 0, None, closed="left")],
+        "fine_tuning_epochs": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
         "fine_tuning_learning_rate": [Interval(Real, 0, None, closed="neither")],
         "layer_decay": [Interval(Real, 0, 1, closed="right")],
         "gradual_unfreezing": ["boolean"],
@@ -259,14 +267,14 @@ class TransferClassifier(BaseCellClassifier):
         dense_units: int | None = None,
         dropout: float = 0.2,
         cache: bool | str | os.PathLike[str] = True,
-        n_views: int | None = None,
-        unfreeze: bool | int | float | str | None = None,
-        fine_tuning_epochs: int = 10,
-        fine_tuning_learning_rate: float = 1e-4,
+        n_views: int | None = 4,
+        unfreeze: bool | int | float | str | None = "all",
+        fine_tuning_epochs: int | str = "auto",
+        fine_tuning_learning_rate: float = 3e-4,
         layer_decay: float = 1.0,
         gradual_unfreezing: bool = False,
-        train_batch_norm: bool = False,
-        augmentation: ImageAugmenter | str | None = None,
+        train_batch_norm: bool = True,
+        augmentation: ImageAugmenter | str | None = "symmetries",
         optimizer: str = "adam",
         learning_rate: float = 1e-3,
         schedule: str | Callable[[float], float] | None = "cosine",
@@ -364,7 +372,7 @@ class TransferClassifier(BaseCellClassifier):
         """
         _, spec = clone(self)._check_X(X, reset=True)
         given = self._load_features(spec, 0)._extractor.model
-        _, phases = self._plan(spec, 2, given, epochs=1)
+        _, phases = self._plan(spec, 2, given, epochs=(1, 1))
         self._try(phases[-1].recipe)
 
     def _train(
@@ -379,9 +387,7 @@ class TransferClassifier(BaseCellClassifier):
         """Train the head, then fine-tune; a resumed fit continues the last phase."""
         features = self._load_features(data.spec, seed) if fresh else self._state.features
         given = self._lease.compiled.model if features is None else features._extractor.model
-        whole, phases = self._plan(
-            data.spec, len(data.classes), given, super()._max_epochs(fresh, data)
-        )
+        whole, phases = self._plan(data.spec, len(data.classes), given, self._count_epochs(data))
         if not fresh:
             self._state.whole.require_same(whole)
             if self._state.weights != self.weights:
@@ -402,7 +408,7 @@ class TransferClassifier(BaseCellClassifier):
             if phase.sees_features:
                 assert features is not None
                 seen = replace_images_by_features(
-                    features, data, val, self._augmenter(), self.n_views
+                    features, data, val, self._augmenter(), self.n_views or 1
                 )
             state = _State(whole, self.weights, features if phase.sees_features else None)
             fitted = copy(self)._set_fitted_state(lease, data, seed)
@@ -438,20 +444,19 @@ class TransferClassifier(BaseCellClassifier):
         check_pixel_range(self.backbone, images.dtype, spec.range)
         return images, spec
 
+    def _count_epochs(self, data: TrainingData) -> tuple[int, int]:
+        """Return the maximum numbers of epochs of the head and of fine-tuning."""
+        tuning = 0
+        if self.unfreeze not in (None, False):
+            tuning = count_epochs(self.fine_tuning_epochs, data, AUTO_FINE_TUNING_EPOCHS)
+        return count_epochs(self.epochs, data), tuning
+
     def _max_epochs(self, fresh: bool, data: TrainingData) -> int:
-        epochs = super()._max_epochs(fresh, data)
-        if self.unfreeze in (None, False):
-            return epochs
-        return self.fine_tuning_epochs + (epochs if fresh else 0)
+        head, tuning = self._count_epochs(data)
+        return head + tuning if fresh else tuning or head
 
     def _load_features(self, spec: ImageSpec, seed: int) -> ImageFeatures:
         """Load the backbone as a fitted `ImageFeatures`."""
-        if self.n_views is not None and (self.augmentation is None or self._projects(spec)):
-            raise ValueError(
-                f"n_views={self.n_views} needs an augmentation that makes the views, and images "
-                f"with one or three channels; got augmentation={self.augmentation} and "
-                f"{spec.shape[2]} channels. Leave n_views=None."
-            )
         named = ("backbone", "weights", "input_size", "pooling", "cache", "dtype_policy")
         features = ImageFeatures(**{name: getattr(self, name) for name in named}, random_state=seed)
         channels = 3 if self._projects(spec) else spec.shape[2]
@@ -466,7 +471,7 @@ class TransferClassifier(BaseCellClassifier):
         return isinstance(self.backbone, str) and spec.shape[2] not in (1, 3)
 
     def _plan(
-        self, spec: ImageSpec, n_classes: int, given: keras.Model, epochs: int
+        self, spec: ImageSpec, n_classes: int, given: keras.Model, epochs: tuple[int, int]
     ) -> tuple[Recipe, list[Phase]]:
         """Return the recipe of the whole network, frozen, and the phases of training."""
         whole = self._make_recipe(spec, n_classes)
@@ -549,6 +554,7 @@ class TransferClassifier(BaseCellClassifier):
             **ImageFeatures._get_test_params(),
             "dense_units": 64,
             "dropout": 0.0,
+            "unfreeze": None,
         }
 
 

@@ -107,16 +107,26 @@ TECHNIQUES: tuple[Technique, ...] = (
     Technique("recommended", {}, "the defaults of CellCNNClassifier"),
 )
 
+_TRANSFER: dict[str, Any] = {"input_size": 96, "augmentation": None, "schedule": None}
+
 #: Techniques that need pretrained weights, which Keras downloads; used only if they are named.
 TRANSFER_TECHNIQUES: tuple[Technique, ...] = (
     Technique(
         "frozen transfer",
-        {"clf": TransferClassifier(input_size=96, schedule=None)},
+        {"clf": TransferClassifier(**_TRANSFER, unfreeze=None)},
         "a network pretrained on everyday images, with a new last layer",
     ),
     Technique(
         "fine-tuned",
-        {"clf": TransferClassifier(input_size=96, unfreeze=0.3, schedule=None)},
+        {
+            "clf": TransferClassifier(
+                **_TRANSFER,
+                unfreeze=0.3,
+                fine_tuning_epochs=10,
+                fine_tuning_learning_rate=1e-4,
+                train_batch_norm=False,
+            )
+        },
         "as above, then the last third of the layers fine-tuned at a low learning rate",
     ),
 )

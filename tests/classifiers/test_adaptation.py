@@ -155,6 +155,7 @@ def test_what_cannot_be_adapted_is_said(data, fitted):
     frozen = TransferClassifier(
         keras.Sequential([keras.Input((24, 24, 3)), keras.layers.GlobalAveragePooling2D()]),
         input_size=None,
+        unfreeze=None,
         cache=False,
         epochs=1,
         random_state=0,

@@ -83,7 +83,13 @@ def test_rows_and_files_and_features(fitted, cells, tmp_path):
     paths = np.array([str(tmp_path / f"{i}.png") for i in range(60)])
     np.testing.assert_allclose(clf.fit(paths, y).predict_proba(paths), expected, atol=1e-5)
     transfer = TransferClassifier(
-        "mobilenet_v2_0.35", weights=None, input_size=32, cache=False, epochs=1, random_state=0
+        "mobilenet_v2_0.35",
+        weights=None,
+        input_size=32,
+        unfreeze=None,
+        cache=False,
+        epochs=1,
+        random_state=0,
     ).fit(X, y)
     after = transfer.set_params(tta="d4").predict_proba(X[:4])
     np.testing.assert_allclose(

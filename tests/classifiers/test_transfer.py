@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -24,7 +25,12 @@ def small(**params):
             "weights": None,
             "input_size": 32,
             "epochs": 2,
+            "unfreeze": None,
+            "augmentation": None,
+            "n_views": None,
             "fine_tuning_epochs": 2,
+            "fine_tuning_learning_rate": 1e-4,
+            "train_batch_norm": False,
             "cache": False,
             "random_state": 0,
             **params,
@@ -124,9 +130,40 @@ def test_views_are_computed_once_and_drawn_one_each_epoch(data, tmp_path, comput
     assert (first != plain).any()
 
 
-def test_views_need_an_augmentation(data):
-    with pytest.raises(ValueError, match=r"n_views=3 needs an augmentation.*Leave n_views=None"):
-        small(n_views=3).fit(*data)
+def test_without_augmentation_there_is_one_view(data, computed):
+    views = small(n_views=3).fit(*data).predict_proba(data[0])
+    assert sum(computed) == 2 * len(data[0]), "once for training, once for prediction"
+    np.testing.assert_array_equal(small().fit(*data).predict_proba(data[0]), views)
+
+
+def test_the_defaults_fine_tune_the_whole_backbone(data, mobilenet_weights):
+    X, y = data
+    clf = TransferClassifier(
+        "mobilenet_v2_0.35",
+        weights=mobilenet_weights,
+        input_size=32,
+        epochs=2,
+        fine_tuning_epochs=1,
+        cache=False,
+        random_state=0,
+    ).fit(X, y)
+    assert clf.history_["phase"] == ["head", "head", "fine-tuning"]
+    given = keras.applications.MobileNetV2((32, 32, 3), 0.35, include_top=False, weights=None)
+    given.load_weights(mobilenet_weights)
+    start = {v.path.partition("/")[2]: v for v in given.trainable_variables}
+    for v in find_backbone(clf.to_keras()).trainable_variables:
+        old = start.get(v.path.partition("/")[2])
+        assert old is None or not np.array_equal(
+            keras.ops.convert_to_numpy(v.value), keras.ops.convert_to_numpy(old.value)
+        )
+    assert clf.adapt(X).adaptation_["n_images"] == len(X)
+
+
+@pytest.mark.parametrize(("n", "expected"), [(30, (232, 58)), (1000, (72, 18)), (10**6, (10, 10))])
+def test_epochs_by_data_size(n, expected):
+    found = TransferClassifier()._count_epochs(SimpleNamespace(n_present=n))
+    assert found == expected
+    assert TransferClassifier(unfreeze=None)._count_epochs(SimpleNamespace(n_present=n))[1] == 0
 
 
 def test_more_channels_are_projected_by_weights_that_are_trained(data):
@@ -147,7 +184,7 @@ def test_grey_images_are_repeated(data):
 
 def test_too_small_images_are_an_error_at_once(data):
     with pytest.raises(ValueError, match=r"at least 75 pixels.*input_size=299"):
-        TransferClassifier(weights=None).fit(*data)
+        TransferClassifier(weights=None, input_size=None).fit(*data)
 
 
 # Fine-tuning
@@ -412,7 +449,15 @@ def test_inception_v3_is_built_saved_loaded_and_trained(tmp_path):
     X = np.random.default_rng(0).integers(0, 256, (12, 75, 75, 3), np.uint8)
     y = np.arange(12) % 2
     clf = TransferClassifier(
-        weights=file, epochs=1, unfreeze=1, fine_tuning_epochs=1, batch_size=4, cache=False
+        weights=file,
+        input_size=None,
+        augmentation=None,
+        epochs=1,
+        unfreeze=1,
+        fine_tuning_epochs=1,
+        train_batch_norm=False,
+        batch_size=4,
+        cache=False,
     )
     clf.fit(X, y)
     first = find_backbone(clf.to_keras()).layers[1].kernel

@@ -100,9 +100,11 @@ def test_a_fit_with_mixing_is_reproducible_and_another_one(cells, settings):
 
 
 def test_features_can_be_mixed_and_not_cut(cells):
-    settings = {"weights": None, "cache": False, "epochs": 2, "random_state": 0}
-    clf = TransferClassifier("mobilenet_v2_0.35", input_size=32, **settings)
+    settings = {"weights": None, "unfreeze": None, "epochs": 2, "random_state": 0}
+    clf = TransferClassifier("mobilenet_v2_0.35", input_size=32, cache=False, **settings)
     clf.set_params(mixup=0.4).fit(cells.images, cells.target)
     with pytest.raises(ValueError, match=r"cutmix=0\.5 cuts images, but the features"):
         clf.set_params(cutmix=0.5).fit(cells.images, cells.target)
-    clf.set_params(augmentation=ImageAugmenter()).fit(cells.images[:40], cells.target[:40])
+    clf.set_params(augmentation=ImageAugmenter(), n_views=None).fit(
+        cells.images[:40], cells.target[:40]
+    )

@@ -394,7 +394,13 @@ def test_data_frames_as_output_change_no_prediction(cells):
     pytest.importorskip("pandas", reason="pandas comes with skcell[tests]")
     X, y = cells.images[:60], cells.target[:60]
     clf = TransferClassifier(
-        "mobilenet_v2_0.35", weights=None, input_size=32, epochs=1, cache=False, random_state=0
+        "mobilenet_v2_0.35",
+        weights=None,
+        input_size=32,
+        unfreeze=None,
+        epochs=1,
+        cache=False,
+        random_state=0,
     )
     plain = cross_val_score(clf, X, y, cv=2)
     with config_context(transform_output="pandas"):
