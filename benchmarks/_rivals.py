@@ -32,6 +32,7 @@ def plain_composite(**parameters: Any) -> Any:
 
     known = SEInceptionResNetClassifier().get_params()
     plain = {"standardize": False, "augmentation": None, "schedule": None, "n_blocks": 1}
+    plain |= {"tta": "none"}
     plain = {name: value for name, value in plain.items() if name in known}
     return SEInceptionResNetClassifier(**{**plain, **parameters})
 

@@ -30,6 +30,7 @@ _LAYER_PARAMETERS = (
     "brightness",
     "contrast",
     "noise",
+    "erasing",
     "probability",
     "fill_mode",
 )
@@ -118,6 +119,9 @@ class ImageAugmenter(BaseImageSampler):
     noise : float, default=0.0
         Maximum standard deviation of the noise of every pixel and channel, as a fraction of the
         full scale of an integer dtype, or as a pixel value for floats.
+    erasing : float, default=0.0
+        Maximum area of a rectangle that gets the mean colour of the image, as a fraction of the
+        image [5]_. Its proportions are log-uniform in 1/2 to 2.
     probability : float, default=1.0
         Probability of each change, except flips and quarter turns, independently of the others.
         With many changes, a low one keeps images recognisable.
@@ -162,6 +166,8 @@ class ImageAugmenter(BaseImageSampler):
     .. [4] D. Tellez et al., "Quantifying the effects of data augmentation and stain color
        normalization in convolutional neural networks for computational pathology", Medical Image
        Analysis 58, 2019.
+    .. [5] Z. Zhong, L. Zheng, G. Kang, S. Li, Y. Yang, "Random Erasing Data Augmentation", AAAI
+       2020.
 
     Examples
     --------
@@ -195,6 +201,7 @@ class ImageAugmenter(BaseImageSampler):
         "brightness": [Interval(Real, 0, 1, closed="both")],
         "contrast": [Interval(Real, 0, 1, closed="both")],
         "noise": [Interval(Real, 0, 1, closed="both")],
+        "erasing": [Interval(Real, 0, 1, closed="both")],
         "probability": [Interval(Real, 0, 1, closed="right")],
         "fill_mode": [StrOptions({"reflect", "nearest", "constant", "wrap"})],
         "sampling_strategy": [
@@ -228,6 +235,7 @@ class ImageAugmenter(BaseImageSampler):
         brightness: float = 0.0,
         contrast: float = 0.0,
         noise: float = 0.0,
+        erasing: float = 0.0,
         probability: float = 1.0,
         fill_mode: str = "reflect",
         sampling_strategy: Any = "not majority",
@@ -253,6 +261,7 @@ class ImageAugmenter(BaseImageSampler):
         self.brightness = brightness
         self.contrast = contrast
         self.noise = noise
+        self.erasing = erasing
         self.probability = probability
         self.fill_mode = fill_mode
         self.n_copies = n_copies

@@ -1,6 +1,7 @@
 """Random augmentation of images in one Keras layer: position, focus, light, stain and noise."""
 
 import inspect
+import math
 from functools import partial
 from typing import Any
 
@@ -67,6 +68,9 @@ class RandomTransform(keras.layers.Layer):
         Maximum relative change of a pixel's distance from the mean colour of the image.
     noise : float
         Maximum standard deviation of the noise of every pixel and channel; the full scale is 1.
+    erasing : float
+        Maximum area of a rectangle that gets the mean colour of the image, as a fraction of the
+        image; its proportions are log-uniform in 1/2 to 2, and it may lie partly outside.
     probability : float
         Probability of each change, except flips and quarter turns, independently of the others.
     fill_mode : str
@@ -98,6 +102,7 @@ class RandomTransform(keras.layers.Layer):
         brightness: float = 0.0,
         contrast: float = 0.0,
         noise: float = 0.0,
+        erasing: float = 0.0,
         probability: float = 1.0,
         fill_mode: str = "reflect",
         clip: bool = True,
@@ -122,6 +127,7 @@ class RandomTransform(keras.layers.Layer):
         self.brightness = brightness
         self.contrast = contrast
         self.noise = noise
+        self.erasing = erasing
         self.probability = probability
         self.fill_mode = fill_mode
         self.clip = clip
@@ -156,6 +162,8 @@ class RandomTransform(keras.layers.Layer):
             images = self._relight(vary, images)
         if self.noise:
             images = images + vary(0.0, self.noise, (1, 1, 1)) * self._normal(images)
+        if self.erasing:
+            images = self._erase(draw, vary, images)
         if self.clip and any([*density.values(), *light.values(), self.noise]):
             images = ops.clip(images, 0.0, 1.0)
         return images
@@ -189,6 +197,22 @@ class RandomTransform(keras.layers.Layer):
         if any(moves.values()) or self.blur:
             images = resample(vary, images, **moves, blur=self.blur, fill_mode=self.fill_mode)
         return images
+
+    def _erase(self, draw: Draw, vary: Draw, images: Any) -> Any:
+        """Fill a rectangle of each image with its mean colour."""
+        area = vary(0.0, self.erasing, (1, 1))
+        # Height and width are those of a square, multiplied and divided by `stretch`.
+        stretch = ops.exp(draw(-0.5, 0.5, (1, 1)) * math.log(2.0))
+        inside = []
+        for length, side in zip(
+            images.shape[1:3], (ops.sqrt(area) * stretch, ops.sqrt(area) / stretch), strict=True
+        ):
+            position = (ops.arange(length, dtype=images.dtype) + 0.5) / length
+            distance = ops.abs(position[None, :] - draw(0.0, 1.0, (1, 1))[:, :, 0])
+            inside.append(ops.cast(distance < side[:, :, 0] / 2, images.dtype))
+        mask = inside[0][:, :, None, None] * inside[1][:, None, :, None]
+        mean = ops.mean(images, axis=(1, 2), keepdims=True)
+        return images + mask * (mean - images)
 
     def _uniform(self, images: Any, low: float, high: float, tail: tuple = ()) -> Any:
         shape = (ops.shape(images)[0], *tail)

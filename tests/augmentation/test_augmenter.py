@@ -288,6 +288,28 @@ def test_borders_are_filled_as_numpy_fills_them(mode):
     np.testing.assert_allclose(found[0, ..., 0], padded[4:12, 4:12], atol=1e-5)
 
 
+def test_erasing_fills_a_rectangle_with_the_mean_colour():
+    images = np.random.default_rng(0).random((400, 24, 32, 3), np.float32)
+    found = changed(images, erasing=0.3)
+    shares, proportions = [], []
+    for before, after in zip(images, found, strict=True):
+        erased = (before != after).any(axis=-1)
+        rows, columns = np.flatnonzero(erased.any(axis=1)), np.flatnonzero(erased.any(axis=0))
+        assert erased[np.ix_(rows, columns)].all()
+        assert erased.sum() == len(rows) * len(columns)
+        np.testing.assert_allclose(
+            after[erased] - before.mean(axis=(0, 1)), 0 * after[erased], atol=1e-5
+        )
+        shares.append(erased.mean())
+        whole = len(rows) and rows[0] > 0 and rows[-1] < 23 and columns[0] > 0 and columns[-1] < 31
+        if whole and len(rows) > 5:
+            proportions.append((len(rows) / 24) / (len(columns) / 32))
+    assert 0.25 < max(shares) < 0.33
+    assert min(shares) < 0.02
+    assert 0.4 < min(proportions) < 0.65
+    assert 1.5 < max(proportions) < 2.5
+
+
 def test_noise_has_the_strength_it_says(grey):
     found = changed(grey, noise=0.05, clip=False) - grey
     std = found.std(axis=(1, 2, 3))
