@@ -32,6 +32,7 @@ _LAYER_PARAMETERS = (
     "noise",
     "erasing",
     "probability",
+    "plain_epochs",
     "fill_mode",
 )
 
@@ -125,6 +126,10 @@ class ImageAugmenter(BaseImageSampler):
     probability : float, default=1.0
         Probability of each change, except flips and quarter turns, independently of the others.
         With many changes, a low one keeps images recognisable.
+    plain_epochs : float, default=0.0
+        For use as ``augmentation``: fraction of the epochs, the last ones, in which images are only
+        flipped and turned [6]_. A network that is last trained on images as they are is right more
+        often about such images.
     fill_mode : {"reflect", "nearest", "constant", "wrap"}, default="reflect"
         How points beyond the border of the original image are filled; "constant" is black.
     sampling_strategy : str, dict, float or callable, default="not majority"
@@ -168,6 +173,8 @@ class ImageAugmenter(BaseImageSampler):
        Analysis 58, 2019.
     .. [5] Z. Zhong, L. Zheng, G. Kang, S. Li, Y. Yang, "Random Erasing Data Augmentation", AAAI
        2020.
+    .. [6] Z. Ge, S. Liu, F. Wang, Z. Li, J. Sun, "YOLOX: Exceeding YOLO Series in 2021",
+       arXiv:2107.08430, 2021.
 
     Examples
     --------
@@ -203,6 +210,7 @@ class ImageAugmenter(BaseImageSampler):
         "noise": [Interval(Real, 0, 1, closed="both")],
         "erasing": [Interval(Real, 0, 1, closed="both")],
         "probability": [Interval(Real, 0, 1, closed="right")],
+        "plain_epochs": [Interval(Real, 0, 1, closed="left")],
         "fill_mode": [StrOptions({"reflect", "nearest", "constant", "wrap"})],
         "sampling_strategy": [
             Interval(Real, 0, 1, closed="right"),
@@ -237,6 +245,7 @@ class ImageAugmenter(BaseImageSampler):
         noise: float = 0.0,
         erasing: float = 0.0,
         probability: float = 1.0,
+        plain_epochs: float = 0.0,
         fill_mode: str = "reflect",
         sampling_strategy: Any = "not majority",
         n_copies: int | None = 1,
@@ -263,6 +272,7 @@ class ImageAugmenter(BaseImageSampler):
         self.noise = noise
         self.erasing = erasing
         self.probability = probability
+        self.plain_epochs = plain_epochs
         self.fill_mode = fill_mode
         self.n_copies = n_copies
         self.image_shape = image_shape

@@ -50,7 +50,7 @@ from skcell.engine import (
     make_keras_optimizer,
     portable_callback,
 )
-from skcell.networks import copy_shared_weights
+from skcell.networks import RandomTransform, copy_shared_weights
 
 
 class BaseCellClassifier(
@@ -582,7 +582,7 @@ class BaseCellClassifier(
         return {} if losses is None else {"epochs": int(np.nanargmin(losses)) + 1}
 
     def count_params(self) -> int:
-        """Count the weights of the fitted network, as `keras.Model.count_params` does.
+        """Count the weights of the fitted network, without augmentation.
 
         Returns
         -------
@@ -590,7 +590,8 @@ class BaseCellClassifier(
             Number of weights.
         """
         check_is_fitted(self)
-        return self._lease.compiled.model.count_params()
+        layers = self._lease.compiled.model.layers
+        return sum(x.count_params() for x in layers if not isinstance(x, RandomTransform))
 
     # Protocols of scikit-learn and scikeras
 

@@ -6,7 +6,15 @@ from typing import Any
 import keras
 
 from skcell.classifiers._callbacks import ClassifierCallback
-from skcell.engine import EpochProgress, LearningRate, Mixing, TrainingData, is_foreign, train
+from skcell.engine import (
+    EpochProgress,
+    LearningRate,
+    Mixing,
+    PlainEpochs,
+    TrainingData,
+    is_foreign,
+    train,
+)
 
 #: Number of images that are predicted at a time.
 PREDICT_BATCH = 128
@@ -70,8 +78,11 @@ def train_classifier(
         Scores of all epochs.
     """
     called = list(callbacks)
+    initial_epoch = len(history.get("loss", ()))
+    augmenter = fitted._augmenter()
+    if augmenter is not None and augmenter.plain_epochs:
+        called.append(PlainEpochs(augmenter.plain_epochs, epochs, initial_epoch))
     if fitted.schedule is not None:
-        initial_epoch = len(history.get("loss", ()))
         called.append(LearningRate(learning_rate, fitted.schedule, epochs, initial_epoch))
     if fitted.early_stopping and val is not None:
         called.append(

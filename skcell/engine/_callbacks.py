@@ -11,6 +11,9 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from skcell._keras import find_layers
+from skcell.networks import RandomTransform
+
 
 class LearningRate(keras.callbacks.Callback):
     """Callback that sets the learning rate of each epoch.
@@ -45,6 +48,39 @@ class LearningRate(keras.callbacks.Callback):
         """Set the learning rate of this epoch."""
         rate = self.base * float(self.factor((epoch - self.initial_epoch) / self.epochs))
         self.model.optimizer.learning_rate = rate
+
+
+class PlainEpochs(keras.callbacks.Callback):
+    """Callback that ends random changes of images, except flips and turns, before the last epochs.
+
+    Parameters
+    ----------
+    fraction : float
+        Fraction of the epochs that are plain.
+    epochs : int
+        Number of epochs of this training run.
+    initial_epoch : int
+        Number of epochs trained before this run.
+    """
+
+    uses_model = False
+
+    def __init__(self, fraction: float, epochs: int, initial_epoch: int):
+        super().__init__()
+        self.first = initial_epoch + (1 - fraction) * epochs
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set the strength of the changes in this epoch."""
+        self._set_strength(1.0 if epoch < self.first else 0.0)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Set the full strength, for training that is resumed."""
+        self._set_strength(1.0)
+
+    def _set_strength(self, strength: float) -> None:
+        for layer in find_layers(self.model):
+            if isinstance(layer, RandomTransform):
+                layer.strength.assign(strength)
 
 
 class LayerwiseLearningRate(keras.callbacks.Callback):

@@ -73,6 +73,10 @@ class RandomTransform(keras.layers.Layer):
         image; its proportions are log-uniform in 1/2 to 2, and it may lie partly outside.
     probability : float
         Probability of each change, except flips and quarter turns, independently of the others.
+    plain_epochs : float
+        Fraction of the epochs, the last ones, in which images are only flipped and turned. The
+        layer then has a weight `strength`, which a callback sets to 1 or 0; it multiplies
+        `probability`.
     fill_mode : str
         How points beyond the border are filled: "reflect", "nearest", "constant" or "wrap".
     clip : bool
@@ -104,6 +108,7 @@ class RandomTransform(keras.layers.Layer):
         noise: float = 0.0,
         erasing: float = 0.0,
         probability: float = 1.0,
+        plain_epochs: float = 0.0,
         fill_mode: str = "reflect",
         clip: bool = True,
         seed: int | None = None,
@@ -129,13 +134,18 @@ class RandomTransform(keras.layers.Layer):
         self.noise = noise
         self.erasing = erasing
         self.probability = probability
+        self.plain_epochs = plain_epochs
         self.fill_mode = fill_mode
         self.clip = clip
         self.seed = seed
         self.generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape: tuple) -> None:
-        """Mark the layer as built; it has no weights."""
+        """Create the weight `strength`, if there are plain epochs."""
+        if self.plain_epochs:
+            self.strength = self.add_weight(
+                name="strength", shape=(), initializer="ones", trainable=False
+            )
         self.built = True
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -152,7 +162,7 @@ class RandomTransform(keras.layers.Layer):
         if not training:
             return images
         draw = partial(self._uniform, images)
-        vary = self._sometimes(draw) if self.probability < 1 else draw
+        vary = self._sometimes(draw) if self.probability < 1 or self.plain_epochs else draw
         images = self._move(draw, vary, images)
         density = self._arguments(*_DENSITY)
         light = self._arguments("brightness", "contrast")
@@ -173,9 +183,12 @@ class RandomTransform(keras.layers.Layer):
 
     def _sometimes(self, draw: Draw) -> Draw:
         """Replace what is drawn for some of the images by zero, which changes nothing."""
+        probability = self.probability
+        if self.plain_epochs:
+            probability = probability * ops.cast(self.strength, self.compute_dtype)
 
         def vary(low: float, high: float, tail: tuple[int, ...] = ()) -> Any:
-            is_drawn = draw(0.0, 1.0, tuple(1 for _ in tail)) < self.probability
+            is_drawn = draw(0.0, 1.0, tuple(1 for _ in tail)) < probability
             return ops.where(is_drawn, draw(low, high, tail), 0.0)
 
         return vary

@@ -451,3 +451,41 @@ def test_as_a_step_it_adds_copies_by_default_and_never_nothing_in_silence(cells)
     plain = CellCNNClassifier(**model).fit(X, y)
     augmented = make_pipeline(ImageAugmenter(random_state=0), CellCNNClassifier(**model)).fit(X, y)
     assert (plain.predict_proba(X) != augmented.predict_proba(X)).any()
+
+
+@pytest.mark.core
+def test_the_last_epochs_are_plain(cells):
+    """Of each epoch, the layer's strength; without strength, pixels are moved and not changed."""
+    seen = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            (layer,) = (x for x in self.model.layers if isinstance(x, RandomTransform))
+            batch = cells.images[:8].astype(np.float32) / 255
+            found = keras.ops.convert_to_numpy(layer(batch, training=True))
+            moved = all(
+                any(np.allclose(a, m, atol=1e-6) for m in symmetries(b))
+                for a, b in zip(found, batch, strict=True)
+            )
+            seen.append((float(keras.ops.convert_to_numpy(layer.strength)), moved))
+
+    augmenter = ImageAugmenter.from_preset("microscope", probability=1.0, plain_epochs=0.4)
+    settings = {**PLAIN_SETTINGS, "filters": (4,), "dense_units": 4, "random_state": 0}
+    clf = CellCNNClassifier(**settings | {"augmentation": augmenter}, epochs=5)
+    clf.set_params(callbacks=[Watch()]).fit(cells.images, cells.target)
+    assert seen == [(1.0, False)] * 3 + [(0.0, True)] * 2
+    (layer,) = (x for x in clf._lease.compiled.model.layers if isinstance(x, RandomTransform))
+    assert float(keras.ops.convert_to_numpy(layer.strength)) == 1, "for training that is resumed"
+    seen.clear()
+    clf.partial_fit(cells.images, cells.target)
+    assert seen == [(1.0, False)]
+    assert clf.count_params() == clf.to_keras().count_params()
+
+
+def test_plain_epochs_do_not_change_the_sampler(cells):
+    X, y = cells.images[:20], cells.target[:20]
+    plain, same = (
+        ImageAugmenter.from_preset("microscope", random_state=0, plain_epochs=share)
+        for share in (0.0, 0.5)
+    )
+    np.testing.assert_array_equal(plain.fit_resample(X, y)[0], same.fit_resample(X, y)[0])
