@@ -53,6 +53,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "contrast": 0.2,
         "noise": 0.05,
         "probability": 0.3,
+        "plain_epochs": 0.2,
     },
 }
 
