@@ -61,7 +61,7 @@ def main() -> None:
 
     techniques = []
     for name in options.backbones:
-        plain = {"input_size": None, "augmentation": None, "schedule": None}
+        plain = {"input_size": None, "augmentation": None, "schedule": None, "tta": "none"}
         plain |= {"train_batch_norm": False, "fine_tuning_learning_rate": 1e-4}
         both = {**plain, "backbone": name, "weights": str(WEIGHTS / FILES[name])}
         fine_tuning = {"unfreeze": "all", "fine_tuning_epochs": options.epochs}

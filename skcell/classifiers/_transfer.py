@@ -142,7 +142,7 @@ class TransferClassifier(BaseCellClassifier):
         Fraction of the training images that is held out for early stopping.
     patience : int, default=5
         Number of epochs without a lower validation loss after which training stops.
-    tta : {"none", "flips", "d4"}, default="none"
+    tta : {"none", "flips", "d4"}, default="flips"
         Test-time augmentation: whether probabilities are averages over the 4 mirror images of each
         image, or over these and their quarter turns. They then do not depend on the orientation of
         a cell. Prediction takes 4 or 8 times as long as with "none"; the parameter can be changed
@@ -289,7 +289,7 @@ class TransferClassifier(BaseCellClassifier):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         patience: int = 5,
-        tta: str = "none",
+        tta: str = "flips",
         dtype_policy: str | None = None,
         jit_compile: bool | None = None,
         n_devices: int = 1,

@@ -107,7 +107,12 @@ TECHNIQUES: tuple[Technique, ...] = (
     Technique("recommended", {}, "the defaults of CellCNNClassifier"),
 )
 
-_TRANSFER: dict[str, Any] = {"input_size": 96, "augmentation": None, "schedule": None}
+_TRANSFER: dict[str, Any] = {
+    "input_size": 96,
+    "augmentation": None,
+    "schedule": None,
+    "tta": "none",
+}
 
 #: Techniques that need pretrained weights, which Keras downloads; used only if they are named.
 TRANSFER_TECHNIQUES: tuple[Technique, ...] = (

@@ -175,6 +175,7 @@ def test_a_checkpoint_of_fine_tuning_with_layer_decay_loads(cells, tmp_path):
         epochs=1,
         fine_tuning_epochs=1,
         augmentation=ImageAugmenter(rotation=0.1),
+        tta="none",
         callbacks=[keras.callbacks.ModelCheckpoint(str(file))],
         random_state=0,
     ).fit(cells.images[:60], cells.target[:60])

@@ -28,6 +28,7 @@ def small(**params):
             "unfreeze": None,
             "augmentation": None,
             "n_views": None,
+            "tta": "none",
             "fine_tuning_epochs": 2,
             "fine_tuning_learning_rate": 1e-4,
             "train_batch_norm": False,
@@ -148,6 +149,7 @@ def test_the_defaults_fine_tune_the_whole_backbone(data, mobilenet_weights):
         random_state=0,
     ).fit(X, y)
     assert clf.history_["phase"] == ["head", "head", "fine-tuning"]
+    clf.set_params(tta="none")  # so that the Keras model is the network alone
     given = keras.applications.MobileNetV2((32, 32, 3), 0.35, include_top=False, weights=None)
     given.load_weights(mobilenet_weights)
     start = {v.path.partition("/")[2]: v for v in given.trainable_variables}
@@ -456,6 +458,7 @@ def test_inception_v3_is_built_saved_loaded_and_trained(tmp_path):
         unfreeze=1,
         fine_tuning_epochs=1,
         train_batch_norm=False,
+        tta="none",
         batch_size=4,
         cache=False,
     )

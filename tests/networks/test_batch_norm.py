@@ -114,7 +114,12 @@ def test_nested_layers_are_fused_too():
 def test_checkpoint_of_a_fit_is_loaded_by_keras_alone(tmp_path, cells):
     file = tmp_path / "cells.keras"
     clf = CellCNNClassifier(
-        filters=(8,), augmentation=None, epochs=2, random_state=0, dtype_policy="float32"
+        filters=(8,),
+        augmentation=None,
+        epochs=2,
+        tta="none",
+        random_state=0,
+        dtype_policy="float32",
     )
     clf.set_params(callbacks=[keras.callbacks.ModelCheckpoint(file)])
     clf.fit(cells.images, cells.target)
