@@ -117,12 +117,10 @@ class TransferClassifier(BaseCellClassifier):
     mixup : float, default=0.0
         Images are mixed in random pairs within each batch, and their targets alike: `mixup` is the
         parameter of the symmetric beta distribution of the share of an image, such as 0.2; 0 mixes
-        none. Mixed are the images before augmentation; where features are computed once,
-        features are mixed.
+        none. Mixed are the images before augmentation.
     cutmix : float, default=0.0
         As `mixup`, but a rectangle of the one image replaces that of the other. If both are
-        positive, each batch is mixed in one of the two ways. Features that are computed once
-        cannot be cut.
+        positive, each batch is mixed in one of the two ways.
     loss : {"categorical_crossentropy", "categorical_focal_crossentropy"} or callable, \
             default="categorical_crossentropy"
         Keras loss for one-hot targets.
@@ -202,6 +200,8 @@ class TransferClassifier(BaseCellClassifier):
     and keeps the best weights of both: if fine-tuning never lowers the validation loss, the model
     is kept as it was when the head had been trained on the frozen backbone. A pickle contains the
     backbone's weights and needs no other file.
+
+    Where features are computed once, `mixup` mixes features, and `cutmix` cannot be used.
 
     Named backbones take colour images. A grey image is repeated in three channels; images with
     more than three channels pass through a 1x1 convolution that is trained with the head.
