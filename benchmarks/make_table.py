@@ -165,7 +165,8 @@ def render_robustness() -> str:
             f"were corrupted; {n_seeds} seed{'s' if n_seeds > 1 else ''}. The corruptions are "
             "written apart from the augmentation, but lamp, vignette, thermal noise and scale are "
             f"changes of the same kinds. From `benchmarks/results/{file.name}`, on "
-            f"{environment['cores']} cores of an {environment['cpu']}."
+            f"{environment['cores']} core{'s' if environment['cores'] > 1 else ''} of an "
+            f"{environment['cpu']}."
         )
         parts += [*lines, "", *textwrap.wrap(text, 118, break_long_words=False), ""]
         keys = ("before", "adapted_100", "adapted_all", "adapted_scored_classes")
