@@ -34,9 +34,9 @@ def find_symmetries(tta: str, shape: tuple[int, ...]) -> list[Symmetry]:
         return [lambda images: images]
     flips: list[Symmetry] = [
         lambda images: images,
-        lambda images: images[:, ::-1],
-        lambda images: images[:, :, ::-1],
-        lambda images: images[:, ::-1, ::-1],
+        lambda images: _call("flip", images, 1),
+        lambda images: _call("flip", images, 2),
+        lambda images: _call("flip", images, (1, 2)),
     ]
     if tta == "flips":
         return flips
@@ -45,12 +45,15 @@ def find_symmetries(tta: str, shape: tuple[int, ...]) -> list[Symmetry]:
             f"tta='d4' turns images by 90 degrees, which must be square; these have "
             f"{shape[0]} x {shape[1]} pixels. Set tta='flips'."
         )
-    return flips + [lambda images, flip=flip: _swap_axes(flip(images)) for flip in flips]
+    return flips + [
+        lambda images, flip=flip: _call("swapaxes", flip(images), 1, 2) for flip in flips
+    ]
 
 
-def _swap_axes(images: Any) -> Any:
-    swap = keras.ops.swapaxes if isinstance(images, keras.KerasTensor) else np.swapaxes
-    return swap(images, 1, 2)
+def _call(name: str, images: Any, *arguments: Any) -> Any:
+    """Call a function that NumPy and Keras both have."""
+    library = keras.ops if isinstance(images, keras.KerasTensor) else np
+    return getattr(library, name)(images, *arguments)
 
 
 def average_symmetries(model: keras.Model, tta: str) -> keras.Model:
