@@ -31,8 +31,13 @@ def plain_composite(**parameters: Any) -> Any:
     from skcell import SEInceptionResNetClassifier
 
     known = SEInceptionResNetClassifier().get_params()
-    plain = {"standardize": False, "augmentation": None, "schedule": None, "n_blocks": 1}
-    plain |= {"tta": "none"}
+    plain = {
+        "standardize": False,
+        "augmentation": None,
+        "schedule": None,
+        "n_blocks": 1,
+        "tta": "none",
+    }
     plain = {name: value for name, value in plain.items() if name in known}
     return SEInceptionResNetClassifier(**{**plain, **parameters})
 

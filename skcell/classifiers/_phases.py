@@ -54,7 +54,7 @@ def plan_phases(
     sees_features : bool
         Whether features of the frozen backbone can replace the images.
     epochs : tuple of int
-        Numbers of epochs of the head and of fine-tuning.
+        Numbers of epochs of the head and of fine-tuning; with 0, there is no fine-tuning.
 
     Returns
     -------
@@ -71,8 +71,8 @@ def plan_phases(
             augmentation=None,
         )
     phases = [Phase("head", head, epochs[0], classifier.learning_rate, sees_features)]
-    unfreeze = "all" if classifier.unfreeze is True else classifier.unfreeze
-    if unfreeze not in (None, False) and epochs[1]:
+    if epochs[1]:
+        unfreeze = "all" if classifier.unfreeze is True else classifier.unfreeze
         trainable = choose_layers(as_backbone(classifier.backbone), loaded, unfreeze)
         tuned = whole.with_network(
             *classifier._build_network(trainable),

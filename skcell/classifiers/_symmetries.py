@@ -34,9 +34,9 @@ def find_symmetries(tta: str, shape: tuple[int, ...]) -> list[Symmetry]:
         return [lambda images: images]
     flips: list[Symmetry] = [
         lambda images: images,
-        lambda images: _call("flip", images, 1),
-        lambda images: _call("flip", images, 2),
-        lambda images: _call("flip", images, (1, 2)),
+        lambda images: _library(images).flip(images, 1),
+        lambda images: _library(images).flip(images, 2),
+        lambda images: _library(images).flip(images, (1, 2)),
     ]
     if tta == "flips":
         return flips
@@ -46,14 +46,13 @@ def find_symmetries(tta: str, shape: tuple[int, ...]) -> list[Symmetry]:
             f"{shape[0]} x {shape[1]} pixels. Set tta='flips'."
         )
     return flips + [
-        lambda images, flip=flip: _call("swapaxes", flip(images), 1, 2) for flip in flips
+        lambda images, flip=flip: _library(images).swapaxes(flip(images), 1, 2) for flip in flips
     ]
 
 
-def _call(name: str, images: Any, *arguments: Any) -> Any:
-    """Call a function that NumPy and Keras both have."""
-    library = keras.ops if isinstance(images, keras.KerasTensor) else np
-    return getattr(library, name)(images, *arguments)
+def _library(images: Any) -> Any:
+    """Return the library of an array, or of a tensor of Keras."""
+    return keras.ops if isinstance(images, keras.KerasTensor) else np
 
 
 def average_symmetries(model: keras.Model, tta: str) -> keras.Model:

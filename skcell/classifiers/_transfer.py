@@ -372,7 +372,7 @@ class TransferClassifier(BaseCellClassifier):
         """
         _, spec = clone(self)._check_X(X, reset=True)
         given = self._load_features(spec, 0)._extractor.model
-        _, phases = self._plan(spec, 2, given, epochs=(1, 1))
+        _, phases = self._plan(spec, 2, given, epochs=(1, int(self._fine_tunes())))
         self._try(phases[-1].recipe)
 
     def _train(
@@ -444,10 +444,13 @@ class TransferClassifier(BaseCellClassifier):
         check_pixel_range(self.backbone, images.dtype, spec.range)
         return images, spec
 
+    def _fine_tunes(self) -> bool:
+        return self.unfreeze not in (None, False) and self.fine_tuning_epochs != 0
+
     def _count_epochs(self, data: TrainingData) -> tuple[int, int]:
         """Return the maximum numbers of epochs of the head and of fine-tuning."""
         tuning = 0
-        if self.unfreeze not in (None, False):
+        if self._fine_tunes():
             tuning = count_epochs(self.fine_tuning_epochs, data, AUTO_FINE_TUNING_EPOCHS)
         return count_epochs(self.epochs, data), tuning
 

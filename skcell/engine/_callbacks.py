@@ -79,7 +79,7 @@ class PlainEpochs(keras.callbacks.Callback):
 
     def _set_strength(self, strength: float) -> None:
         for layer in find_layers(self.model):
-            if isinstance(layer, RandomTransform):
+            if isinstance(layer, RandomTransform) and layer.plain_epochs:
                 layer.strength.assign(strength)
 
 

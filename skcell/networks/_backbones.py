@@ -183,6 +183,10 @@ BACKBONES: dict[str, Backbone] = {
 }
 
 
+#: Functions that build the networks that `keras.applications` lacks.
+_OWN = {"EfficientNetLite0": EfficientNetLite0}
+
+
 def list_backbones(pattern: str = "*") -> list[str]:
     """List the names of the pretrained backbones.
 
@@ -274,7 +278,7 @@ def build_backbone(
             f"There is no weight file {os.fspath(weights)!r}; pass the path of a .weights.h5 "
             f"file that Keras saved from {backbone.builder}(include_top=False), or 'imagenet'."
         )
-    build = getattr(keras.applications, backbone.builder, EfficientNetLite0)
+    build = _OWN.get(backbone.builder) or getattr(keras.applications, backbone.builder)
     common = {"include_top": False, "input_shape": input_shape, **backbone.arguments}
     if weights == "imagenet":
         try:

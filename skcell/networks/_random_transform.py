@@ -213,16 +213,13 @@ class RandomTransform(keras.layers.Layer):
 
     def _erase(self, draw: Draw, vary: Draw, images: Any) -> Any:
         """Fill a rectangle of each image with its mean colour."""
-        area = vary(0.0, self.erasing, (1, 1))
-        # Height and width are those of a square, multiplied and divided by `stretch`.
-        stretch = ops.exp(draw(-0.5, 0.5, (1, 1)) * math.log(2.0))
+        side = ops.sqrt(vary(0.0, self.erasing, (1,)))
+        stretch = ops.exp(draw(-0.5, 0.5, (1,)) * math.log(2.0))
         inside = []
-        for length, side in zip(
-            images.shape[1:3], (ops.sqrt(area) * stretch, ops.sqrt(area) / stretch), strict=True
-        ):
+        for length, part in zip(images.shape[1:3], (side * stretch, side / stretch), strict=True):
             position = (ops.arange(length, dtype=images.dtype) + 0.5) / length
-            distance = ops.abs(position[None, :] - draw(0.0, 1.0, (1, 1))[:, :, 0])
-            inside.append(ops.cast(distance < side[:, :, 0] / 2, images.dtype))
+            distance = ops.abs(position[None, :] - draw(0.0, 1.0, (1,)))
+            inside.append(ops.cast(distance < part / 2, images.dtype))
         mask = inside[0][:, :, None, None] * inside[1][:, None, :, None]
         mean = ops.mean(images, axis=(1, 2), keepdims=True)
         return images + mask * (mean - images)

@@ -61,9 +61,9 @@ def read_torch_file(path: str | os.PathLike[str], sha256: str) -> dict[str, NDAr
     """
     with open(path, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
-        raise ValueError(f"{os.fspath(path)!r} has the SHA-256 digest {found}, not {sha256}.")
-    with open(path, "rb") as file:
+        if found != sha256:
+            raise ValueError(f"{os.fspath(path)!r} has the SHA-256 digest {found}, not {sha256}.")
+        file.seek(0)
         magic, _, _ = (_TensorUnpickler(file).load() for _ in range(3))
         if magic != _MAGIC:
             raise ValueError(f"{os.fspath(path)!r} is not a file of torch before 1.6.")
