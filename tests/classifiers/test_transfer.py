@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from skcell import ImageAugmenter, TransferClassifier
 from skcell.classifiers import ClassifierCallback
 from skcell.engine import _pool
+from skcell.networks import RandomTransform
 from skcell.networks._backbone_graph import find_backbone, fingerprint_model
 
 
@@ -159,6 +160,25 @@ def test_the_defaults_fine_tune_the_whole_backbone(data, mobilenet_weights):
             keras.ops.convert_to_numpy(v.value), keras.ops.convert_to_numpy(old.value)
         )
     assert clf.adapt(X).adaptation_["n_images"] == len(X)
+
+
+def test_a_backbone_may_change_images_at_random_itself(data):
+    """Plain epochs end the changes of the classifier's augmentation, and leave the backbone's."""
+    backbone = keras.Sequential(
+        [
+            keras.Input((24, 24, 3)),
+            RandomTransform(),
+            keras.layers.Conv2D(4, 3),
+            keras.layers.GlobalAveragePooling2D(),
+        ]
+    )
+    clf = small(
+        backbone=backbone,
+        input_size=None,
+        unfreeze="all",
+        augmentation=ImageAugmenter.from_preset("microscope", plain_epochs=0.5),
+    ).fit(*data)
+    assert clf.n_iter_ == 4
 
 
 @pytest.mark.parametrize(("n", "expected"), [(30, (232, 58)), (1000, (72, 18)), (10**6, (10, 10))])

@@ -1,5 +1,6 @@
 """The table of backbones: sizes, scaling of pixels, groups of layers, weights."""
 
+import dataclasses
 import importlib
 
 import keras
@@ -88,6 +89,13 @@ def test_names_are_found_by_pattern():
         assert hasattr(keras.applications, backbone.builder) or name == "efficientnet_lite0"
         assert backbone.licence
         assert backbone.paper
+
+
+def test_a_network_that_keras_lacks_is_an_error(monkeypatch):
+    unknown = dataclasses.replace(BACKBONES["vgg16"], builder="NoSuchNetwork")
+    monkeypatch.setitem(BACKBONES, "vgg16", unknown)
+    with pytest.raises(AttributeError, match="NoSuchNetwork"):
+        backbones.build_backbone("vgg16", (32, 32, 3), None)
 
 
 def test_too_small_images_are_named_with_the_smallest_size():
