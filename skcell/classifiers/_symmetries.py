@@ -36,7 +36,8 @@ def find_symmetries(tta: str, shape: tuple[int, ...]) -> list[Symmetry]:
         lambda images: images,
         lambda images: _library(images).flip(images, 1),
         lambda images: _library(images).flip(images, 2),
-        lambda images: _library(images).flip(images, (1, 2)),
+        # One axis at a time: Keras 3.12 cannot flip two of a symbolic tensor.
+        lambda images: _library(images).flip(_library(images).flip(images, 1), 2),
     ]
     if tta == "flips":
         return flips
