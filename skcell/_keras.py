@@ -4,6 +4,7 @@ The private parts were tested with Keras 3.12 to 3.15. If a new release removes 
 
 - `global_state` (the counters of layer names): find where Keras counts names now. Without it, only
   the last bits of a fit's results depend on which models were built before in the same process.
+- `global_state` (the list of variables without a value): `without_values` may leave them in it.
 - `Layer._flatten_layers`: search `vars(layer)`, and lists of layers in it, instead.
 """
 
@@ -58,6 +59,18 @@ def fresh_layer_names() -> Iterator[None]:
         yield
     finally:
         global_state.set_global_attribute("object_name_uids", counted)
+
+
+@contextlib.contextmanager
+def without_values() -> Iterator[None]:
+    """Build layers whose variables have a shape and no value, which takes no memory."""
+    with _building:
+        waiting = list(global_state.get_global_attribute("uninitialized_variables") or ())
+        try:
+            with keras.StatelessScope(initialize_variables=False):
+                yield
+        finally:  # Keras would give values to the new ones the next time that it gives any
+            global_state.set_global_attribute("uninitialized_variables", waiting)
 
 
 def to_numpy(variable: keras.Variable) -> NDArray[Any]:

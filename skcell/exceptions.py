@@ -45,3 +45,7 @@ class PixelRangeWarning(UserWarning):
 
 class AdaptationWarning(UserWarning):
     """Issued if a classifier is adapted to images that may make it worse."""
+
+
+class ModelFileError(SkcellError, ValueError):
+    """Raised if a model cannot be stored in a file, or a file holds no model that can be loaded."""

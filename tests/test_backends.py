@@ -36,6 +36,10 @@ def test_core_of_the_suite(backend):
     run(backend, "-m", "core and not slow", *parts)
 
 
+def test_the_plain_call_on_torch():
+    run("torch", "-k", "plain_call", str(TESTS / "classifiers" / "test_base.py"))
+
+
 def test_one_fit_on_two_devices():
     two = "--xla_force_host_platform_device_count=2"
     out = run("jax", "-k", "devices and not other", str(TESTS / "engine"), XLA_FLAGS=two)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from skcell._keras import fresh_layer_names, reproducible_build, to_numpy
+from skcell._keras import fresh_layer_names, reproducible_build, to_numpy, without_values
 from skcell._machine import share_machine
 from skcell._optimizers import make_optimizer
 from skcell.engine._devices import Devices
@@ -45,6 +45,24 @@ def build(recipe: Recipe, seed: int) -> keras.Model:
                 recipe.n_classes, activation="softmax", dtype="float32", name="probability"
             )(x)
         return keras.Model(inputs, outputs)
+
+
+def describe_variables(recipe: Recipe) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return path, shape and dtype of the variables of a model, without making them.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Description of the model.
+
+    Returns
+    -------
+    dict of str to (tuple of int, str)
+        Shape and dtype by path, in the order of the variables.
+    """
+    with without_values():
+        model = build(recipe, seed=0)
+        return {v.path: (tuple(v.shape), str(v.dtype)) for v in model.variables}
 
 
 class CompiledModel:
@@ -102,9 +120,15 @@ class CompiledModel:
         variables = [*self.model.variables, *self.model.optimizer.variables]
         return [to_numpy(variable) for variable in variables]
 
+    def get_weights(self) -> dict[str, np.ndarray]:
+        """Copy the values of the variables of the model, by path."""
+        return {variable.path: to_numpy(variable) for variable in self.model.variables}
+
     def set_state(self, state: list[np.ndarray]) -> None:
-        """Assign the values that `get_state` returned."""
-        variables = [*self.model.variables, *self.model.optimizer.variables]
+        """Assign the values that `get_state` returned, or those of the model alone."""
+        variables = list(self.model.variables)
+        if len(state) > len(variables):
+            variables += self.model.optimizer.variables
         for variable, value in zip(variables, state, strict=True):
             variable.assign(value)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from skcell.engine._compiled_model import CompiledModel
+from skcell.engine._compiled_model import CompiledModel, describe_variables
 from skcell.engine._recipe import Recipe
 
 #: Maximum number of idle models; the least recently used model is dropped first.
@@ -83,6 +83,44 @@ class ModelLease:
         self._state: list[np.ndarray] | None = None
         self._shared = shared and recipe.code is not None
         self._own(_acquire(recipe, seed) if self._shared else CompiledModel(recipe, seed))
+
+    @classmethod
+    def from_weights(cls, recipe: Recipe, weights: dict[str, np.ndarray]) -> "ModelLease":
+        """Make a lease of a model with given weights; the model is built when it is first used.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            Description of the model.
+        weights : dict of str to ndarray
+            Weights by path, as `get_weights` returns them.
+
+        Returns
+        -------
+        ModelLease
+            The lease.
+
+        Raises
+        ------
+        ValueError
+            If these are not the weights of such a model.
+        """
+        wanted = describe_variables(recipe)
+        found = {path: (value.shape, str(value.dtype)) for path, value in weights.items()}
+        if found != wanted:
+            wrong = {*found.items()} ^ {*wanted.items()}
+            raise ValueError(f"the weights {sorted(path for path, _ in wrong)[:3]} do not fit.")
+        lease = cls.__new__(cls)
+        state = [weights[path] for path in wanted]
+        shared = recipe.code is not None
+        lease.__setstate__(
+            {"recipe": recipe, "_state": state, "_compiled": None, "_shared": shared}
+        )
+        return lease
+
+    def get_weights(self) -> dict[str, np.ndarray]:
+        """Copy the weights of the model, by path."""
+        return self.compiled.get_weights()
 
     def _own(self, compiled: CompiledModel) -> None:
         self._compiled: CompiledModel | None = compiled

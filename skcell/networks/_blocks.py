@@ -74,9 +74,10 @@ def standardize_images(x: Any) -> Any:
     >>> standardize_images(keras.Input((32, 32, 3))).shape
     (None, 32, 32, 3)
     """
-    # Statistics of a whole image need single precision.
-    return layers.LayerNormalization(
-        axis=(1, 2), center=False, scale=False, epsilon=1e-4, dtype="float32"
+    # Statistics of a whole image need single precision. Each channel is a group of its own; under
+    # torch, Keras' LayerNormalization cannot leave the channels out.
+    return layers.GroupNormalization(
+        groups=-1, center=False, scale=False, epsilon=1e-4, dtype="float32"
     )(x)
 
 

@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from skcell._files import replace_file
 from skcell.study._plot import draw
 from skcell.study._predictions import list_predictions, read_predictions
 from skcell.study._records import FoldResult, StudyRecord, Summary, TechniqueResult
@@ -260,29 +259,6 @@ def to_csv(records: list[dict[str, Any]]) -> bytes:
         cells = {k: json.dumps(v) if isinstance(v, dict) else v for k, v in record.items()}
         writer.writerow(cells)
     return encode(text.getvalue())
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file completely or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    content : bytes
-        The new content of the file.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # a temporary file is private to its owner
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def read_study(path: Path) -> StudyRecord:

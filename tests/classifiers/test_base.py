@@ -84,6 +84,14 @@ def test_learns_drawn_cells(cells):
     assert clf.history_["loss"][-1] < clf.history_["loss"][0]
 
 
+@pytest.mark.core
+@pytest.mark.parametrize("cls", [CellCNNClassifier, skcell.SEInceptionResNetClassifier])
+def test_the_plain_call_works_on_every_backend(cls, cells):
+    X, y = cells.images[:64], cells.target[:64]
+    clf = cls(epochs=1, random_state=0).fit(X, y)
+    np.testing.assert_allclose(clf.predict_proba(X).sum(axis=1), 1)
+
+
 def test_learns_real_cells(real_cells):
     X, y = real_cells
     clf = small(filters=(16, 32, 64), batch_norm=True, epochs=12).fit(X[:450], y[:450])

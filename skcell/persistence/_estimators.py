@@ -1,0 +1,210 @@
+"""Estimators of skcell, and what they are made of, as values of a model file."""
+
+import math
+import warnings
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+import skcell
+from skcell.classifiers import BaseCellClassifier
+from skcell.classifiers._transfer import State
+from skcell.engine import ModelLease, Recipe
+from skcell.exceptions import ModelFileError
+from skcell.networks import BACKBONES, cnn, se_inception_resnet, transfer, transfer_head
+from skcell.persistence._parts import find_class, is_of_sklearn
+from skcell.persistence._values import Codec, Store, decode, encode
+from skcell.preprocessing._extractor import Extractor
+
+#: Classes that a file can hold, by public name.
+CLASSES = (
+    "AdaptiveClassifier",
+    "CalibratedClassifier",
+    "CellCNNClassifier",
+    "ImageAugmenter",
+    "ImageFeatures",
+    "ImageSMOTE",
+    "ImageSampler",
+    "Pipeline",
+    "SEInceptionResNetClassifier",
+    "TransferClassifier",
+)
+
+_NETWORKS = {f.__name__: f for f in (cnn, se_inception_resnet, transfer, transfer_head)}
+
+#: Fields of a recipe in a file. The number of devices is that of the machine that loads it.
+_FIELDS = (
+    *("kwargs", "input_shape", "dtype", "n_classes", "augmentation", "optimizer", "loss"),
+    *("use_weight_decay", "lr_scales", "dtype_policy", "jit_compile"),
+)
+
+#: Attributes that belong to a fit that is running, or to one version.
+_TRANSIENT = ("callbacks", "_skl_callbacks", "_callback_fit_ctx", "_skcell_version")
+
+#: Most pixel values of an image; building a network for larger ones would take much memory.
+_MAX_VALUES = 1 << 26
+
+
+def _public_class(value: Any) -> str | None:
+    """Return the public name of an object's class, if a file can hold it."""
+    name = type(value).__name__
+    return name if name in CLASSES and getattr(skcell, name) is type(value) else None
+
+
+def _contains_ours(value: Any, depth: int = 0) -> bool:
+    """Return whether an object of scikit-learn contains an estimator of skcell."""
+    if _public_class(value) is not None or isinstance(value, BaseCellClassifier):
+        return True
+    if depth > 20:
+        return False
+    if isinstance(value, dict):
+        inner = value.values()
+    elif isinstance(value, (list, tuple)):
+        inner = value
+    elif isinstance(value, BaseEstimator):
+        inner = vars(value).values()
+    else:
+        return False
+    return any(_contains_ours(item, depth + 1) for item in inner)
+
+
+def _encode_ours(value: Any, store: Store, where: str) -> dict[str, Any]:
+    return {"class": _public_class(value), "state": _encode_state(value, store)}
+
+
+def _encode_foreign(value: Any, store: Store, where: str) -> dict[str, Any]:
+    cls = type(value)
+    return {"module": cls.__module__, "class": cls.__name__, "state": _encode_state(value, store)}
+
+
+def _encode_state(estimator: Any, store: Store) -> list[Any]:
+    if getattr(estimator, "callbacks", None):
+        warnings.warn(
+            f"The callbacks of {type(estimator).__name__} are not stored in the file: they act "
+            "during a fit alone.",
+            UserWarning,
+            stacklevel=2,
+        )
+    state = estimator.__getstate__()
+    owner = type(estimator).__name__
+    return [
+        [name, None if name == "callbacks" else encode(item, store, f"{owner}.{name}")]
+        for name, item in state.items()
+        if name == "callbacks" or name not in _TRANSIENT
+    ]
+
+
+def _decode_ours(value: dict[str, Any], store: Store) -> Any:
+    if value["class"] not in CLASSES:
+        raise ModelFileError(f"it holds a {value['class']!r}, which is no estimator of skcell.")
+    return _decode_state(getattr(skcell, value["class"]), value, store)
+
+
+def _decode_foreign(value: dict[str, Any], store: Store) -> Any:
+    return _decode_state(find_class(value["module"], value["class"]), value, store)
+
+
+def _decode_state(cls: Any, value: dict[str, Any], store: Store) -> Any:
+    estimator = cls.__new__(cls)
+    state = {name: decode(item, store) for name, item in value["state"]}
+    parameters = set(cls._get_param_names())
+    for name in set(state) - parameters:
+        if not name.isidentifier() or name.startswith("__") or hasattr(cls, name):
+            raise ModelFileError(f"{cls.__name__} has no attribute {name!r} that is fitted.")
+    if missing := parameters - set(state):
+        raise ModelFileError(f"{cls.__name__} lacks its parameters {sorted(missing)}.")
+    estimator.__setstate__(state)
+    if hasattr(cls, "_parameter_constraints"):
+        estimator._validate_params()
+    return estimator
+
+
+def _encode_recipe(recipe: Recipe, store: Store, where: str) -> dict[str, Any]:
+    if _NETWORKS.get(recipe.network.__name__) is not recipe.network:
+        # Refuse it with the sentence for anything unknown.
+        encode(recipe.network, store, f"the network of {where}")
+    found = {name: encode(getattr(recipe, name), store, f"{where}.{name}") for name in _FIELDS}
+    return {"network": recipe.network.__name__, **found}
+
+
+def _decode_recipe(value: dict[str, Any], store: Store) -> Recipe:
+    fields = {name: decode(value[name], store) for name in _FIELDS}
+    network, kwargs = _NETWORKS[value["network"]], dict(fields.pop("kwargs"))
+    if network is transfer and kwargs.get("backbone") not in BACKBONES:
+        raise ModelFileError(f"it needs the backbone {kwargs.get('backbone')!r}, which is unknown.")
+    if math.prod(fields["input_shape"]) > _MAX_VALUES:
+        raise ModelFileError(f"its images of shape {fields['input_shape']} are too large.")
+    if _count_layers(kwargs) > len(store.tensors):  # each has weights
+        raise ModelFileError("its network has more layers than there are weights.")
+    return Recipe.of(network, kwargs, **fields)
+
+
+def _count_layers(kwargs: dict[str, Any]) -> int:
+    """Count the layers that the arguments of a network ask for, at least."""
+    convolutions = kwargs.get("convolutions", 0)
+    stages = len(kwargs["filters"]) if convolutions else 0
+    return int(
+        convolutions * stages + len(kwargs.get("extra_filters", ())) + kwargs.get("n_blocks", 0)
+    )
+
+
+def _encode_lease(lease: ModelLease, store: Store, where: str) -> dict[str, Any]:
+    return {
+        "recipe": _encode_recipe(lease.recipe, store, where),
+        "weights": {path: store.put(array) for path, array in lease.get_weights().items()},
+    }
+
+
+def _decode_lease(value: dict[str, Any], store: Store) -> ModelLease:
+    weights = {path: store.tensors[name] for path, name in value["weights"].items()}
+    return ModelLease.from_weights(_decode_recipe(value["recipe"], store), weights)
+
+
+def _encode_extractor(extractor: Extractor, store: Store, where: str) -> dict[str, Any]:
+    state = extractor.__getstate__()
+    return {name: encode(state[name], store, where) for name in ("made_of", "values")}
+
+
+def _decode_extractor(value: dict[str, Any], store: Store) -> Extractor:
+    made_of, values = decode(value["made_of"], store), decode(value["values"], store)
+    if made_of[2] not in BACKBONES or not values:
+        raise ModelFileError(f"it needs the backbone {made_of[2]!r}, which is unknown.")
+    extractor = Extractor.__new__(Extractor)
+    extractor.__setstate__({"made_of": made_of, "values": values, "key": None})
+    return extractor
+
+
+def _encode_transfer_state(state: State, store: Store, where: str) -> dict[str, Any]:
+    return {
+        "whole": _encode_recipe(state.whole, store, where),
+        "weights": encode(state.weights, store, f"{where}.weights"),
+        "features": encode(state.features, store, f"{where}.features"),
+    }
+
+
+def _decode_transfer_state(value: dict[str, Any], store: Store) -> State:
+    return State(
+        _decode_recipe(value["whole"], store),
+        decode(value["weights"], store),
+        decode(value["features"], store),
+    )
+
+
+ESTIMATOR_CODECS = {
+    "skcell": Codec(
+        lambda value: _public_class(value) is not None, _encode_ours, _decode_ours, True
+    ),
+    "sklearn": Codec(
+        lambda value: is_of_sklearn(type(value)) and _contains_ours(value),
+        _encode_foreign,
+        _decode_foreign,
+        True,
+    ),
+    "network": Codec(lambda value: type(value) is ModelLease, _encode_lease, _decode_lease, True),
+    "backbone": Codec(
+        lambda value: type(value) is Extractor, _encode_extractor, _decode_extractor, True
+    ),
+    "transfer": Codec(
+        lambda value: type(value) is State, _encode_transfer_state, _decode_transfer_state
+    ),
+}

@@ -1,0 +1,228 @@
+"""Save fitted models to files, and load them."""
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from skcell._environment import software
+from skcell._images import ImageSpec
+from skcell.exceptions import ModelFileError
+from skcell.persistence._container import WEIGHTS, read_container, write_container
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file says about its model.
+
+    Parameters
+    ----------
+    estimator : str
+        The estimator with its parameters, as scikit-learn prints it.
+    classes : list
+        Labels that it predicts.
+    image_shape : tuple of int or None
+        Height, width and channels of the images that it takes.
+    dtype : str or None
+        Dtype of their pixels.
+    software : dict of str to str
+        Versions that it was trained with.
+    training : dict
+        What `skcell.save` was told about the training: data, split, scores.
+    """
+
+    estimator: str
+    classes: list[Any]
+    image_shape: tuple[int, int, int] | None
+    dtype: str | None
+    software: dict[str, Any]
+    training: dict[str, Any]
+
+
+def save(
+    estimator: BaseEstimator,
+    path: str | os.PathLike[str],
+    *,
+    training: Mapping[str, Any] | None = None,
+) -> None:
+    """Save a fitted model to one file.
+
+    The file holds data alone: weights as safetensors [1]_, estimators of scikit-learn as skops
+    files, and the rest as JSON. No code runs when it is loaded, so that a model can be passed on.
+    It does not depend on the Keras backend. The state of the optimizer is not stored: if training
+    goes on after loading, its moving averages start anew.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted classifier of skcell, or a pipeline or estimator of scikit-learn, imbalanced-learn
+        or skcell around one. Of a search, save its ``best_estimator_``.
+    path : str or path-like
+        The file, usually named ``*.skcell``. It is replaced if it exists, and never half written.
+    training : mapping, default=None
+        What should be kept beside the model, such as its scores; JSON values.
+
+    Raises
+    ------
+    ModelFileError
+        If the estimator has parts that are no data, such as a network, loss or function of yours.
+    NotFittedError
+        If the estimator is not fitted.
+
+    See Also
+    --------
+    load : Load the file.
+    export : Write files for other runtimes, which need no skcell.
+
+    References
+    ----------
+    .. [1] https://huggingface.co/docs/safetensors
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import skcell
+    >>> from skcell.datasets import make_cells
+    >>> cells = make_cells(80, n_classes=2, image_size=32, random_state=0)
+    >>> clf = skcell.CellCNNClassifier(filters=(8, 8), epochs=2, random_state=0)
+    >>> clf = clf.fit(cells.images, cells.target)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     skcell.save(clf, f"{folder}/cells.skcell")
+    ...     loaded = skcell.load(f"{folder}/cells.skcell")
+    >>> bool((loaded.predict(cells.images) == clf.predict(cells.images)).all())
+    True
+    """
+    from safetensors.numpy import save as pack
+
+    from skcell.persistence._values import Store, encode
+
+    if not isinstance(estimator, BaseEstimator):
+        raise TypeError(f"Expected a fitted estimator, got a {type(estimator).__name__}.")
+    check_is_fitted(estimator)
+    store = Store()
+    described = encode(estimator, store, type(estimator).__name__)
+    if described["kind"] not in ("skcell", "sklearn"):
+        raise ModelFileError(
+            f"{type(estimator).__name__} contains no estimator of skcell; keep it with skops or "
+            "joblib."
+        )
+    spec = _find_spec(estimator)
+    manifest = {
+        "estimator": repr(estimator),
+        "classes": getattr(estimator, "classes_", ()),
+        "images": None if spec is None else {"shape": spec.shape, "dtype": spec.dtype},
+        "software": software(),
+        "training": dict(training or {}),
+        "model": described,
+    }
+    manifest["classes"] = [
+        c.item() if hasattr(c, "item") else c for c in manifest["classes"]
+    ]
+    members = {WEIGHTS: pack(store.tensors)}
+    members |= {f"part-{i}.skops": part for i, part in enumerate(store.parts)}
+    write_container(Path(path).expanduser(), manifest, members)
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Load a model that `save` wrote.
+
+    Nothing in the file is run, and everything is checked first: hashes, sizes, types, and whether
+    the weights are those of the network. The network is built when it first predicts.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    estimator
+        The fitted model. On the same Keras backend its predictions are those of the saved one, to
+        the last bit.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, was changed, is not a model, or needs a newer skcell.
+    OSError
+        If the file cannot be opened.
+
+    See Also
+    --------
+    save : Save a model.
+    read_info : Read what a file says about its model, without loading it.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as unpack
+
+    from skcell.persistence._values import Store, decode
+
+    path = Path(path).expanduser()
+    manifest, members = read_container(path)
+    try:
+        parts = [members[f"part-{i}.skops"] for i in range(len(members) - 1)]
+        store = Store(unpack(members[WEIGHTS]), parts)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of layers that are described
+            estimator = decode(manifest["model"], store)
+    except (ModelFileError, ImportError) as error:
+        raise type(error)(f"{path} cannot be loaded: {error}") from error
+    except (Exception, SafetensorError) as error:
+        raise ModelFileError(
+            f"{path} cannot be loaded: it does not describe a model of skcell "
+            f"({type(error).__name__}: {error})."
+        ) from error
+    if not isinstance(estimator, BaseEstimator):
+        raise ModelFileError(f"{path} cannot be loaded: it holds no estimator.")
+    return estimator
+
+
+def read_info(path: str | os.PathLike[str]) -> ModelInfo:
+    """Read what a model file says about its model, without loading Keras.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    ModelInfo
+        Estimator, classes, images, versions and training.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is not a model.
+    OSError
+        If the file cannot be opened.
+    """
+    path = Path(path).expanduser()
+    manifest, _ = read_container(path, manifest_only=True)
+    try:
+        images = manifest["images"] or {}
+        return ModelInfo(
+            estimator=str(manifest["estimator"]),
+            classes=list(manifest["classes"]),
+            image_shape=tuple(images["shape"]) if images else None,
+            dtype=images.get("dtype"),
+            software=dict(manifest["software"]),
+            training=dict(manifest["training"]),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ModelFileError(f"{path} does not describe its model ({error}).") from error
+
+
+def _find_spec(estimator: Any) -> ImageSpec | None:
+    """Return the description of the images of the classifier inside an estimator."""
+    spec = getattr(estimator, "_spec", None)
+    if isinstance(spec, ImageSpec):
+        return spec
+    inner = [getattr(estimator, name, None) for name in ("estimator_", "_final_estimator")]
+    found = (_find_spec(item) for item in inner if item is not None)
+    return next((spec for spec in found if spec is not None), None)
