@@ -25,6 +25,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submodules=[
         "augmentation",
+        "calibration",
         "classifiers",
         "datasets",
         "engine",
@@ -41,6 +42,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     ],
     submod_attrs={
         "augmentation": ["ImageAugmenter"],
+        "calibration": ["CalibratedClassifier"],
         "classifiers": [
             "AdaptiveClassifier",
             "CellCNNClassifier",

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -172,6 +172,16 @@ def _pair(indices: NDArray[np.intp], names: NDArray[Any]) -> str:
     return " = ".join(str(names[index]) for index in indices[:2])
 
 
+class Purpose(NamedTuple):
+    """What a holdout is for, and what to do if there can be none."""
+
+    name: str
+    otherwise: str
+
+
+EARLY_STOPPING = Purpose("early_stopping", "set early_stopping=False")
+
+
 def split_holdout(
     y: NDArray[Any],
     *,
@@ -179,8 +189,9 @@ def split_holdout(
     groups: ArrayLike | None,
     random_state: Any,
     copies: NDArray[np.intp] | None = None,
+    purpose: Purpose = EARLY_STOPPING,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Split samples into training samples and a holdout for early stopping.
+    """Split samples into training samples and a holdout.
 
     Parameters
     ----------
@@ -212,7 +223,11 @@ def split_holdout(
         else:  # split one copy of each image; the others follow it
             _, first = np.unique(copies, return_index=True)
             train, held = split_holdout(
-                y[first], fraction=fraction, groups=None, random_state=random_state
+                y[first],
+                fraction=fraction,
+                groups=None,
+                random_state=random_state,
+                purpose=purpose,
             )
             is_held = np.isin(copies, copies[first[held]])
             return np.flatnonzero(~is_held), np.flatnonzero(is_held)
@@ -220,25 +235,27 @@ def split_holdout(
     n_held = round(len(y) * fraction)
     if counts.min() < 2:
         raise ValueError(
-            f"early_stopping holds out images of every class, but class "
+            f"{purpose.name} holds out images of every class, but class "
             f"{classes.tolist()[counts.argmin()]!r} has only one image; add images of this class, "
-            "or set early_stopping=False."
+            f"or {purpose.otherwise}."
         )
     if n_held < len(classes) or len(y) - n_held < len(classes):
         raise ValueError(
             f"validation_fraction={fraction} of {len(y)} images holds out {n_held}, which leaves "
             f"one side with fewer images than the {len(classes)} classes; change "
-            "validation_fraction, or set early_stopping=False."
+            f"validation_fraction, or {purpose.otherwise}."
         )
     if groups is None:
         return _split_images(codes, counts, n_held, random_state)
-    train, held = _split_groups(codes, counts, np.asarray(groups), fraction, random_state)
+    train, held = _split_groups(
+        codes, counts, np.asarray(groups), fraction, random_state, purpose
+    )
     missing = np.setdiff1d(codes, codes[held])
     if len(missing):
         warnings.warn(
-            f"No image of class {classes[missing].tolist()[0]!r} is held out for early stopping: "
+            f"No image of class {classes[missing].tolist()[0]!r} is held out for {purpose.name}: "
             "no split into whole groups holds out some of its images and leaves others to train "
-            "on. Add groups with images of this class, or pass X_val and y_val.",
+            "on. Add groups with images of this class.",
             UserWarning,
             stacklevel=3,
         )
@@ -270,15 +287,20 @@ def _split_images(
 
 
 def _split_groups(
-    codes: NDArray[Any], counts: NDArray[Any], groups: NDArray[Any], fraction: float, state: Any
+    codes: NDArray[Any],
+    counts: NDArray[Any],
+    groups: NDArray[Any],
+    fraction: float,
+    state: Any,
+    purpose: Purpose,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Hold out the fold of a grouped split that has nearly the same fraction of each class."""
     n_groups = len(np.unique(groups))
     n_splits = min(max(2, round(1 / fraction)), n_groups, int(counts.max()))
     if n_groups < 2:
         raise ValueError(
-            f"groups names {n_groups} group for {len(codes)} images; early_stopping needs at least "
-            "two. Pass the patient or slide of each image, or set early_stopping=False."
+            f"groups names {n_groups} group for {len(codes)} images; {purpose.name} needs at least "
+            f"two. Pass the patient or slide of each image, or {purpose.otherwise}."
         )
     folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=state)
     # scikit-learn only warns about a class with fewer images than folds; whether a fold is usable
@@ -293,7 +315,7 @@ def _split_groups(
             usable.append((missing + float(np.abs(share - fraction).mean()), train, held))
     if not usable:
         raise ValueError(
-            "No group can be held out for early_stopping without removing every image of a class "
+            f"No group can be held out for {purpose.name} without removing every image of a class "
             "from training; each class needs images in at least two groups."
         )
     _, train, held = min(usable, key=lambda fold: fold[0])

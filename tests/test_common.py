@@ -49,6 +49,8 @@ def instance(cls):
         return cls(RandomOverSampler(random_state=0))
     if cls.__name__ == "AdaptiveClassifier":
         return cls(instance(skcell.CellCNNClassifier).set_params(batch_norm=True))
+    if cls.__name__ == "CalibratedClassifier":
+        return cls(instance(skcell.CellCNNClassifier), validation_fraction=0.3, random_state=0)
     return cls(random_state=0)
 
 

@@ -2,9 +2,9 @@
 
 import copy
 import warnings
+from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -62,8 +62,8 @@ def adapt_classifier(clf: Any, X: Any, X_labelled: Any, y_labelled: Any, move: f
     compiled = adapted._lease.compiled
     move = adapt_statistics(compiled, images, move) if can_adapt else 0.0
     if labelled is not None:
-        compiled.model.layers[-1].set_weights(adapt_head(compiled.model, *labelled))
-    shares = predict(compiled, images).mean(axis=0)
+        compiled.model.layers[-1].set_weights(adapt_head(compiled, *labelled))
+    shares = apply_in_batches(compiled.forward, images).mean(axis=0)
     _warn(len(images), shares, clf.classes_.tolist())
     adapted.adaptation_ = {
         "n_images": len(images),
@@ -134,7 +134,7 @@ def adapt_statistics(compiled: CompiledModel, images: NDArray[Any], move: float 
 
     def entropy(move: float) -> float:
         set_statistics(move)
-        return float(entr(predict(compiled, images)).sum(axis=1).mean())
+        return float(entr(apply_in_batches(compiled.forward, images)).sum(axis=1).mean())
 
     if move is None:
         move = min((part * n / (n + SOURCE_IMAGES) for part in MOVES), key=entropy)
@@ -142,15 +142,17 @@ def adapt_statistics(compiled: CompiledModel, images: NDArray[Any], move: float 
     return float(move)
 
 
-def predict(compiled: CompiledModel, images: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the probability of each class, without test-time augmentation."""
+def apply_in_batches(
+    forward: Callable[[NDArray[Any]], Any], images: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Apply a compiled function to images, a batch at a time."""
     starts = range(0, len(images), PREDICT_BATCH)
-    parts = [compiled.forward(images[i : i + PREDICT_BATCH]) for i in starts]
+    parts = [forward(images[i : i + PREDICT_BATCH]) for i in starts]
     return np.concatenate(parts).astype(np.float64)
 
 
 def adapt_head(
-    model: keras.Model, images: NDArray[Any], codes: NDArray[np.intp], penalty: float = PENALTY
+    compiled: CompiledModel, images: NDArray[Any], codes: NDArray[np.intp], penalty: float = PENALTY
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Fit the last layer to labelled images, close to its old weights.
 
@@ -159,7 +161,7 @@ def adapt_head(
 
     Parameters
     ----------
-    model : keras.Model
+    compiled : CompiledModel
         Model whose last layer is dense, with softmax.
     images : ndarray of shape (n, H, W, C)
         Images.
@@ -173,10 +175,8 @@ def adapt_head(
     kernel, bias : ndarray
         New weights of the last layer.
     """
-    head = model.layers[-1]
-    kernel, bias = (np.asarray(w, np.float64) for w in head.get_weights())
-    extract = keras.Model(model.inputs, head.input)
-    features = np.asarray(extract.predict(images, batch_size=PREDICT_BATCH, verbose=0), np.float64)
+    kernel, bias = (np.asarray(w, np.float64) for w in compiled.model.layers[-1].get_weights())
+    features = apply_in_batches(compiled.embed, images)
     features = np.concatenate([features, np.ones((len(features), 1))], axis=1)
     old = np.concatenate([kernel, bias[None]])
     targets = np.eye(len(bias))[codes]

@@ -437,17 +437,44 @@ class BaseCellClassifier(
             Probabilities, in the order of `classes_`.
         """
         check_is_fitted(self)
-        images, spec = self._check_X(X, reset=False)
-        symmetries = find_symmetries(self.tta, spec.shape)
         forward = self._lease.compiled.forward
-        out = np.zeros((len(images), len(self.classes_)))
+        out = self._apply(forward, len(self.classes_), X, self.tta)
+        return out / out.sum(axis=1, keepdims=True)  # rows sum to 1 in double precision too
+
+    def embed(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Return the features of images that the last layer tells the classes apart by.
+
+        Images that look alike to the network are close to each other in this space. The images are
+        taken as they are, without averaging over symmetries.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, rows or paths, of the same kind and shape as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features)
+            Activations of the layer before the last one.
+        """
+        check_is_fitted(self)
+        width = int(self._lease.compiled.model.layers[-1].input.shape[-1])
+        return self._apply(self._lease.compiled.embed, width, X, "none").astype(np.float32)
+
+    def _apply(
+        self, forward: Callable[[Any], Any], width: int, X: ArrayLike, tta: str
+    ) -> NDArray[np.float64]:
+        """Return the sum of a network's outputs for images over the symmetries."""
+        images, spec = self._check_X(X, reset=False)
+        symmetries = find_symmetries(tta, spec.shape)
+        out = np.zeros((len(images), width))
         for start in range(0, len(images), PREDICT_BATCH):
             indices = slice(start, start + PREDICT_BATCH)
             batch = load_images(images, indices, spec, n_jobs=-1)
             for symmetry in symmetries:
                 changed = np.ascontiguousarray(symmetry(batch))
                 out[indices] += forward(self._to_network_input(changed))
-        return out / out.sum(axis=1, keepdims=True)  # rows sum to 1 in double precision too
+        return out
 
     def _to_network_input(self, images: NDArray[Any]) -> NDArray[Any]:
         """Convert images to the input of the network."""

@@ -14,7 +14,7 @@ from skcell.engine._devices import Devices
 from skcell.engine._initial_values import InitialValues
 from skcell.engine._recipe import Recipe
 from skcell.engine._statistics import Statistics
-from skcell.engine._steps import make_forward, make_steps
+from skcell.engine._steps import Forward, make_forward, make_steps
 from skcell.networks import RandomTransform, fuse_batch_norm, rescale_to_unit
 
 
@@ -71,12 +71,19 @@ class CompiledModel:
     def __init__(self, recipe: Recipe, seed: int):
         share_machine()
         self.recipe = recipe
-        devices = Devices(recipe.n_devices)
+        self._devices = devices = Devices(recipe.n_devices)
         with devices.scope():
             self._make(recipe, seed)
             self.steps = make_steps(self.model, devices)
             self.forward = make_forward(self.model, devices)
             self.statistics = Statistics(self.model, devices)
+
+    @functools.cached_property
+    def embed(self) -> Forward:
+        """Compiled function that returns what the last layer takes, for a batch of images."""
+        with self._devices.scope():
+            inner = keras.Model(self.model.inputs, self.model.layers[-1].input)
+            return make_forward(inner, self._devices)
 
     def _make(self, recipe: Recipe, seed: int) -> None:
         """Build and compile the model."""

@@ -4,5 +4,9 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submod_attrs={"_scores": ["macro_roc_auc"], "_shift": ["Shift", "measure_shift"]},
+    submod_attrs={
+        "_calibration": ["Reliability", "accuracy_coverage_curve", "measure_reliability"],
+        "_scores": ["macro_roc_auc"],
+        "_shift": ["Shift", "describe_images", "measure_shift"],
+    },
 )

@@ -2,11 +2,14 @@
 
 import math
 import warnings
+from dataclasses import fields
 from typing import Any
 
 from sklearn.base import BaseEstimator
 
 import skcell
+import skcell.calibration
+from skcell.calibration import ConformalSets, HomeProfile
 from skcell.classifiers import BaseCellClassifier
 from skcell.classifiers._transfer import State
 from skcell.engine import ModelLease, Recipe
@@ -16,19 +19,23 @@ from skcell.persistence._parts import find_class, is_of_sklearn
 from skcell.persistence._values import Codec, Store, decode, encode
 from skcell.preprocessing._extractor import Extractor
 
-#: Classes that a file can hold, by public name.
-CLASSES = (
-    "AdaptiveClassifier",
-    "CalibratedClassifier",
-    "CellCNNClassifier",
-    "ImageAugmenter",
-    "ImageFeatures",
-    "ImageSMOTE",
-    "ImageSampler",
-    "Pipeline",
-    "SEInceptionResNetClassifier",
-    "TransferClassifier",
-)
+#: Estimators that a file can hold, and the package that each is public in.
+_PACKAGES = {
+    "AdaptiveClassifier": skcell,
+    "CalibratedClassifier": skcell,
+    "CellCNNClassifier": skcell,
+    "ImageAugmenter": skcell,
+    "ImageFeatures": skcell,
+    "ImageSMOTE": skcell,
+    "ImageSampler": skcell,
+    "Pipeline": skcell,
+    "SEInceptionResNetClassifier": skcell,
+    "TransferClassifier": skcell,
+    "UnknownDetector": skcell.calibration,
+}
+
+#: Values of their own: their fields are stored.
+_RECORDS = {cls.__name__: cls for cls in (ConformalSets, HomeProfile)}
 
 _NETWORKS = {f.__name__: f for f in (cnn, se_inception_resnet, transfer, transfer_head)}
 
@@ -48,7 +55,8 @@ _MAX_VALUES = 1 << 26
 def _public_class(value: Any) -> str | None:
     """Return the public name of an object's class, if a file can hold it."""
     name = type(value).__name__
-    return name if name in CLASSES and getattr(skcell, name) is type(value) else None
+    is_ours = name in _PACKAGES and getattr(_PACKAGES[name], name) is type(value)
+    return name if is_ours else None
 
 
 def _contains_ours(value: Any, depth: int = 0) -> bool:
@@ -95,9 +103,21 @@ def _encode_state(estimator: Any, store: Store) -> list[Any]:
 
 
 def _decode_ours(value: dict[str, Any], store: Store) -> Any:
-    if value["class"] not in CLASSES:
-        raise ModelFileError(f"it holds a {value['class']!r}, which is no estimator of skcell.")
-    return _decode_state(getattr(skcell, value["class"]), value, store)
+    name = value["class"]
+    if name not in _PACKAGES:
+        raise ModelFileError(f"it holds a {name!r}, which is no estimator of skcell.")
+    return _decode_state(getattr(_PACKAGES[name], name), value, store)
+
+
+def _encode_record(value: Any, store: Store, where: str) -> dict[str, Any]:
+    names = [field.name for field in fields(value)]
+    state = {name: encode(getattr(value, name), store, f"{where}.{name}") for name in names}
+    return {"class": type(value).__name__, "state": state}
+
+
+def _decode_record(value: dict[str, Any], store: Store) -> Any:
+    state = {name: decode(item, store) for name, item in value["state"].items()}
+    return _RECORDS[value["class"]](**state)
 
 
 def _decode_foreign(value: dict[str, Any], store: Store) -> Any:
@@ -128,15 +148,15 @@ def _encode_recipe(recipe: Recipe, store: Store, where: str) -> dict[str, Any]:
 
 
 def _decode_recipe(value: dict[str, Any], store: Store) -> Recipe:
-    fields = {name: decode(value[name], store) for name in _FIELDS}
-    network, kwargs = _NETWORKS[value["network"]], dict(fields.pop("kwargs"))
+    settings = {name: decode(value[name], store) for name in _FIELDS}
+    network, kwargs = _NETWORKS[value["network"]], dict(settings.pop("kwargs"))
     if network is transfer and kwargs.get("backbone") not in BACKBONES:
         raise ModelFileError(f"it needs the backbone {kwargs.get('backbone')!r}, which is unknown.")
-    if math.prod(fields["input_shape"]) > _MAX_VALUES:
-        raise ModelFileError(f"its images of shape {fields['input_shape']} are too large.")
+    if math.prod(settings["input_shape"]) > _MAX_VALUES:
+        raise ModelFileError(f"its images of shape {settings['input_shape']} are too large.")
     if _count_layers(kwargs) > len(store.tensors):  # each has weights
         raise ModelFileError("its network has more layers than there are weights.")
-    return Recipe.of(network, kwargs, **fields)
+    return Recipe.of(network, kwargs, **settings)
 
 
 def _count_layers(kwargs: dict[str, Any]) -> int:
@@ -199,6 +219,9 @@ ESTIMATOR_CODECS = {
         _encode_foreign,
         _decode_foreign,
         True,
+    ),
+    "record": Codec(
+        lambda value: type(value) in _RECORDS.values(), _encode_record, _decode_record
     ),
     "network": Codec(lambda value: type(value) is ModelLease, _encode_lease, _decode_lease, True),
     "backbone": Codec(

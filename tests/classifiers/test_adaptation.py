@@ -128,10 +128,12 @@ def test_the_last_layer_is_that_of_an_independent_solver(fitted, data):
 
     X, y = data[2:]
     model, codes = fitted.to_keras(), np.searchsorted(fitted.classes_, y)
-    kernel, bias = adapt_head(model, X, codes, penalty=1e9)
+    compiled = fitted._lease.compiled
+    kernel, bias = adapt_head(compiled, X, codes, penalty=1e9)
     np.testing.assert_allclose(kernel, model.layers[-1].get_weights()[0], atol=1e-4)
-    kernel, bias = adapt_head(model, X, codes, penalty=0.3)
+    kernel, bias = adapt_head(compiled, X, codes, penalty=0.3)
     features = keras.Model(model.inputs, model.layers[-1].input).predict(X, verbose=0)
+    np.testing.assert_allclose(fitted.embed(X), features, atol=1e-5)
     scores = features @ kernel + bias
     rival = LogisticRegression(C=100, max_iter=3000).fit(features, y)
     assert (scores.argmax(axis=1) == codes).mean() >= rival.score(features, y) - 0.02

@@ -1,0 +1,14 @@
+"""How sure a prediction is: calibrated probabilities, sets of plausible classes, unknown cells."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_calibrated": ["Assessment", "CalibratedClassifier"],
+        "_conformal": ["ConformalSets"],
+        "_shift": ["HomeProfile", "ShiftReport"],
+        "_temperature": ["fit_temperature", "scale_probabilities"],
+        "_unknown": ["UnknownDetector"],
+    },
+)

@@ -1,0 +1,440 @@
+"""A classifier that says how sure it is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn import get_config
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import log_loss
+from sklearn.utils import check_random_state
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from skcell._hints import ParameterHintsMixin
+from skcell._holdout import Purpose, check_groups, find_copies, split_holdout
+from skcell._images import check_labels, load_images
+from skcell._sklearn import Interval, StrOptions, _check_method_params, _num_samples, _safe_indexing
+from skcell.calibration._conformal import ConformalSets
+from skcell.calibration._shift import HomeProfile, ShiftReport
+from skcell.calibration._temperature import fit_temperature, scale_probabilities
+from skcell.calibration._unknown import UnknownDetector
+from skcell.classifiers import BaseCellClassifier
+from skcell.metrics import describe_images, measure_reliability
+
+#: Number of images that are loaded at a time.
+CHUNK = 512
+
+_PURPOSE = Purpose("calibration", "calibrate on images of your own: FrozenEstimator")
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What a `CalibratedClassifier` says about images.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+        Most probable class.
+    probabilities : ndarray of shape (n, n_classes)
+        Calibrated probability of each class.
+    plausible : ndarray of bool of shape (n, n_classes)
+        Set of classes that contains the true one with the stated probability.
+    unknown : ndarray of bool of shape (n,)
+        Whether the image is unlike all that the classifier was trained on. Its class then means
+        nothing.
+    known_scores : ndarray of shape (n,)
+        How known the image is: below 0 for unknown ones.
+    looks : ndarray of shape (n, n_features)
+        Light, colour and sharpness, to be compared with those at home.
+    """
+
+    labels: NDArray[Any]
+    probabilities: NDArray[np.float64]
+    plausible: NDArray[np.bool_]
+    unknown: NDArray[np.bool_]
+    known_scores: NDArray[np.float64]
+    looks: NDArray[np.float64]
+
+
+class CalibratedClassifier(
+    ParameterHintsMixin, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
+):
+    """Calibrate a classifier on images that it was not trained on, and say how sure it is.
+
+    A part of the training images is held out, stratified and in whole groups, before anything
+    resamples or trains. If the classifier stops early, the same images decide when, so that
+    calibration costs no further data. From them come
+
+    - a temperature, by which probabilities mean what they say [1]_;
+    - prediction sets, which contain the true class with a stated probability [2]_;
+    - the threshold of a detector of images that are nothing the classifier was trained on [3]_;
+    - the light, colour and sharpness at home, so that images from another microscope are noticed.
+
+    All of this holds for images that are drawn like the training images. Elsewhere, check with
+    `detect_shift`, and adapt.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A classifier of skcell, or a pipeline of samplers and one. A
+        :class:`~sklearn.frozen.FrozenEstimator` of a fitted one is calibrated on all images that
+        are passed to `fit`, none of which it may have been trained on.
+    validation_fraction : float, default=0.15
+        Share of the images that are held out.
+    sets : {"lac", "aps"}, default="lac"
+        Kind of the prediction sets; see `skcell.calibration.ConformalSets`.
+    false_alarm_rate : float, default=0.01
+        Share of images like those of training that may be called unknown.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the holdout.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted classifier.
+    classes_ : ndarray of shape (n_classes,)
+        Labels.
+    temperature_ : float
+        Temperature that the logits are divided by.
+    calibration_ : dict
+        Number of images that were held out, and their log loss and expected calibration error
+        before and after.
+    sets_ : ConformalSets
+        The prediction sets.
+    detector_ : UnknownDetector
+        The detector of unknown images, on the features of `embed`.
+    home_ : HomeProfile
+        Light, colour and sharpness of the images that were held out.
+    n_features_in_ : int
+        Number of pixel values of one image.
+    feature_names_in_ : ndarray of str
+        Column names, if a data frame with string column names was fitted.
+
+    See Also
+    --------
+    sklearn.calibration.CalibratedClassifierCV : Probabilities alone, of any classifier.
+
+    References
+    ----------
+    .. [1] C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On Calibration of Modern Neural Networks",
+       ICML 2017.
+    .. [2] A. N. Angelopoulos, S. Bates, "Conformal Prediction: A Gentle Introduction", Foundations
+       and Trends in Machine Learning 16, 2023.
+    .. [3] Y. Sun, Y. Ming, X. Zhu, Y. Li, "Out-of-Distribution Detection with Deep Nearest
+       Neighbors", ICML 2022.
+
+    Examples
+    --------
+    >>> from skcell import CalibratedClassifier, CellCNNClassifier
+    >>> from skcell.datasets import make_cells
+    >>> cells = make_cells(200, n_classes=2, image_size=32, random_state=0)
+    >>> clf = CellCNNClassifier(filters=(8, 16), dense_units=16, epochs=3, random_state=0)
+    >>> clf = CalibratedClassifier(clf, random_state=0)
+    >>> clf = clf.fit(cells.images[:160], cells.target_names[cells.target[:160]])
+    >>> found = clf.assess(cells.images[160:], coverage=0.9)
+    >>> found.plausible.shape
+    (40, 2)
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": "no_validation",
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "sets": [StrOptions({"lac", "aps"})],
+        "false_alarm_rate": [Interval(Real, 0, 1, closed="neither")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        validation_fraction: float = 0.15,
+        sets: Literal["lac", "aps"] = "lac",
+        false_alarm_rate: float = 0.01,
+        random_state: Any = None,
+    ):
+        self.estimator = estimator
+        self.validation_fraction = validation_fraction
+        self.sets = sets
+        self.false_alarm_rate = false_alarm_rate
+        self.random_state = random_state
+
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, **fit_params: Any
+    ) -> Self:
+        """Train on most of the images, and calibrate on the others.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, as for the classifier.
+        y : array-like of shape (n,)
+            Labels.
+        groups : array-like of shape (n,), default=None
+            Group of each image, such as its patient or slide; whole groups are held out.
+        **fit_params : object
+            Passed to `fit` of the classifier; what has an entry for each image is split.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If images or labels cannot be used, or too few could be held out.
+        TypeError
+            If the estimator is not around a classifier of skcell.
+        """
+        self._validate_params()
+        _check_estimator(self.estimator)
+        n = _num_samples(X)
+        if y is None:
+            raise ValueError("CalibratedClassifier requires y to be passed, but it is None.")
+        labels, groups = check_labels(y, n), check_groups(groups, n)
+        check_classification_targets(labels)
+        frozen = isinstance(self.estimator, FrozenEstimator)
+        if get_config()["enable_metadata_routing"]:
+            fit_params = process_routing(self, "fit", **fit_params).estimator.fit
+        if frozen:
+            self.estimator_, rest = self.estimator.estimator, np.arange(n)
+        else:
+            seed = check_random_state(self.random_state).randint(2**31 - 1)
+            train, rest = split_holdout(
+                labels,
+                fraction=self.validation_fraction,
+                groups=groups,
+                copies=find_copies(X),
+                random_state=seed,
+                purpose=_PURPOSE,
+            )
+            X_train, X_rest = _safe_indexing(X, train), _safe_indexing(X, rest)
+            params = _check_method_params(X, fit_params, train)
+            if _stops_early(self.estimator):
+                params |= {"X_val": X_rest, "y_val": labels[rest]}
+            self.estimator_ = clone(self.estimator).fit(X_train, labels[train], **params)
+        self.classes_ = self.estimator_.classes_
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.estimator_, name):
+                setattr(self, name, getattr(self.estimator_, name))
+        self._calibrate(
+            X if frozen else X_rest,
+            labels[rest],
+            None if groups is None else groups[rest],
+            None if frozen else X_train,
+        )
+        return self
+
+    def _calibrate(self, X: Any, y: NDArray[Any], groups: Any, X_train: Any) -> None:
+        """Set everything that is learned from images that were held out."""
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(f"y has labels that the classifier does not know: {unknown.tolist()}.")
+        codes = np.searchsorted(self.classes_, y)
+        raw = self.estimator_.predict_proba(X)
+        self.temperature_ = fit_temperature(raw, codes)
+        scaled = scale_probabilities(raw, self.temperature_)
+        self.sets_ = ConformalSets.fit(scaled, codes, self.sets)
+        described = {"before": raw, "after": scaled}
+        self.calibration_ = {
+            "n_images": len(y),
+            **{
+                f"log_loss_{when}": float(log_loss(codes, p, labels=np.arange(len(self.classes_))))
+                for when, p in described.items()
+            },
+            **{
+                f"error_{when}": measure_reliability(y, p, self.classes_, n_bootstrap=0).error
+                for when, p in described.items()
+            },
+        }
+        clf = self._classifier
+        self.detector_ = UnknownDetector(
+            false_alarm_rate=self.false_alarm_rate, random_state=self.random_state
+        )
+        embedded = clf.embed(X)
+        if X_train is None:  # each is compared with the others
+            self.detector_.fit(embedded)
+        else:
+            some = check_random_state(0).permutation(_num_samples(X_train))
+            chosen = np.sort(some[: self.detector_.max_samples])
+            self.detector_.fit(clf.embed(_safe_indexing(X_train, chosen)))
+            self.detector_.set_threshold(embedded, groups)
+        parts = [describe_images(images) for images in self._read(X)]
+        looks = np.concatenate([part[1] for part in parts])
+        self.home_ = HomeProfile.fit(parts[0][0], looks, scaled.argmax(axis=1), len(self.classes_))
+
+    @property
+    def _classifier(self) -> BaseCellClassifier:
+        """The fitted classifier of skcell inside the estimator."""
+        steps = getattr(self.estimator_, "steps", None)
+        return self.estimator_ if steps is None else steps[-1][1]
+
+    def _read(self, X: ArrayLike) -> Iterator[NDArray[Any]]:
+        """Load images as the classifier takes them, some at a time."""
+        images, spec = self._classifier._check_X(X, reset=False)
+        for start in range(0, len(images), CHUNK):
+            yield load_images(images, slice(start, start + CHUNK), spec, n_jobs=-1)
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Estimate the calibrated probability of each class.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, as for the classifier.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            Probabilities, in the order of `classes_`.
+        """
+        check_is_fitted(self)
+        return scale_probabilities(self.estimator_.predict_proba(X), self.temperature_)
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Predict the most probable class of each image.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, as for the classifier.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels.
+        """
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def predict_set(
+        self, X: ArrayLike, coverage: float = 0.9, *, by_class: bool = False
+    ) -> NDArray[np.bool_]:
+        """Predict the set of plausible classes of each image.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, as for the classifier.
+        coverage : float, default=0.9
+            Probability with which the set contains the true class.
+        by_class : bool, default=False
+            Whether this holds among the images of each class, and not only over all images.
+
+        Returns
+        -------
+        ndarray of bool of shape (n, n_classes)
+            Whether each class is in the set.
+        """
+        probabilities = self.predict_proba(X)
+        return self.sets_.predict(probabilities, coverage, by_class=by_class)
+
+    def is_unknown(self, X: ArrayLike) -> NDArray[np.bool_]:
+        """Say which images are nothing the classifier was trained on.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, as for the classifier.
+
+        Returns
+        -------
+        ndarray of bool of shape (n,)
+            Whether each image is unknown.
+        """
+        check_is_fitted(self)
+        return self.detector_.predict(self._classifier.embed(X)) < 0
+
+    def assess(
+        self, X: ArrayLike, coverage: float = 0.9, *, by_class: bool = False
+    ) -> Assessment:
+        """Say everything about images, reading each of them once.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, as for the classifier.
+        coverage : float, default=0.9
+            As for `predict_set`.
+        by_class : bool, default=False
+            As for `predict_set`.
+
+        Returns
+        -------
+        Assessment
+            Labels, probabilities, plausible classes and unknown images.
+        """
+        check_is_fitted(self)
+        probabilities, known, looks = [], [], []
+        for images in self._read(X):
+            # A classifier that was fitted on rows of pixels takes rows.
+            given = images.reshape(len(images), -1) if np.ndim(X) == 2 else images
+            probabilities.append(self.predict_proba(given))
+            known.append(self.detector_.decision_function(self._classifier.embed(given)))
+            looks.append(describe_images(images)[1])
+        p, scores = np.concatenate(probabilities), np.concatenate(known)
+        return Assessment(
+            labels=self.classes_[p.argmax(axis=1)],
+            probabilities=p,
+            plausible=self.sets_.predict(p, coverage, by_class=by_class),
+            unknown=scores < 0,
+            known_scores=scores,
+            looks=np.concatenate(looks),
+        )
+
+    def detect_shift(self, X: ArrayLike | Assessment) -> ShiftReport:
+        """Compare light, colour and sharpness of images with those at home.
+
+        Parameters
+        ----------
+        X : array-like or Assessment
+            Images of one microscope, 20 or more; or what `assess` said about them.
+
+        Returns
+        -------
+        ShiftReport
+            Whether the images differ from those at home so much that scores measured there do not
+            hold.
+        """
+        found = X if isinstance(X, Assessment) else self.assess(X)
+        return self.home_.compare(found.looks, found.probabilities.argmax(axis=1))
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Say that metadata of `fit` go to the classifier.
+
+        Returns
+        -------
+        MetadataRouter
+            Routes of metadata.
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        return MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
+
+
+def _last(estimator: Any) -> Any:
+    return estimator.steps[-1][1] if getattr(estimator, "steps", None) else estimator
+
+
+def _stops_early(estimator: Any) -> bool:
+    return getattr(_last(estimator), "early_stopping", False) is True
+
+
+def _check_estimator(estimator: Any) -> None:
+    """Refuse what is no classifier of skcell, or changes images before one."""
+    inner = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+    steps = [step for _, step in getattr(inner, "steps", ())][:-1]
+    if not isinstance(_last(inner), BaseCellClassifier) or any(
+        not hasattr(step, "fit_resample") for step in steps
+    ):
+        raise TypeError(
+            f"CalibratedClassifier takes a classifier of skcell, or a pipeline of samplers and one; "
+            f"got {type(inner).__name__}. For other classifiers there is scikit-learn's "
+            "CalibratedClassifierCV, for their probabilities alone."
+        )
