@@ -39,6 +39,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "pipeline",
         "preprocessing",
         "study",
+        "tasks",
     ],
     submod_attrs={
         "augmentation": ["ImageAugmenter"],

@@ -1,8 +1,14 @@
-"""Write files completely or not at all."""
+"""Write files completely or not at all, and tables as CSV."""
 
+import csv
+import io
+import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
+
+from skcell._text import encode
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -26,3 +32,26 @@ def replace_file(path: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def to_csv(records: list[dict[str, Any]]) -> bytes:
+    """Convert records to a CSV table.
+
+    Parameters
+    ----------
+    records : list of dict
+        One dict for each line, all with the same keys.
+
+    Returns
+    -------
+    bytes
+        Comma-separated values, with a header line.
+    """
+    text = io.StringIO()
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        cells = {k: json.dumps(v) if isinstance(v, dict) else v for k, v in record.items()}
+        writer.writerow(cells)
+    return encode(text.getvalue())

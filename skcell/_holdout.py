@@ -247,9 +247,7 @@ def split_holdout(
         )
     if groups is None:
         return _split_images(codes, counts, n_held, random_state)
-    train, held = _split_groups(
-        codes, counts, np.asarray(groups), fraction, random_state, purpose
-    )
+    train, held = _split_groups(codes, counts, np.asarray(groups), fraction, random_state, purpose)
     missing = np.setdiff1d(codes, codes[held])
     if len(missing):
         warnings.warn(

@@ -1,6 +1,7 @@
 """A classifier that says how sure it is."""
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal, Self
@@ -11,7 +12,7 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
@@ -62,9 +63,7 @@ class Assessment:
     looks: NDArray[np.float64]
 
 
-class CalibratedClassifier(
-    ParameterHintsMixin, MetaEstimatorMixin, ClassifierMixin, BaseEstimator
-):
+class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Calibrate a classifier on images that it was not trained on, and say how sure it is.
 
     A part of the training images is held out, stratified and in whole groups, before anything
@@ -195,12 +194,23 @@ class CalibratedClassifier(
         """
         self._validate_params()
         _check_estimator(self.estimator)
-        n = _num_samples(X)
         if y is None:
-            raise ValueError("CalibratedClassifier requires y to be passed, but it is None.")
+            raise ValueError(
+                "This CalibratedClassifier estimator requires y to be passed, but the target y is "
+                "None."
+            )
+        frozen = isinstance(self.estimator, FrozenEstimator)
+        if not frozen:
+            clone(_last(self.estimator))._check_X(X, reset=True)  # errors now, not after training
+        (X,) = indexable(X)
+        n = _num_samples(X)
         labels, groups = check_labels(y, n), check_groups(groups, n)
         check_classification_targets(labels)
-        frozen = isinstance(self.estimator, FrozenEstimator)
+        if len(np.unique(labels)) < 2:
+            raise ValueError(
+                f"CalibratedClassifier needs images of at least two classes, got 1 class: "
+                f"{labels[0]!r}."
+            )
         if get_config()["enable_metadata_routing"]:
             fit_params = process_routing(self, "fit", **fit_params).estimator.fit
         if frozen:
@@ -266,9 +276,12 @@ class CalibratedClassifier(
             chosen = np.sort(some[: self.detector_.max_samples])
             self.detector_.fit(clf.embed(_safe_indexing(X_train, chosen)))
             self.detector_.set_threshold(embedded, groups)
+        self.home_ = self._describe_home(X, scaled.argmax(axis=1))
+
+    def _describe_home(self, X: Any, codes: NDArray[np.intp]) -> HomeProfile:
         parts = [describe_images(images) for images in self._read(X)]
         looks = np.concatenate([part[1] for part in parts])
-        self.home_ = HomeProfile.fit(parts[0][0], looks, scaled.argmax(axis=1), len(self.classes_))
+        return HomeProfile.fit(parts[0][0], looks, codes, len(self.classes_))
 
     @property
     def _classifier(self) -> BaseCellClassifier:
@@ -352,9 +365,7 @@ class CalibratedClassifier(
         check_is_fitted(self)
         return self.detector_.predict(self._classifier.embed(X)) < 0
 
-    def assess(
-        self, X: ArrayLike, coverage: float = 0.9, *, by_class: bool = False
-    ) -> Assessment:
+    def assess(self, X: ArrayLike, coverage: float = 0.9, *, by_class: bool = False) -> Assessment:
         """Say everything about images, reading each of them once.
 
         Parameters
@@ -406,6 +417,42 @@ class CalibratedClassifier(
         found = X if isinstance(X, Assessment) else self.assess(X)
         return self.home_.compare(found.looks, found.probabilities.argmax(axis=1))
 
+    def adapt(
+        self,
+        X: ArrayLike,
+        X_labelled: ArrayLike | None = None,
+        y_labelled: ArrayLike | None = None,
+        *,
+        move: float | None = None,
+    ) -> Self:
+        """Adapt a copy to images of another microscope, stain or laboratory.
+
+        The classifier is adapted as by its own method `adapt`. What is unknown, and how images
+        look at home, is then learned from these images. The temperature and the prediction sets
+        stay; whether they hold there, labelled images from there must tell.
+
+        Parameters
+        ----------
+        X, X_labelled, y_labelled, move
+            As for `adapt` of the classifier.
+
+        Returns
+        -------
+        CalibratedClassifier
+            Adapted copy.
+        """
+        check_is_fitted(self)
+        adapted = copy(self)
+        clf = self._classifier.adapt(X, X_labelled, y_labelled, move=move)
+        adapted.estimator_ = clf
+        if hasattr(self.estimator_, "steps"):
+            *before, (name, _) = self.estimator_.steps
+            adapted.estimator_ = copy(self.estimator_)
+            adapted.estimator_.steps = [*before, (name, clf)]
+        adapted.detector_ = clone(self.detector_).fit(clf.embed(X))
+        adapted.home_ = adapted._describe_home(X, adapted.predict_proba(X).argmax(axis=1))
+        return adapted
+
     def get_metadata_routing(self) -> MetadataRouter:
         """Say that metadata of `fit` go to the classifier.
 
@@ -434,7 +481,7 @@ def _check_estimator(estimator: Any) -> None:
         not hasattr(step, "fit_resample") for step in steps
     ):
         raise TypeError(
-            f"CalibratedClassifier takes a classifier of skcell, or a pipeline of samplers and one; "
+            "CalibratedClassifier takes a classifier of skcell, or a pipeline of samplers and one; "
             f"got {type(inner).__name__}. For other classifiers there is scikit-learn's "
             "CalibratedClassifierCV, for their probabilities alone."
         )

@@ -56,9 +56,7 @@ class HomeProfile:
     spreads: NDArray[np.float64]
 
     @classmethod
-    def fit(
-        cls, names: Any, features: ArrayLike, codes: NDArray[np.intp], n_classes: int
-    ) -> Self:
+    def fit(cls, names: Any, features: ArrayLike, codes: NDArray[np.intp], n_classes: int) -> Self:
         """Summarise features of images that the classifier was not trained on.
 
         Parameters

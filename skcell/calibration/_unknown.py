@@ -142,8 +142,9 @@ class UnknownDetector(ParameterHintsMixin, OutlierMixin, BaseEstimator):
         order = np.argsort(scores)
         # As in conformal prediction, the new image itself counts as one more score.
         below = np.cumsum(weights[order]) + weights.mean()
-        rank = np.searchsorted(below / (weights.sum() + weights.mean()), self.false_alarm_rate)
-        self.offset_ = float(scores[order[min(rank, len(scores) - 1)]])
+        shares = below / (weights.sum() + weights.mean())
+        rank = int(np.searchsorted(shares, self.false_alarm_rate))
+        self.offset_ = float(scores[order][min(rank, len(scores) - 1)])
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return how alike rows are to the fitted ones.

@@ -2,7 +2,7 @@
 
 import lazy_loader as _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach(
+__getattr__, __dir__, _names = _lazy.attach(
     __name__,
     submod_attrs={
         "_adaptive": ["AdaptiveClassifier"],
@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_callbacks": ["ClassifierCallback"],
         "_cnn": ["CellCNNClassifier"],
         "_se_inception_resnet": ["SEInceptionResNetClassifier"],
-        "_transfer": ["TransferClassifier"],
+        "_transfer": ["TransferClassifier", "TransferState"],
     },
 )
+__all__ = [name for name in _names if name != "TransferState"]  # it is not public

@@ -37,7 +37,7 @@ from skcell.preprocessing import ImageFeatures
 
 
 @dataclass(frozen=True)
-class State:
+class TransferState:
     """Fitted state in addition to the compiled model."""
 
     whole: Recipe  # of backbone and head, with the backbone frozen
@@ -255,7 +255,7 @@ class TransferClassifier(BaseCellClassifier):
         "train_batch_norm": ["boolean"],
     }
 
-    _state: State
+    _state: TransferState
 
     def __init__(
         self,
@@ -410,7 +410,7 @@ class TransferClassifier(BaseCellClassifier):
                 seen = replace_images_by_features(
                     features, data, val, self._augmenter(), self.n_views or 1
                 )
-            state = State(whole, self.weights, features if phase.sees_features else None)
+            state = TransferState(whole, self.weights, features if phase.sees_features else None)
             fitted = copy(self)._set_fitted_state(lease, data, seed)
             fitted._state = state
             n_epochs, initial_epoch = epochs or phase.epochs, len(history.get("loss", ()))

@@ -9,5 +9,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_fetch": ["fetch_bloodmnist"],
         "_folder": ["load_image_folder"],
         "_npz": ["load_npz"],
+        "_scan": ["list_images"],
     },
 )

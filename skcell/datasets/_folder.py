@@ -9,7 +9,7 @@ from sklearn.utils import Bunch
 
 from skcell._images import FileDtype, decode_files, probe_image, report_failures
 from skcell._sklearn import Interval, StrOptions, validate_params
-from skcell.datasets._scan import check_classes, scan_folder
+from skcell.datasets._scan import check_classes, scan_folder, scan_images
 from skcell.exceptions import ImageReadError
 
 
@@ -17,6 +17,7 @@ from skcell.exceptions import ImageReadError
     {
         "path": [str, os.PathLike],
         "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list],
+        "labels": ["boolean"],
         "channels": [Interval(Integral, 1, None, closed="left")],
         "dtype": [StrOptions({"auto", "uint8", "uint16"})],
         "load_images": ["boolean"],
@@ -30,6 +31,7 @@ def load_image_folder(
     path: str | os.PathLike[str],
     image_size: int | tuple[int, int] = 96,
     *,
+    labels: bool = True,
     channels: int = 3,
     dtype: Literal["auto", "uint8", "uint16"] = "auto",
     load_images: bool = True,
@@ -63,6 +65,9 @@ def load_image_folder(
         Height and width to which images are resized, by bicubic interpolation with
         antialiasing. An image of another aspect ratio is stretched; to avoid this, crop the
         images first.
+    labels : bool, default=True
+        Whether sub-folders are classes. With False, the images are new ones whose classes are not
+        known: all images in the folder, at any depth, are loaded, in the order of their names.
     channels : int, default=3
         Number of channels. Grey images are repeated to 3 channels, and colour images are
         converted to luminance for 1. Alpha is blended over white unless a file has exactly
@@ -89,9 +94,10 @@ def load_image_folder(
         images : ndarray of shape (n_samples, height, width, channels)
             The images, of uint8 or uint16. Present only if `load_images=True`.
         target : ndarray of shape (n_samples,)
-            The class of each image, as an index into `target_names`.
+            The class of each image, as an index into `target_names`. Present only if
+            `labels=True`.
         target_names : ndarray of shape (n_classes,)
-            The names of the classes, sorted.
+            The names of the classes, sorted. Present only if `labels=True`.
         filenames : ndarray of shape (n_samples,)
             The path of each image.
         split : ndarray of shape (n_samples,)
@@ -137,7 +143,7 @@ def load_image_folder(
     """
     root = os.path.expanduser(os.fspath(path))
     height, width = _height_and_width(image_size)
-    entries, failures = scan_folder(root)
+    entries, failures = scan_folder(root) if labels else scan_images(root)
     n_files = len(entries) + len(failures)
     data = Bunch()
     if load_images:
@@ -151,11 +157,14 @@ def load_image_folder(
     if failures:
         report_failures(failures, n_files=n_files, on_error=on_error, stacklevel=4)
     if load_images:
-        check_classes(root, entries, kept)
+        if labels:
+            check_classes(root, entries, kept)
         entries = [entries[index] for index in kept]
-    names, target = np.unique([entry.class_name for entry in entries], return_inverse=True)
-    data.update(
-        target=target, target_names=names, filenames=np.array([entry.file for entry in entries])
+    data.filenames = np.array([entry.file for entry in entries])
+    if not labels:
+        return data
+    data.target_names, data.target = np.unique(
+        [entry.class_name for entry in entries], return_inverse=True
     )
     if entries[0].split:
         data.split = np.array([entry.split for entry in entries])

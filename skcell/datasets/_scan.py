@@ -33,13 +33,7 @@ class Entry(NamedTuple):
 
 def scan_folder(root: str) -> tuple[list[Entry], dict[str, str]]:
     """List the images in order, and the misplaced files with a reason for each."""
-    if not os.path.isdir(root):
-        if os.path.exists(root):
-            raise NotADirectoryError(
-                f"{root!r} is a file, not a folder. {_LAYOUT}. To load the arrays in an .npz "
-                "file, use skcell.datasets.load_npz."
-            )
-        raise FileNotFoundError(f"There is no folder {root!r} (in {os.getcwd()!r}).")
+    _check_folder(root)
     entries: list[Entry] = []
     empty: dict[str, str] = {}
     strays: dict[str, str] = {}
@@ -68,6 +62,50 @@ def scan_folder(root: str) -> tuple[list[Entry], dict[str, str]]:
     )
     check_classes(root, entries, range(len(entries)))
     return entries, strays
+
+
+def scan_images(root: str) -> tuple[list[Entry], dict[str, str]]:
+    """List the images at any depth, in order, and the other files with a reason for each."""
+    _check_folder(root)
+    files, others = _walk(root)
+    if not files:
+        raise ValueError(
+            f"No image was found in {root!r}: {FORMATS} files are read ({', '.join(EXTENSIONS)})."
+        )
+    return [Entry("", "", file, os.path.relpath(file, root)) for file in files], others
+
+
+def list_images(root: str | os.PathLike[str]) -> list[str]:
+    """List the image files in a folder, at any depth, in an order that is always the same.
+
+    Parameters
+    ----------
+    root : str or path-like
+        The folder.
+
+    Returns
+    -------
+    list of str
+        Paths, which start with `root`.
+
+    Raises
+    ------
+    ValueError
+        If there are no images.
+    OSError
+        If there is no such folder.
+    """
+    return [entry.file for entry in scan_images(os.fspath(root))[0]]
+
+
+def _check_folder(root: str) -> None:
+    if not os.path.isdir(root):
+        if os.path.exists(root):
+            raise NotADirectoryError(
+                f"{root!r} is a file, not a folder. {_LAYOUT}. To load the arrays in an .npz "
+                "file, use skcell.datasets.load_npz."
+            )
+        raise FileNotFoundError(f"There is no folder {root!r} (in {os.getcwd()!r}).")
 
 
 def _no_images(empty: dict[str, str], others: dict[str, str]) -> str:

@@ -40,9 +40,7 @@ def is_stored_zip(content: bytes) -> bool:
     )
 
 
-def write_container(
-    path: Path, manifest: Mapping[str, Any], members: Mapping[str, bytes]
-) -> None:
+def write_container(path: Path, manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> None:
     """Write a container atomically.
 
     Parameters

@@ -1,4 +1,7 @@
-"""Estimators of skcell, and what they are made of, as values of a model file."""
+"""Estimators of skcell, and what they are made of, as values of a model file.
+
+To import this module is to add them to the kinds of values that a file can hold.
+"""
 
 import math
 import warnings
@@ -10,14 +13,13 @@ from sklearn.base import BaseEstimator
 import skcell
 import skcell.calibration
 from skcell.calibration import ConformalSets, HomeProfile
-from skcell.classifiers import BaseCellClassifier
-from skcell.classifiers._transfer import State
+from skcell.classifiers import BaseCellClassifier, TransferState
 from skcell.engine import ModelLease, Recipe
 from skcell.exceptions import ModelFileError
 from skcell.networks import BACKBONES, cnn, se_inception_resnet, transfer, transfer_head
 from skcell.persistence._parts import find_class, is_of_sklearn
-from skcell.persistence._values import Codec, Store, decode, encode
-from skcell.preprocessing._extractor import Extractor
+from skcell.persistence._values import CODECS, Codec, Store, decode, encode
+from skcell.preprocessing import Extractor
 
 #: Estimators that a file can hold, and the package that each is public in.
 _PACKAGES = {
@@ -65,15 +67,12 @@ def _contains_ours(value: Any, depth: int = 0) -> bool:
         return True
     if depth > 20:
         return False
+    if isinstance(value, BaseEstimator):
+        value = vars(value)
     if isinstance(value, dict):
-        inner = value.values()
-    elif isinstance(value, (list, tuple)):
-        inner = value
-    elif isinstance(value, BaseEstimator):
-        inner = vars(value).values()
-    else:
-        return False
-    return any(_contains_ours(item, depth + 1) for item in inner)
+        value = list(value.values())
+    is_list = isinstance(value, (list, tuple))
+    return is_list and any(_contains_ours(item, depth + 1) for item in value)
 
 
 def _encode_ours(value: Any, store: Store, where: str) -> dict[str, Any]:
@@ -194,7 +193,7 @@ def _decode_extractor(value: dict[str, Any], store: Store) -> Extractor:
     return extractor
 
 
-def _encode_transfer_state(state: State, store: Store, where: str) -> dict[str, Any]:
+def _encode_transfer_state(state: TransferState, store: Store, where: str) -> dict[str, Any]:
     return {
         "whole": _encode_recipe(state.whole, store, where),
         "weights": encode(state.weights, store, f"{where}.weights"),
@@ -202,15 +201,15 @@ def _encode_transfer_state(state: State, store: Store, where: str) -> dict[str, 
     }
 
 
-def _decode_transfer_state(value: dict[str, Any], store: Store) -> State:
-    return State(
+def _decode_transfer_state(value: dict[str, Any], store: Store) -> TransferState:
+    return TransferState(
         _decode_recipe(value["whole"], store),
         decode(value["weights"], store),
         decode(value["features"], store),
     )
 
 
-ESTIMATOR_CODECS = {
+CODECS |= {
     "skcell": Codec(
         lambda value: _public_class(value) is not None, _encode_ours, _decode_ours, True
     ),
@@ -220,14 +219,12 @@ ESTIMATOR_CODECS = {
         _decode_foreign,
         True,
     ),
-    "record": Codec(
-        lambda value: type(value) in _RECORDS.values(), _encode_record, _decode_record
-    ),
+    "record": Codec(lambda value: type(value) in _RECORDS.values(), _encode_record, _decode_record),
     "network": Codec(lambda value: type(value) is ModelLease, _encode_lease, _decode_lease, True),
     "backbone": Codec(
         lambda value: type(value) is Extractor, _encode_extractor, _decode_extractor, True
     ),
     "transfer": Codec(
-        lambda value: type(value) is State, _encode_transfer_state, _decode_transfer_state
+        lambda value: type(value) is TransferState, _encode_transfer_state, _decode_transfer_state
     ),
 }

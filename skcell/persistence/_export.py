@@ -159,7 +159,9 @@ def to_portable_model(estimator: Any) -> tuple[keras.Model, BaseCellClassifier]:
         scaled = keras.ops.softmax(keras.ops.log(probabilities) / estimator.temperature_)
         return keras.Model(model.inputs, scaled), classifier
     steps = getattr(estimator, "steps", ())
-    if steps and all(hasattr(step, "fit_resample") or step == "passthrough" for _, step in steps[:-1]):
+    if steps and all(
+        hasattr(step, "fit_resample") or step == "passthrough" for _, step in steps[:-1]
+    ):
         return to_portable_model(steps[-1][1])
     raise TypeError(
         f"{type(estimator).__name__} cannot be exported; pass a classifier of skcell, a "
@@ -214,7 +216,9 @@ def _convert(model: keras.Model, path: Path, file_format: str) -> None:
         )
     if done.returncode:
         last = done.stderr.strip().splitlines()[-15:]
-        raise ModelFileError(f"Keras cannot export this model to {file_format}:\n" + "\n".join(last))
+        raise ModelFileError(
+            f"Keras cannot export this model to {file_format}:\n" + "\n".join(last)
+        )
 
 
 def _add_metadata(path: Path, description: dict[str, Any]) -> None:
@@ -254,7 +258,9 @@ def _run_openvino(path: Path) -> _Runner:
     import openvino
 
     compiled = openvino.Core().compile_model(
-        path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}  # as elsewhere, not the CPU's own choice
+        path,
+        "CPU",
+        {"INFERENCE_PRECISION_HINT": "f32"},  # as elsewhere, not the CPU's own choice
     )
     return lambda images: np.array(compiled(images)[0])
 

@@ -99,6 +99,7 @@ def save(
     """
     from safetensors.numpy import save as pack
 
+    import skcell.persistence._estimators  # noqa: F401 # adds them to the kinds of values
     from skcell.persistence._values import Store, encode
 
     if not isinstance(estimator, BaseEstimator):
@@ -111,7 +112,7 @@ def save(
             f"{type(estimator).__name__} contains no estimator of skcell; keep it with skops or "
             "joblib."
         )
-    spec = _find_spec(estimator)
+    spec = find_image_spec(estimator)
     manifest = {
         "estimator": repr(estimator),
         "classes": getattr(estimator, "classes_", ()),
@@ -120,9 +121,7 @@ def save(
         "training": dict(training or {}),
         "model": described,
     }
-    manifest["classes"] = [
-        c.item() if hasattr(c, "item") else c for c in manifest["classes"]
-    ]
+    manifest["classes"] = [c.item() if hasattr(c, "item") else c for c in manifest["classes"]]
     members = {WEIGHTS: pack(store.tensors)}
     members |= {f"part-{i}.skops": part for i, part in enumerate(store.parts)}
     write_container(Path(path).expanduser(), manifest, members)
@@ -160,6 +159,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     from safetensors import SafetensorError
     from safetensors.numpy import load as unpack
 
+    import skcell.persistence._estimators  # noqa: F401 # adds them to the kinds of values
     from skcell.persistence._values import Store, decode
 
     path = Path(path).expanduser()
@@ -218,11 +218,23 @@ def read_info(path: str | os.PathLike[str]) -> ModelInfo:
         raise ModelFileError(f"{path} does not describe its model ({error}).") from error
 
 
-def _find_spec(estimator: Any) -> ImageSpec | None:
-    """Return the description of the images of the classifier inside an estimator."""
+def find_image_spec(estimator: Any) -> ImageSpec | None:
+    """Return what images the classifier inside an estimator takes.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted estimator.
+
+    Returns
+    -------
+    ImageSpec or None
+        Shape, dtype and layout; None if there is no classifier of images.
+    """
     spec = getattr(estimator, "_spec", None)
     if isinstance(spec, ImageSpec):
         return spec
     inner = [getattr(estimator, name, None) for name in ("estimator_", "_final_estimator")]
-    found = (_find_spec(item) for item in inner if item is not None)
+    inner += getattr(estimator, "estimators_", ())
+    found = (find_image_spec(item) for item in inner if item is not None)
     return next((spec for spec in found if spec is not None), None)

@@ -99,7 +99,7 @@ def encode(value: Any, store: Store, where: str) -> Any:
         return value
     if type(value) is list:
         return [encode(item, store, f"{where}[{i}]") for i, item in enumerate(value)]
-    for kind, codec in _codecs().items():
+    for kind, codec in CODECS.items():
         if not codec.matches(value):
             continue
         if not codec.stored_once:
@@ -138,19 +138,13 @@ def decode(value: Any, store: Store) -> Any:
         return load_part(store.parts[value["index"]])
     if kind == "again":
         return store.objects[value["number"]]
-    if not isinstance(kind, str) or kind not in _codecs():
+    if not isinstance(kind, str) or kind not in CODECS:
         raise ModelFileError(f"it holds a value of the unknown kind {kind!r}.")
-    codec = _codecs()[kind]
+    codec = CODECS[kind]
     decoded = codec.decode(value, store)
     if codec.stored_once:
         store.objects.append(decoded)
     return decoded
-
-
-def _codecs() -> dict[str, Codec]:
-    from skcell.persistence._estimators import ESTIMATOR_CODECS
-
-    return _VALUE_CODECS | ESTIMATOR_CODECS
 
 
 def _encode_strings(value: NDArray[Any], store: Store, where: str) -> dict[str, Any]:
@@ -189,7 +183,8 @@ def _decode_scalar(value: dict[str, Any], store: Store) -> Any:
     return dtype.type(value["value"])
 
 
-_VALUE_CODECS = {
+#: How each kind of value is stored; `_estimators` adds estimators and what they are made of.
+CODECS: dict[str, Codec] = {
     "float": Codec(  # NaN and infinity, which JSON lacks
         lambda value: type(value) is float,
         lambda value, store, where: {"value": repr(value)},
@@ -229,9 +224,11 @@ _VALUE_CODECS = {
     ),
     "scalar": Codec(
         lambda value: isinstance(value, np.generic) and value.dtype.kind in "biufU",
-        lambda value, store, where: {"dtype": value.dtype.str, "value": value.item()}
-        if np.isfinite(value) or value.dtype.kind == "U"
-        else {"dtype": value.dtype.str, "value": repr(float(value))},
+        lambda value, store, where: (
+            {"dtype": value.dtype.str, "value": value.item()}
+            if np.isfinite(value) or value.dtype.kind == "U"
+            else {"dtype": value.dtype.str, "value": repr(float(value))}
+        ),
         _decode_scalar,
     ),
     "array": Codec(

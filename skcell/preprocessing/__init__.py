@@ -2,6 +2,8 @@
 
 import lazy_loader as _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach(
-    __name__, submod_attrs={"_image_features": ["ImageFeatures"]}
+__getattr__, __dir__, _ = _lazy.attach(
+    __name__,
+    submod_attrs={"_extractor": ["Extractor"], "_image_features": ["ImageFeatures"]},
 )
+__all__ = ["ImageFeatures"]  # the extractor is not public

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from skcell._files import replace_file
+from skcell._files import replace_file, to_csv
+from skcell._text import encode, printable
 from skcell.study._plot import draw
 from skcell.study._predictions import list_predictions, read_predictions
 from skcell.study._records import FoldResult, StudyRecord, Summary, TechniqueResult
 from skcell.study._report import make_page
-from skcell.study._text import encode, printable
 
 _FORMAT = 3  # version of the format of study.json
 _WITH_INTERVALS = ("balanced_accuracy", "f1_macro")
@@ -236,29 +236,6 @@ def _fold_records(result: StudyRecord) -> list[dict[str, Any]]:
         }
         for fold in result.folds
     ]
-
-
-def to_csv(records: list[dict[str, Any]]) -> bytes:
-    """Convert records to a CSV table.
-
-    Parameters
-    ----------
-    records : list of dict
-        One dict for each line, all with the same keys.
-
-    Returns
-    -------
-    bytes
-        Comma-separated values, with a header line.
-    """
-    text = io.StringIO()
-    columns = list(dict.fromkeys(name for record in records for name in record))
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    for record in records:
-        cells = {k: json.dumps(v) if isinstance(v, dict) else v for k, v in record.items()}
-        writer.writerow(cells)
-    return encode(text.getvalue())
 
 
 def read_study(path: Path) -> StudyRecord:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from skcell._text import printable
 from skcell.study._records import StudyRecord
 from skcell.study._table import figure, in_percent, readable, summary_of
-from skcell.study._text import printable
 
 # Okabe and Ito's palette can be distinguished by colour-blind readers and in greyscale.
 _BASE, _OTHER, _FOLD = "#555555", "#0072B2", "#E69F00"

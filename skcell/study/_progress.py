@@ -10,9 +10,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from skcell._text import printable
 from skcell.study._records import FoldResult
 from skcell.study._study_progress import StudyProgress, duration
-from skcell.study._text import printable
 
 
 class Reporter:

@@ -6,8 +6,7 @@ import math
 from datetime import datetime
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
-
+from skcell._pages import render
 from skcell.study._plot import draw
 from skcell.study._records import StudyRecord
 from skcell.study._table import (
@@ -22,14 +21,11 @@ from skcell.study._table import (
     readable,
     summary_of,
 )
-from skcell.study._text import printable
 
 _RECALL = "recall "
 
 #: Header, and for each line its cells and whether it is the best.
 _Table = tuple[list[str], list[tuple[list[str], bool]]]
-
-_pages = Environment(loader=PackageLoader("skcell.study", "."), autoescape=True)
 
 
 def make_page(result: StudyRecord, description: dict[str, Any]) -> str:
@@ -48,7 +44,9 @@ def make_page(result: StudyRecord, description: dict[str, Any]) -> str:
         The page.
     """
     details = {key: description[key] for key in ("configuration", "environment", "data")}
-    page = _pages.get_template("_page.html.jinja").render(
+    return render(
+        "skcell.study",
+        "_page.html.jinja",
         title=f"Study of {result.data['name']}",
         n_images=result.data["n_images"],
         n_groups=result.data["n_groups"],
@@ -65,7 +63,6 @@ def make_page(result: StudyRecord, description: dict[str, Any]) -> str:
         techniques=[(t.name, t.description) for t in result.techniques if t.description],
         details=json.dumps(details, indent=2),
     )
-    return printable(page)
 
 
 def _best(result: StudyRecord) -> dict[str, str]:

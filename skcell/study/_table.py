@@ -5,8 +5,8 @@ import math
 from rich.table import Table
 from rich.text import Text
 
+from skcell._text import printable
 from skcell.study._records import StudyRecord, Summary, TechniqueResult
-from skcell.study._text import printable
 
 _STILL_FALLING = 0.05  # fraction of the loss, in one epoch
 

@@ -13,10 +13,11 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from skcell._environment import environment
+from skcell._files import replace_file, to_csv
 from skcell._images import layout_of
 from skcell.model_selection import OptunaPruningSearchCV, default_space
 from skcell.resampling import ImageSMOTE
-from skcell.study._files import to_csv, to_jsonable
+from skcell.study._files import to_jsonable
 from skcell.study._fits import study_pipeline
 from skcell.study._techniques import Technique, with_random_state
 

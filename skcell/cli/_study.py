@@ -1,45 +1,36 @@
-"""The command line: `skcell study` and `skcell search`."""
+"""The commands `skcell study` and `skcell search`."""
 
-import contextlib
-import os
-import signal
-import sys
 import tempfile
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from skcell._version import __version__
+from skcell.cli._common import (
+    EXPECTED,
+    FAILED,
+    INTERRUPTED,
+    LARGEST,
+    MISUSED,
+    fail,
+    for_command,
+    quietly_starting,
+    short_warnings,
+)
 
 if TYPE_CHECKING:
     from skcell.study import Study, StudyResult
 
-app = typer.Typer(
-    help="Cell-image classification with the scikit-learn API.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # brackets in names are not markup
-)
-
-_FAILED = 1  # an error occurred during the run
-_MISUSED = 2  # the request is invalid
-_INTERRUPTED = 130  # the exit code of a shell for Ctrl-C
-_EXPECTED = (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError)
-_LARGEST = 2048  # pixels on a side
-
 _TECHNIQUES = """The techniques are: base, augmentation, batch norm, extra layers, composite x1,
 composite x2, composite x3, class weights, SMOTE, SMOTE + augmentation, recommended (the defaults of
 CellCNNClassifier); and, with pretrained weights, frozen transfer and fine-tuned."""
-_STUDY_EPILOG = f"""{_TECHNIQUES} Backbones: inception_v3, mobilenet_v2, efficientnet_v2_b0 and the
+STUDY_EPILOG = f"""{_TECHNIQUES} Backbones: inception_v3, mobilenet_v2, efficientnet_v2_b0 and the
 others in skcell.networks.list_backbones(). Example: skcell study --data cells/ --cv 5 --techniques
 "base,batch norm,SMOTE" --out results"""
-_SEARCH_EPILOG = f"""{_TECHNIQUES} Example, to be run in several terminals at once: skcell search
+SEARCH_EPILOG = f"""{_TECHNIQUES} Example, to be run in several terminals at once: skcell search
 --data cells/ --technique "batch norm" --storage trials.sqlite. To use several machines, give the
 URL of a database, such as postgresql://user@host/name."""
 
@@ -54,25 +45,6 @@ ByFolder = Annotated[
 ]
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"skcell {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _skcell(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
-    ] = False,
-) -> None:
-    pass
-
-
-@app.command(epilog=_STUDY_EPILOG)
 def study(
     data: Annotated[
         str,
@@ -102,7 +74,7 @@ def study(
         int | None,
         typer.Option(
             min=8,
-            max=_LARGEST,
+            max=LARGEST,
             help="Height and width in pixels. (default: 96 for folders, 32 for generated cells)",
         ),
     ] = None,
@@ -166,9 +138,9 @@ def study(
     finished fits; the same command resumes it.
     """
     if holdout and cv is not None:
-        _fail("--cv and --holdout cannot be used together; give only one of them.")
+        fail("--cv and --holdout cannot be used together; give only one of them.")
     if n_jobs == 0:
-        _fail("--n-jobs is 0; give the number of parallel fits, or -1 for all cores.")
+        fail("--n-jobs is 0; give the number of parallel fits, or -1 for all cores.")
     out = out.expanduser()
     console = Console()
     run: Study | None = None
@@ -176,7 +148,7 @@ def study(
         _check_writable(out, data, _STUDY_FILES)
         from skcell import study as study_module
 
-        with _quietly_starting(console):
+        with quietly_starting(console):
             study_module.Study  # noqa: B018 # imports the classifiers, and so Keras
         named: list[Any] = list(study_module.TECHNIQUES)
         if techniques is not None:
@@ -206,7 +178,7 @@ def study(
             refit=False,
             n_jobs=n_jobs,
         )
-        with _short_warnings():
+        with short_warnings():
             run.fit(
                 cells.images,
                 cells.labels,
@@ -216,25 +188,24 @@ def study(
             )
     except KeyboardInterrupt:
         console.print("Interrupted before the first fit was scored. Nothing was written.")
-        raise typer.Exit(_INTERRUPTED) from None
-    except _EXPECTED as error:
+        raise typer.Exit(INTERRUPTED) from None
+    except EXPECTED as error:
         result = getattr(run, "result_", None)
         if result is None:
-            _fail(_for_command(error))
+            fail(for_command(error))
         _keep(result, out, console)
-        _fail(f"{_for_command(error)} Finished fits are kept; the same command resumes.", _FAILED)
+        fail(f"{for_command(error)} Finished fits are kept; the same command resumes.", FAILED)
     result = run.result_
     _keep(result, out, console)
     if quick:
         console.print("Quick preview: few images and folds give wide intervals.", style="dim")
     if any(technique.error for technique in result.techniques):
-        raise typer.Exit(_FAILED)
+        raise typer.Exit(FAILED)
     if not result.complete:
         console.print("Interrupted; finished fits are kept.", style="yellow")
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
 
 
-@app.command(epilog=_SEARCH_EPILOG)
 def search(
     data: Annotated[
         str, typer.Option(metavar="SOURCE", help="Images, given as for `skcell study`.")
@@ -258,7 +229,7 @@ def search(
         int | None, typer.Option(min=1, help="Epochs per fit. (default: as for study)")
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=8, max=_LARGEST, help="Height and width in pixels.")
+        int | None, typer.Option(min=8, max=LARGEST, help="Height and width in pixels.")
     ] = None,
     timeout: Annotated[
         float | None, typer.Option(help="Seconds after which no new trial is started.")
@@ -283,7 +254,7 @@ def search(
         _check_writable(out, data, _SEARCH_FILES)
         from skcell import study as study_module
 
-        with _quietly_starting(console):
+        with quietly_starting(console):
             study_module.Study  # noqa: B018 # imports the classifiers, and so Keras
         console.print(Text(f"Loading {data} ...", style="dim"))
         cells = study_module.load_study_data(
@@ -291,7 +262,7 @@ def search(
         )
         cells = cells.training_part()
         _say_what_is_left_out(cells, by_folder, console)
-        with _short_warnings():
+        with short_warnings():
             found = study_module.search_technique(
                 study_module.resolve_techniques([technique])[0],
                 cells.images,
@@ -311,10 +282,10 @@ def search(
         files = study_module.save_search(found, out)
     except KeyboardInterrupt:
         console.print("Interrupted. With --storage, the same command resumes.", style="yellow")
-        raise typer.Exit(_INTERRUPTED) from None
-    except _EXPECTED as error:
+        raise typer.Exit(INTERRUPTED) from None
+    except EXPECTED as error:
         kept = "" if found is None else " The trials in --storage are kept."
-        _fail(f"{_for_command(error)}{kept}", _MISUSED if found is None else _FAILED)
+        fail(f"{for_command(error)}{kept}", MISUSED if found is None else FAILED)
     _say_files(files, files[0], console)
 
 
@@ -324,10 +295,10 @@ def _keep(result: "StudyResult", out: Path, console: Console) -> None:
     try:
         files = result.save(out)
     except OSError as error:
-        _fail(
+        fail(
             f"The table above could not be written to {out}: {error.strerror or error}. The fits "
             "are kept; fix this, for example free disk space, and run the same command again.",
-            _FAILED,
+            FAILED,
         )
     _say_files(files, out / "study.html", console)
 
@@ -361,34 +332,6 @@ def _say_what_is_left_out(cells: Any, by_folder: bool, console: Console) -> None
         )
 
 
-@contextlib.contextmanager
-def _short_warnings() -> Iterator[None]:
-    """Show each warning on one line, without its location in the source."""
-    usual = warnings.showwarning
-
-    def show(message: Any, *_: Any, **__: Any) -> None:
-        Console(stderr=True).print(Text(f"Warning: {message}", style="yellow"), soft_wrap=True)
-
-    warnings.showwarning = show
-    try:
-        yield
-    finally:
-        warnings.showwarning = usual
-
-
-def _for_command(error: BaseException) -> str:
-    """Return the text of an error, with advice for the command line instead of Python."""
-    from skcell._images import REMEDY
-
-    text = str(error) or type(error).__name__
-    return text.replace(REMEDY, "Repair or remove them, or give --skip-broken to skip them.")
-
-
-def _fail(message: str, code: int = _MISUSED) -> NoReturn:
-    Console(stderr=True).print(Text(f"Error: {message}", style="red"), soft_wrap=True)
-    raise typer.Exit(code)
-
-
 _STUDY_FILES = (
     "results.csv",
     "folds.csv",
@@ -417,51 +360,3 @@ def _check_writable(folder: Path, data: str, names: Sequence[str]) -> None:
     for name in names:
         if (folder / name).is_dir():
             raise OSError(f"Cannot write {folder / name}: it is a folder. Use another --out.")
-
-
-@contextlib.contextmanager
-def _quietly_starting(console: Console) -> Iterator[None]:
-    """Import the backend without showing its messages about drivers, which bypass Python.
-
-    If the import fails, the messages are shown. Ctrl-C takes effect after the import, because
-    during the import it can be lost.
-    """
-    if not console.is_terminal:
-        console.print("Starting Keras ...")
-    with tempfile.TemporaryFile() as chatter, console.status("Starting Keras ..."):
-        pressed: list[int] = []
-
-        def stop(number: int) -> None:
-            pressed.append(number)
-            console.print("Stopping as soon as Keras has started ...", style="yellow")
-
-        usual = signal.getsignal(signal.SIGINT)
-        if usual is signal.default_int_handler:  # not ignored, as in a background job
-            signal.signal(signal.SIGINT, lambda number, _: stop(number))
-        sys.stderr.flush()
-        stderr = os.dup(2)
-        os.dup2(chatter.fileno(), 2)
-        try:
-            import keras
-
-            keras.ops.zeros(1)  # looks for devices, and reports missing drivers
-            yield
-        except Exception:
-            chatter.seek(0)
-            os.write(stderr, chatter.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            signal.signal(signal.SIGINT, usual)
-        if pressed:
-            raise KeyboardInterrupt
-
-
-def main() -> None:
-    """Run the command-line interface."""
-    app()
-
-
-if __name__ == "__main__":
-    main()

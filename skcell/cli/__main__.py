@@ -1,0 +1,5 @@
+"""`python -m skcell.cli` is `skcell`."""
+
+from skcell.cli import main
+
+main()

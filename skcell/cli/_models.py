@@ -1,0 +1,436 @@
+"""The commands that train, keep and use one model."""
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from skcell.cli._common import LARGEST, fail, quietly_starting, reported, short_warnings
+
+if TYPE_CHECKING:
+    from skcell.tasks import Evaluation, Prediction
+
+TRAIN_EPILOG = """Examples: skcell train cells/ -o cells.skcell. With patients in the file names:
+skcell train cells/ -o cells.skcell --groups "(P[0-9]+)_". With a pretrained network: skcell train
+cells/ -o cells.skcell --backbone efficientnet_lite0 --weights imagenet."""
+PREDICT_EPILOG = """Examples: skcell predict cells.skcell new/ -o new.csv. Least certain first, and
+sorted into folders: skcell predict cells.skcell "new/*.png" --sort uncertain --copy-to sorted. In a
+pipe: ls *.jpg | skcell predict cells.skcell - | head."""
+EVALUATE_EPILOG = """Example: skcell evaluate cells.skcell labelled/ --by "(P[0-9]+)_" -o result"""
+ADAPT_EPILOG = """Example: skcell adapt cells.skcell theirs/ -o theirs.skcell. If theirs/ has
+folders with the names of the model's classes, their labels are used as well."""
+EXPORT_EPILOG = """Example: skcell export cells.skcell -o cells.onnx --sample cells/test"""
+
+Model = Annotated[Path, typer.Argument(help="File that `skcell train` wrote.")]
+SkipBroken = Annotated[
+    bool, typer.Option("--skip-broken", help="Skip image files that cannot be read.")
+]
+Coverage = Annotated[
+    float,
+    typer.Option(help="Probability with which the plausible classes contain the true one."),
+]
+
+
+def train(
+    folder: Annotated[
+        str,
+        typer.Argument(
+            help="Folder with a sub-folder of images for each class; or with train and test (or "
+            "val), which have these."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File of the model, *.skcell.")],
+    recipe: Annotated[
+        Literal["auto", "cnn", "composite", "transfer"],
+        typer.Option(help="Network; auto chooses, and says why."),
+    ] = "auto",
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            min=8, max=LARGEST, help="Height and width. (default: by the files, up to 96)"
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs. (default: by the number of images)")
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Pretrained network, such as efficientnet_lite0.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="File with its weights, or imagenet, which may download.")
+    ] = None,
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            help="Patients or slides, which stay on one side of a split: a .csv file with the "
+            "columns file and group; or a pattern with one (group), searched for in file names."
+        ),
+    ] = None,
+    by_folder: Annotated[
+        bool,
+        typer.Option(
+            "--group-by-folder", help="Each sub-folder of a class folder is a patient or slide."
+        ),
+    ] = False,
+    final: Annotated[
+        bool, typer.Option("--final", help="After the test, train again on all images.")
+    ] = False,
+    skip_broken: SkipBroken = False,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Random seed.")] = 0,
+) -> None:
+    """Train a model, and test it on a fifth of the images that it never saw.
+
+    Writes the model, and beside it a folder with a page, the test images with their predictions,
+    and the figures. Ctrl-C stops training, and keeps and tests what was learned until then.
+    """
+    console = Console()
+    with reported(console):
+        out = out.expanduser()
+        if not out.parent.is_dir():
+            raise FileNotFoundError(f"There is no folder {str(out.parent)!r} for --out.")
+        if out.is_dir():
+            raise IsADirectoryError(f"--out {out} is a folder; give the name of a file.")
+        with quietly_starting(console):
+            from skcell import tasks
+        stop = tasks.StopOnInterrupt()
+        with short_warnings():
+            result = tasks.train(
+                folder,
+                recipe=recipe,
+                image_size=image_size,
+                epochs=epochs,
+                backbone=backbone,
+                weights=weights,
+                groups=groups,
+                group_by_folder=by_folder,
+                final=final,
+                skip_broken=skip_broken,
+                random_state=seed,
+                callbacks=[stop],
+                notify=lambda text: console.print(Text(text), soft_wrap=True),
+            )
+            files = result.save(out)
+        for sentence in result.choices:
+            console.print(Text(f"- {sentence}", style="dim"), soft_wrap=True)
+        _show(result.evaluation, console)
+        if stop.stopped:
+            console.print("Training was stopped by Ctrl-C before its last epoch.", style="yellow")
+        console.print(Text(f"The model is in {files[0]}, its test in {files[1]}."), soft_wrap=True)
+
+
+def predict(
+    model: Model,
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGES...",
+            help="Folders, files, patterns, .txt files with a path on each line, or - for such "
+            "lines on standard input.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Table: .csv, .jsonl or .parquet. (default: CSV on standard output)"
+        ),
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Add the probability of each class.")
+    ] = False,
+    coverage: Coverage = 0.9,
+    tta: Annotated[
+        Literal["none", "flips", "d4"] | None,
+        typer.Option(help="Average over mirror images: none is fastest. (default: as trained)"),
+    ] = None,
+    sort: Annotated[
+        Literal["none", "uncertain"], typer.Option(help="Order; uncertain: least certain first.")
+    ] = "none",
+    copy_to: Annotated[
+        Path | None,
+        typer.Option(help="Copy the images to folders of this one, by class; unknown apart."),
+    ] = None,
+) -> None:
+    """Predict the classes of new images, and say how sure.
+
+    The table has the file, its class, the probability of this class, the plausible classes, and
+    whether the image is unknown: unlike anything the model was trained on.
+    """
+    console = Console(stderr=True)
+    with reported(console):
+        suffix = ".csv" if out is None else out.suffix.lower()
+        if suffix not in (".csv", ".jsonl", ".parquet"):
+            raise ValueError(f"--out {out}: the name must end in .csv, .jsonl or .parquet.")
+        from skcell.persistence import read_info
+
+        read_info(model)  # an error now, not after Keras has started
+        with quietly_starting(console):
+            from skcell import load, tasks
+        files = tasks.find_images(sources, sys.stdin)
+        loaded = load(model)
+        if tta is not None:
+            tasks.classifier_of(loaded).set_params(tta=tta)
+        _warn_of_shift(tasks.look_first(loaded, files), console)
+        found: Iterator[Prediction] = tasks.predict_files(loaded, files, coverage=coverage)
+        if sort == "uncertain":
+            found = iter(sorted(found, key=lambda one: one.probability))
+        failures: list[Prediction] = []
+        records = _records(found, loaded.classes_.tolist(), probabilities, copy_to, failures)
+        mode = "wb" if suffix == ".parquet" else "w"
+        with _opened(out, mode) as file:
+            tasks.write_predictions(
+                _with_progress(records, len(files)),
+                file,
+                suffix[1:],
+            )
+        if failures:
+            first = failures[0]
+            console.print(
+                Text(
+                    f"{len(failures)} of {len(files)} files could not be read, such as "
+                    f"{first.file}: {first.error}.",
+                    style="yellow",
+                ),
+                soft_wrap=True,
+            )
+        if len(failures) == len(files):
+            fail("No image could be read.", 1)
+
+
+def evaluate(
+    model: Model,
+    folder: Annotated[str, typer.Argument(help="Folder with a sub-folder for each class.")],
+    by: Annotated[
+        str | None, typer.Option("--by", help="Patients or slides: as --groups of train.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for the page, the predictions and the figures."),
+    ] = None,
+    coverage: Coverage = 0.9,
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Evaluate a model on labelled images that it was not trained on."""
+    console = Console()
+    with reported(console):
+        from skcell.persistence import read_info
+
+        read_info(model)
+        with quietly_starting(console):
+            from skcell import load, tasks
+        with short_warnings():
+            result, notes = tasks.evaluate_folder(
+                load(model), folder, groups=by, coverage=coverage, skip_broken=skip_broken
+            )
+        for note in notes:
+            console.print(Text(note, style="yellow"), soft_wrap=True)
+        _warn_of_shift(result.shift, console)
+        _show(result, console)
+        for name, score in result.by_group.items():
+            console.print(Text(f"  {name}: {score}"))
+        if out is not None:
+            files = tasks.save_evaluation(
+                result, out, title=f"{model.name} on {Path(folder).name}", root=folder, notes=notes
+            )
+            console.print(Text(f"The page is {files[0]}."), soft_wrap=True)
+
+
+def adapt(
+    model: Model,
+    folder: Annotated[str, typer.Argument(help="Images of the other microscope.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File of the adapted model.")],
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Adapt a model to another microscope, stain or camera, by images from there.
+
+    No labels are needed. If the folder has sub-folders with the names of classes, their labels are
+    used too; five images of each class help. Check both models with `skcell evaluate` on other
+    labelled images from there: adaptation can also make a model worse.
+    """
+    console = Console()
+    with reported(console):
+        from skcell.persistence import read_info
+
+        read_info(model)
+        with quietly_starting(console):
+            from skcell import load, tasks
+        with short_warnings():
+            adapted, lines = tasks.adapt_to_folder(
+                load(model), folder, out.expanduser(), skip_broken=skip_broken
+            )
+        table = Table("class", "share before", "share after", box=None)
+        for name, before, after in lines:
+            table.add_row(Text(str(name)), f"{100 * before:.1f} %", f"{100 * after:.1f} %")
+        console.print(table)
+        console.print(Text(adapted), soft_wrap=True)
+        console.print(Text(f"The adapted model is in {out}."), soft_wrap=True)
+
+
+def info(
+    model: Model,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a model file holds: classes, images, training, scores and versions."""
+    import json
+    from dataclasses import asdict
+
+    console = Console()
+    with reported(console):
+        from skcell.persistence import read_info
+
+        found = read_info(model)
+        if as_json:
+            typer.echo(json.dumps(asdict(found), indent=2))
+            return
+        rows = {
+            "estimator": " ".join(found.estimator.split()),
+            "classes": ", ".join(map(str, found.classes)),
+            "images": " x ".join(map(str, found.image_shape or ())) + f" {found.dtype or ''}",
+            "software": ", ".join(f"{k} {v}" for k, v in found.software.items() if v),
+        }
+        test = found.training.get("test")
+        if test:
+            accuracy = test["accuracy"]
+            low, high = 100 * accuracy["low"], 100 * accuracy["high"]
+            rows["test"] = (
+                f"{100 * accuracy['value']:.1f} % of {test['n_images']:,} images "
+                f"({low:.1f} to {high:.1f})"
+            )
+            rows["training"] = " ".join(found.training.get("choices", ()))
+        table = Table(show_header=False, box=None)
+        for name, text in rows.items():
+            table.add_row(name, Text(text))
+        console.print(table)
+
+
+def export(
+    model: Model,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
+    file_format: Annotated[
+        Literal["onnx", "litert", "openvino", "savedmodel"],
+        typer.Option("--format", help="Runtime: each but savedmodel needs the extra of its name."),
+    ] = "onnx",
+    sample: Annotated[
+        str | None, typer.Option(help="Images to compare both models on. (default: generated)")
+    ] = None,
+) -> None:
+    """Write a model for a runtime that needs no skcell, and check that it predicts alike."""
+    console = Console()
+    with reported(console):
+        from skcell.persistence import read_info
+
+        read_info(model)
+        with quietly_starting(console):
+            import skcell
+        images = None
+        if sample is not None:
+            from skcell.tasks import find_images
+
+            images = find_images([sample])[:64]
+        console.print("Converting ...")
+        path = skcell.export(skcell.load(model), out, file_format, X=images)
+        console.print(Text(f"{path} predicts as {model} does."), soft_wrap=True)
+
+
+def _show(result: "Evaluation", console: Console) -> None:
+    """Print the figures of an evaluation."""
+    n = len(result.y_true)
+    console.print(Text(f"Right: {result.accuracy} of {n:,} test images", style="bold"))
+    console.print(Text(f"Mean over classes: {result.balanced_accuracy}"))
+    table = Table("class", "images", "recall (95 % interval)", "precision", box=None)
+    for row in result.per_class:
+        precision = f"{100 * row['precision']:.1f} %"
+        table.add_row(Text(str(row["class"])), f"{row['n']:,}", str(row["recall"]), precision)
+    console.print(table)
+    error, (low, high) = result.reliability.error, result.reliability.interval
+    console.print(
+        Text(f"Calibration error: {100 * error:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
+    )
+    if result.plausible is not None:
+        size = result.plausible.sum(axis=1).mean()
+        console.print(
+            Text(
+                f"True class among the plausible ones: {result.set_coverage}, wanted "
+                f"{100 * result.coverage:.0f} %; {size:.2f} classes on average"
+            ),
+            soft_wrap=True,
+        )
+    if result.unknown is not None:
+        console.print(Text(f"Called unknown: {100 * result.unknown.mean():.1f} %"))
+
+
+def _warn_of_shift(shift: Any, console: Console) -> None:
+    from skcell.tasks import describe_shift
+
+    if shift is not None and shift.shifted:
+        console.print(
+            Text(
+                "These images do not look like the training images: "
+                f"{describe_shift(shift.differences)}. The scores of the model do not hold here. "
+                "Evaluate it on labelled images from here, and adapt it: skcell adapt.",
+                style="bold yellow",
+            ),
+            soft_wrap=True,
+        )
+
+
+def _records(
+    found: Iterator["Prediction"],
+    classes: list[Any],
+    probabilities: bool,
+    copy_to: Path | None,
+    failures: list[Any],
+) -> Iterator[dict[str, Any]]:
+    """Turn predictions into lines of the table; copy the files, and collect failures."""
+    from skcell.tasks import to_record
+
+    for one in found:
+        if one.error:
+            failures.append(one)
+        elif copy_to is not None:
+            folder = copy_to / ("unknown" if one.unknown else _folder_name(one.label))
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(one.file, _free_name(folder / Path(one.file).name))
+        yield to_record(one, probabilities=probabilities, classes=classes)
+
+
+def _folder_name(label: Any) -> str:
+    """Return a name of a folder for a class, whatever characters it has."""
+    name = "".join("_" if c in '/\\:*?"<>|' or ord(c) < 32 else c for c in str(label)).strip(". ")
+    return name or "_"
+
+
+def _free_name(path: Path) -> Path:
+    """Return a path that does not exist, by a number before the ending."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_stem(f"{path.stem}-{number}")
+    return free
+
+
+def _with_progress(records: Iterator[Any], total: int) -> Iterator[Any]:
+    from skcell._console import progress_bar
+
+    with progress_bar("Predicting", total) as advance:
+        for record in records:
+            yield record
+            advance(1)
+
+
+@contextlib.contextmanager
+def _opened(out: Path | None, mode: str) -> Iterator[IO[Any]]:
+    """Open the table; without a name it is standard output."""
+    if out is None:
+        sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr] # text
+        yield sys.stdout
+        return
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    with out.expanduser().open(mode, **text) as file:  # type: ignore[call-overload] # by mode
+        yield file

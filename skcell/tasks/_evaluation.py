@@ -1,0 +1,301 @@
+"""How good a model is on labelled images."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
+
+from skcell._holdout import check_groups
+from skcell.calibration import CalibratedClassifier, ShiftReport
+from skcell.metrics import Reliability, accuracy_coverage_curve, measure_reliability
+from skcell.stats import (
+    accuracy_interval,
+    balanced_accuracy_interval,
+    grouped_accuracy_interval,
+)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A figure with its 95 % interval.
+
+    Parameters
+    ----------
+    value, low, high : float
+        The figure and its interval.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """Return the figure in per cent, with its interval."""
+        return f"{100 * self.value:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f})"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Result of `evaluate`.
+
+    Parameters
+    ----------
+    files : list of str
+        Names of the images.
+    classes : list
+        Classes that the model knows.
+    y_true, y_pred : ndarray of shape (n,)
+        True and predicted labels.
+    probabilities : ndarray of shape (n, n_classes)
+        Probability of each class.
+    accuracy, balanced_accuracy : Score
+        Share of right predictions; mean of the recalls of the classes.
+    macro_f1 : float
+        Mean F1 score of the classes.
+    per_class : list of dict
+        For each class that occurs: `class`, `n`, `recall` (a `Score`) and `precision`.
+    confusion : ndarray of int of shape (n_classes, n_classes)
+        Number of images of each true class (rows) with each predicted class (columns).
+    reliability : Reliability
+        Whether predictions are right as often as their probabilities say.
+    plausible : ndarray of bool of shape (n, n_classes) or None
+        Prediction sets, if the model is calibrated.
+    coverage : float
+        Share of the true classes that the sets should contain.
+    unknown : ndarray of bool of shape (n,) or None
+        Which images are unknown, if the model can say.
+    shift : ShiftReport or None
+        How the images differ from those at home, if the model can say.
+    by_group : dict of str to Score
+        Accuracy of each group, if groups were given.
+    """
+
+    files: list[str]
+    classes: list[Any]
+    y_true: NDArray[Any]
+    y_pred: NDArray[Any]
+    probabilities: NDArray[np.float64]
+    accuracy: Score
+    balanced_accuracy: Score
+    macro_f1: float
+    per_class: list[dict[str, Any]]
+    confusion: NDArray[np.intp]
+    reliability: Reliability
+    plausible: NDArray[np.bool_] | None = None
+    coverage: float = 0.9
+    unknown: NDArray[np.bool_] | None = None
+    shift: ShiftReport | None = None
+    by_group: dict[str, Score] = field(default_factory=dict)
+
+    @property
+    def set_coverage(self) -> Score | None:
+        """Share of images whose set contains the true class."""
+        if self.plausible is None:
+            return None
+        codes = np.searchsorted(self.classes, self.y_true)
+        hits = int(self.plausible[np.arange(len(codes)), codes].sum())
+        return Score(hits / len(codes), *accuracy_interval(hits, len(codes)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as JSON values.
+
+        Returns
+        -------
+        dict
+            Scores, figures of the classes, confusion, calibration, and what else is known.
+        """
+        found = self.set_coverage
+        return {
+            "n_images": len(self.y_true),
+            "accuracy": _plain(self.accuracy),
+            "balanced_accuracy": _plain(self.balanced_accuracy),
+            "macro_f1": self.macro_f1,
+            "classes": [
+                {**row, "class": _text(row["class"]), "recall": _plain(row["recall"])}
+                for row in self.per_class
+            ],
+            "confusion": {
+                "classes": [_text(label) for label in self.classes],
+                "counts": self.confusion.tolist(),
+            },
+            "calibration_error": {
+                "value": self.reliability.error,
+                "low": self.reliability.interval[0],
+                "high": self.reliability.interval[1],
+            },
+            "prediction_sets": None
+            if found is None or self.plausible is None
+            else {
+                "wanted_coverage": self.coverage,
+                "coverage": _plain(found),
+                "mean_size": float(self.plausible.sum(axis=1).mean()),
+            },
+            "unknown_share": None if self.unknown is None else float(self.unknown.mean()),
+            "shift": None
+            if self.shift is None
+            else {"shifted": self.shift.shifted, "differences": self.shift.differences},
+            "groups": {name: _plain(score) for name, score in self.by_group.items()},
+        }
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return a line for each image, the wrong and most certain ones first.
+
+        Returns
+        -------
+        list of dict
+            `file`, `true`, `predicted`, `probability`, `right`, and what else is known.
+        """
+        confidence = self.probabilities.max(axis=1)
+        is_right = self.y_true == self.y_pred
+        records = []
+        for i in np.lexsort((-confidence, is_right)):
+            record = {
+                "file": self.files[i],
+                "true": self.y_true[i],
+                "predicted": self.y_pred[i],
+                "probability": round(float(confidence[i]), 6),
+                "right": "yes" if is_right[i] else "no",
+            }
+            if self.plausible is not None:
+                names = [
+                    c for c, is_in in zip(self.classes, self.plausible[i], strict=True) if is_in
+                ]
+                record["plausible"] = "|".join(map(str, names))
+            if self.unknown is not None:
+                record["unknown"] = "yes" if self.unknown[i] else "no"
+            records.append(record)
+        return records
+
+    def accuracy_above(self, confidence: float) -> tuple[float, float]:
+        """Return the share of images predicted with at least this probability, and its accuracy.
+
+        Parameters
+        ----------
+        confidence : float
+            Probability of the predicted class.
+
+        Returns
+        -------
+        coverage, accuracy : float
+            Share of the images, and accuracy on them; NaN if there are none.
+        """
+        shares, accuracies, limits = accuracy_coverage_curve(
+            self.y_true, self.probabilities, self.classes
+        )
+        n = int(np.searchsorted(-limits, -confidence, side="right"))
+        return (float(shares[n - 1]), float(accuracies[n - 1])) if n else (0.0, math.nan)
+
+
+def evaluate(
+    model: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    files: Sequence[str] | None = None,
+    coverage: float = 0.9,
+) -> Evaluation:
+    """Evaluate a model on images with known classes.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted classifier, such as `skcell.load` returns.
+    X : array-like
+        Images that the model was not trained on, or paths of image files.
+    y : array-like of shape (n,)
+        Their classes, by the names that the model knows.
+    groups : array-like of shape (n,), default=None
+        Patient or slide of each image. Intervals then allow for images of one group being alike.
+    files : sequence of str, default=None
+        Names of the images; None numbers them.
+    coverage : float, default=0.9
+        Share of the true classes that prediction sets should contain.
+
+    Returns
+    -------
+    Evaluation
+        The figures.
+
+    Raises
+    ------
+    ValueError
+        If `y` has classes that the model does not know.
+    """
+    y_true = np.asarray(y)
+    groups = check_groups(groups, len(y_true))
+    classes = np.asarray(model.classes_)
+    unknown_labels = sorted(set(y_true.tolist()) - set(classes.tolist()))
+    if unknown_labels:
+        raise ValueError(
+            f"The model does not know the classes {unknown_labels}; it knows {classes.tolist()}. "
+            "Leave out their images, or rename the folders to the names that the model knows."
+        )
+    more: dict[str, Any] = {}
+    if isinstance(model, CalibratedClassifier):
+        found = model.assess(X, coverage)
+        probabilities = found.probabilities
+        more = {
+            "plausible": found.plausible,
+            "unknown": found.unknown,
+            "shift": model.detect_shift(found),
+        }
+    else:
+        probabilities = model.predict_proba(X)
+    y_pred = classes[probabilities.argmax(axis=1)]
+    correct = y_true == y_pred
+    n = len(correct)
+    interval = (
+        accuracy_interval(int(correct.sum()), n)
+        if groups is None
+        else grouped_accuracy_interval(correct, groups)
+    )
+    present = [label for label in classes.tolist() if label in set(y_true.tolist())]
+    recalls = recall_score(y_true, y_pred, labels=present, average=None, zero_division=0)
+    precisions = precision_score(y_true, y_pred, labels=present, average=None, zero_division=0)
+    per_class = []
+    for label, recall, precision in zip(present, recalls, precisions, strict=True):
+        of_class = y_true == label
+        hits, total = int((of_class & correct).sum()), int(of_class.sum())
+        per_class.append(
+            {
+                "class": label,
+                "n": total,
+                "recall": Score(float(recall), *accuracy_interval(hits, total)),
+                "precision": float(precision),
+            }
+        )
+    by_group = {}
+    for name in [] if groups is None else np.unique(groups).tolist():
+        hits, total = int(correct[groups == name].sum()), int((groups == name).sum())
+        by_group[str(name)] = Score(hits / total, *accuracy_interval(hits, total))
+    return Evaluation(
+        files=[str(i) for i in range(n)] if files is None else [str(file) for file in files],
+        classes=classes.tolist(),
+        y_true=y_true,
+        y_pred=y_pred,
+        probabilities=probabilities,
+        accuracy=Score(float(correct.mean()), *interval),
+        balanced_accuracy=Score(
+            float(np.mean(recalls)), *balanced_accuracy_interval(y_true, y_pred, groups)
+        ),
+        macro_f1=float(f1_score(y_true, y_pred, labels=present, average="macro", zero_division=0)),
+        per_class=per_class,
+        confusion=confusion_matrix(y_true, y_pred, labels=classes),
+        reliability=measure_reliability(y_true, probabilities, classes),
+        coverage=coverage,
+        by_group=by_group,
+        **more,
+    )
+
+
+def _plain(score: Score) -> dict[str, float]:
+    return {"value": score.value, "low": score.low, "high": score.high}
+
+
+def _text(label: Any) -> Any:
+    return label if isinstance(label, (str, int, float)) else str(label)

@@ -1,0 +1,258 @@
+"""Evaluate a model on a folder of images, and adapt it to one."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skcell._files import replace_file, to_csv
+from skcell._images import decode_files
+from skcell._text import encode
+from skcell.calibration import CalibratedClassifier, ShiftReport
+from skcell.classifiers import BaseCellClassifier
+from skcell.datasets import load_image_folder
+from skcell.persistence import find_image_spec, save
+from skcell.tasks._evaluation import Evaluation, evaluate
+from skcell.tasks._groups import read_groups
+from skcell.tasks._page import make_page
+
+#: Number of images that are looked at before all are predicted.
+_FIRST = 200
+
+#: Fewest images of which a shift can be told.
+_FEWEST = 10
+
+
+def classifier_of(model: Any) -> BaseCellClassifier:
+    """Return the classifier inside a model.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted classifier, or an estimator or pipeline around one.
+
+    Returns
+    -------
+    BaseCellClassifier
+        The fitted classifier.
+
+    Raises
+    ------
+    TypeError
+        If there is none, or several.
+    """
+    if isinstance(model, BaseCellClassifier):
+        return model
+    steps = getattr(model, "steps", None)
+    inner = steps[-1][1] if steps else getattr(model, "estimator_", None)
+    if inner is None:
+        raise TypeError(f"{type(model).__name__} is not around one classifier of skcell.")
+    return classifier_of(inner)
+
+
+def look_first(model: Any, files: Sequence[str]) -> ShiftReport | None:
+    """Compare some of the files with the training images, before all are predicted.
+
+    Parameters
+    ----------
+    model : estimator
+        The model.
+    files : sequence of str
+        Paths of images.
+
+    Returns
+    -------
+    ShiftReport or None
+        The comparison; None if the model cannot say, or there are too few images.
+    """
+    spec = find_image_spec(model)
+    if not isinstance(model, CalibratedClassifier) or spec is None or spec.dtype == "float32":
+        return None
+    order = np.random.default_rng(0).permutation(len(files))[:_FIRST]
+    images, _, _ = decode_files([files[i] for i in np.sort(order)], spec.shape, spec.dtype)
+    return model.detect_shift(images) if len(images) >= _FEWEST else None
+
+
+def evaluate_folder(
+    model: Any,
+    folder: str | os.PathLike[str],
+    *,
+    groups: str | None = None,
+    coverage: float = 0.9,
+    skip_broken: bool = False,
+) -> tuple[Evaluation, list[str]]:
+    """Evaluate a model on a folder with a sub-folder for each class.
+
+    Parameters
+    ----------
+    model : estimator
+        The model.
+    folder : str or path-like
+        The folder. If it has parts, ``test`` or else ``val`` is used.
+    groups : str, default=None
+        Patients or slides, as for `read_groups`.
+    coverage : float, default=0.9
+        Share of the true classes that prediction sets should contain.
+    skip_broken : bool, default=False
+        Whether files that cannot be read are skipped.
+
+    Returns
+    -------
+    evaluation : Evaluation
+        The figures, on the images of classes that the model knows.
+    notes : list of str
+        Classes that the folder or the model lacks, and the part that was used.
+    """
+    root = os.path.expanduser(os.fspath(folder))
+    cells = _load(model, root, skip_broken)
+    labels, notes = cells.target_names[cells.target], []
+    used = np.ones(len(labels), bool)
+    if "split" in cells:
+        part = "test" if "test" in cells.split else "val"
+        used = cells.split == part
+        notes.append(f"The part {part!r} of the folder is used.")
+    classes = model.classes_.tolist()
+    surplus = sorted(set(labels[used]) - set(classes))
+    if surplus:
+        strange = used & np.isin(labels, surplus)
+        sentence = f"The model does not know {', '.join(surplus)}: {strange.sum()} images left out."
+        if isinstance(model, CalibratedClassifier):
+            share = float(model.is_unknown(cells.images[strange]).mean())
+            sentence += f" Of these, {100 * share:.0f} % are called unknown."
+        notes.append(sentence)
+        used &= ~strange
+    if not used.any():
+        raise ValueError(
+            f"No folder in {root!r} has the name of a class of the model: {', '.join(classes)}."
+        )
+    missing = sorted(set(classes) - set(labels[used]))
+    if missing:
+        notes.append(f"The folder has no images of {', '.join(missing)}.")
+    names = np.array([os.path.relpath(file, root) for file in cells.filenames[used]])
+    found = None
+    if groups is not None:
+        found = read_groups(groups, cells.filenames[used].tolist(), root)
+    result = evaluate(
+        model,
+        cells.images[used],
+        labels[used],
+        groups=found,
+        files=names.tolist(),
+        coverage=coverage,
+    )
+    return result, notes
+
+
+def save_evaluation(
+    result: Evaluation,
+    folder: str | os.PathLike[str],
+    *,
+    title: str,
+    root: str,
+    notes: Sequence[str] = (),
+) -> list[Path]:
+    """Write an evaluation as a page, a table of predictions and figures.
+
+    Parameters
+    ----------
+    result : Evaluation
+        The figures.
+    folder : str or path-like
+        Where to write; it is created.
+    title : str
+        Title of the page.
+    root : str
+        Folder of the images.
+    notes : sequence of str
+        Sentences for the page.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The page, the table and the figures.
+    """
+    out = Path(folder).expanduser()
+    out.mkdir(parents=True, exist_ok=True)
+    figures = result.to_dict()
+    page = make_page(
+        result, title=title, paragraphs=notes, details=figures, image_root=os.path.expanduser(root)
+    )
+    contents = {
+        "report.html": page.encode(),
+        "predictions.csv": to_csv(result.to_records()),
+        "metrics.json": encode(json.dumps(figures, indent=2) + "\n"),
+    }
+    for name, content in contents.items():
+        replace_file(out / name, content)
+    return [out / name for name in contents]
+
+
+def adapt_to_folder(
+    model: Any, folder: str | os.PathLike[str], path: Path, *, skip_broken: bool = False
+) -> tuple[str, list[tuple[Any, float, float]]]:
+    """Adapt a model to the images of a folder, and save it.
+
+    Parameters
+    ----------
+    model : estimator
+        The model: a classifier, or a `CalibratedClassifier`.
+    folder : str or path-like
+        Images of the other microscope. If it has sub-folders with the names of classes, they are
+        labels.
+    path : Path
+        File of the adapted model.
+    skip_broken : bool, default=False
+        Whether files that cannot be read are skipped.
+
+    Returns
+    -------
+    sentence : str
+        What the model was adapted to.
+    shares : list of (class, before, after)
+        Mean probability of each class before and after.
+    """
+    if not hasattr(model, "adapt"):
+        raise TypeError(f"{type(model).__name__} cannot be adapted; adapt the classifier inside.")
+    root = os.path.expanduser(os.fspath(folder))
+    classes = set(model.classes_.tolist())
+    named = os.path.isdir(root) and {e.name for e in os.scandir(root) if e.is_dir()} & classes
+    if named:
+        cells = _load(model, root, skip_broken)
+        labels = cells.target_names[cells.target]
+        known = np.isin(labels, list(classes))
+        adapted = model.adapt(cells.images, cells.images[known], labels[known])
+    else:
+        cells = _load(model, root, skip_broken, labels=False)
+        adapted = model.adapt(cells.images)
+    before, after = (m.predict_proba(cells.images).mean(axis=0) for m in (model, adapted))
+    told = classifier_of(adapted).adaptation_
+    sentence = (
+        f"Adapted to {told['n_images']:,} images, {told['n_labelled']:,} of them with labels; the "
+        f"statistics were moved by {100 * told['move']:.0f} %."
+    )
+    training = {"adaptation": told, "folder": os.path.basename(os.path.abspath(root))}
+    save(adapted, path, training=training)
+    return sentence, list(zip(model.classes_.tolist(), before, after, strict=True))
+
+
+def _load(model: Any, root: str, skip_broken: bool, *, labels: bool = True) -> Any:
+    """Load a folder as the model takes images."""
+    spec = find_image_spec(model)
+    if spec is None or spec.dtype == "float32":
+        raise ValueError("The model was not trained on images with integer pixels, as files have.")
+    height, width, channels = spec.shape
+    cells = load_image_folder(
+        root,
+        (height, width),
+        labels=labels,
+        channels=channels,
+        dtype=spec.dtype,
+        on_error="warn" if skip_broken else "raise",
+    )
+    images: NDArray[Any] = cells.images
+    assert images.shape[1:] == spec.shape
+    return cells

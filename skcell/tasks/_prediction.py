@@ -1,0 +1,246 @@
+"""Predict the classes of image files."""
+
+import csv
+import glob
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skcell._images import EXTENSIONS, decode_files
+from skcell._optional import import_optional
+from skcell._text import printable
+from skcell.calibration import CalibratedClassifier
+from skcell.datasets import list_images
+from skcell.persistence import find_image_spec
+
+#: Number of files that are read, and predicted, at a time.
+CHUNK = 512
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about one file.
+
+    Parameters
+    ----------
+    file : str
+        Path of the file.
+    label : object
+        Most probable class; None if the file could not be read.
+    probabilities : dict
+        Probability of each class.
+    plausible : list
+        Classes that contain the true one with the stated probability; empty if the model is not
+        calibrated.
+    unknown : bool or None
+        Whether the image is nothing that the model was trained on; None if it cannot say.
+    error : str
+        Why the file could not be read; empty if it could.
+    looks : tuple of float
+        Light, colour and sharpness of the image.
+    """
+
+    file: str
+    label: Any
+    probabilities: dict[Any, float]
+    plausible: list[Any]
+    unknown: bool | None
+    error: str = ""
+    looks: tuple[float, ...] = ()
+
+    @property
+    def probability(self) -> float:
+        """Probability of the most probable class."""
+        return max(self.probabilities.values(), default=float("nan"))
+
+
+def find_images(sources: Iterable[str], stdin: IO[str] | None = None) -> list[str]:
+    """List the image files that names on a command line stand for.
+
+    Parameters
+    ----------
+    sources : iterable of str
+        Folders, whose images are found at any depth; files; patterns such as ``"new/*.png"``; text
+        files (``.txt``) with a path on each line; and ``-`` for such lines from `stdin`.
+    stdin : file, default=None
+        Where ``-`` reads.
+
+    Returns
+    -------
+    list of str
+        Paths, in the order of the sources, each once.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a source stands for nothing.
+    """
+    found: dict[str, None] = {}
+    for source in sources:
+        if source == "-":
+            lines = [line.rstrip("\r\n") for line in stdin or ()]
+        elif source.lower().endswith(".txt"):
+            lines = Path(source).read_text(encoding="utf-8-sig").splitlines()
+        elif os.path.isdir(source):
+            lines = list_images(source)
+        elif os.path.exists(source):
+            lines = [source]
+        else:
+            names = sorted(glob.glob(os.path.expanduser(source), recursive=True))
+            lines = [
+                file
+                for name in names
+                for file in (list_images(name) if os.path.isdir(name) else [name])
+                if os.path.isdir(name) or name.lower().endswith(EXTENSIONS)
+            ]
+        paths = [line for line in lines if line.strip()]
+        if not paths:
+            raise FileNotFoundError(f"There is no image {source!r} (in {os.getcwd()!r}).")
+        found.update(dict.fromkeys(paths))
+    return list(found)
+
+
+def predict_files(
+    model: Any, files: Sequence[str], *, coverage: float = 0.9
+) -> Iterator[Prediction]:
+    """Predict image files one after the other, in bounded memory.
+
+    The next files are read while the network predicts. A file that cannot be read has an error
+    instead of a class, and the others go on.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted `CalibratedClassifier`, or another classifier that `skcell.load` returns.
+    files : sequence of str
+        Paths of images.
+    coverage : float, default=0.9
+        Probability with which the plausible classes contain the true one.
+
+    Yields
+    ------
+    Prediction
+        One for each file, in order.
+    """
+    spec = find_image_spec(model)
+    if spec is None or spec.dtype == "float32":
+        raise ValueError(
+            "The model was not trained on images with integer pixels, as files have them, so it "
+            "cannot predict files. Pass arrays to its predict_proba."
+        )
+    starts = range(0, len(files), CHUNK)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(_read, files[start : start + CHUNK], spec) for start in starts[:1]]
+        for start in starts:
+            images, kept, failures = waiting.pop().result()
+            if start + CHUNK < len(files):
+                some = files[start + CHUNK : start + 2 * CHUNK]
+                waiting.append(pool.submit(_read, some, spec))
+            paths = files[start : start + CHUNK]
+            by_index = dict(zip(kept.tolist(), _predict(model, images, coverage), strict=True))
+            for index, path in enumerate(paths):
+                if index in by_index:
+                    yield Prediction(path, *by_index[index])
+                else:
+                    yield Prediction(path, None, {}, [], None, failures[path])
+
+
+def _read(files: Sequence[str], spec: Any) -> tuple[NDArray[Any], NDArray[np.intp], dict[str, str]]:
+    return decode_files(files, spec.shape, spec.dtype)
+
+
+def _predict(model: Any, images: NDArray[Any], coverage: float) -> Iterator[tuple[Any, ...]]:
+    """Return the fields of each prediction after its file."""
+    if not len(images):
+        return
+    classes = model.classes_.tolist()
+    if isinstance(model, CalibratedClassifier):
+        found = model.assess(images, coverage)
+        for label, row, plausible, unknown, looks in zip(
+            found.labels.tolist(),
+            found.probabilities.tolist(),
+            found.plausible,
+            found.unknown.tolist(),
+            found.looks.tolist(),
+            strict=True,
+        ):
+            likely = [name for name, is_in in zip(classes, plausible, strict=True) if is_in]
+            likely.sort(key=lambda name: -row[classes.index(name)])  # used at once
+            yield label, dict(zip(classes, row, strict=True)), likely, unknown, "", tuple(looks)
+        return
+    for row in model.predict_proba(images).tolist():
+        yield classes[int(np.argmax(row))], dict(zip(classes, row, strict=True)), [], None
+
+
+def to_record(prediction: Prediction, *, probabilities: bool, classes: Sequence[Any]) -> dict:
+    """Return a prediction as a line of a table.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        The prediction.
+    probabilities : bool
+        Whether the probability of each class has a column.
+    classes : sequence
+        All classes.
+
+    Returns
+    -------
+    dict
+        Cells by column.
+    """
+    failed = bool(prediction.error)
+    record: dict[str, Any] = {
+        "file": printable(prediction.file),
+        "class": "" if failed else prediction.label,
+        "probability": None if failed else round(prediction.probability, 6),
+        "plausible": "|".join(map(str, prediction.plausible)),
+        "unknown": "" if prediction.unknown is None else ("yes" if prediction.unknown else "no"),
+        "error": prediction.error,
+    }
+    if probabilities:
+        for name in classes:
+            value = prediction.probabilities.get(name)
+            record[f"p({name})"] = None if value is None else round(value, 6)
+    return record
+
+
+def write_predictions(
+    records: Iterable[dict[str, Any]],
+    file: IO[Any],
+    file_format: Literal["csv", "jsonl", "parquet"] = "csv",
+) -> None:
+    """Write lines of a table as they come.
+
+    Parameters
+    ----------
+    records : iterable of dict
+        Lines, with the same columns.
+    file : file
+        Where to write; open for text, or for bytes with "parquet".
+    file_format : {"csv", "jsonl", "parquet"}, default="csv"
+        Comma-separated values; a JSON object on each line; or Parquet, which needs the extra
+        ``parquet`` and is written at the end.
+    """
+    if file_format == "parquet":
+        pandas = import_optional("pandas", purpose="Parquet", extra="parquet")
+        import_optional("pyarrow", purpose="Parquet", extra="parquet")
+        pandas.DataFrame(list(records)).to_parquet(file, index=False)
+        return
+    writer: Any = None
+    for record in records:
+        if file_format == "jsonl":
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        else:
+            if writer is None:
+                writer = csv.DictWriter(file, list(record), lineterminator="\n")
+                writer.writeheader()
+            writer.writerow(record)
+        file.flush()

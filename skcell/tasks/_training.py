@@ -1,0 +1,354 @@
+"""Train a model from a folder of images, and test it on images that it never saw."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.base import clone
+
+from skcell._digest import digest_images
+from skcell._files import replace_file, to_csv
+from skcell._holdout import Purpose, describe_copies, find_copies, split_holdout
+from skcell._text import encode
+from skcell.calibration import CalibratedClassifier
+from skcell.classifiers import (
+    BaseCellClassifier,
+    CellCNNClassifier,
+    SEInceptionResNetClassifier,
+    TransferClassifier,
+)
+from skcell.datasets import load_image_folder
+from skcell.persistence import save
+from skcell.tasks._evaluation import Evaluation, evaluate
+from skcell.tasks._groups import read_groups
+from skcell.tasks._page import make_page
+
+Recipe = Literal["auto", "cnn", "composite", "transfer"]
+
+#: Larger images are resized to this size, unless another is asked for: the time of an epoch grows
+#: with the number of pixels, and cells are told apart at this size.
+LARGEST_SIZE = 96
+SMALLEST_SIZE = 24
+
+#: Share of the images that test the model, if the folder has no split of its own.
+TEST_FRACTION = 0.2
+
+#: Fewest images of a class that can be split into training, calibration and test at all, and
+#: fewest that let one trust what is learned of it.
+FEWEST = 4
+FEW = 10
+
+#: With a larger ratio of the largest class to the smallest, classes are weighted.
+UNEQUAL = 5
+
+_PROBED = 50  # files whose size is looked up
+_TEST = Purpose("the test", "add images")
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Result of `train`.
+
+    Parameters
+    ----------
+    model : CalibratedClassifier
+        The trained model.
+    evaluation : Evaluation
+        Its test, on images that it never saw.
+    choices : list of str
+        What was chosen, and why.
+    warnings : list of str
+        What is wrong with the data.
+    data : dict
+        Name, number of images of each class in training and test, split, and digest.
+    """
+
+    model: CalibratedClassifier
+    evaluation: Evaluation
+    choices: list[str]
+    warnings: list[str]
+    data: dict[str, Any] = field(repr=False)
+
+    def save(self, path: str | os.PathLike[str]) -> list[Path]:
+        """Write the model, and beside it a folder with its test.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File of the model. The folder has its name without the ending, and ``-report``.
+
+        Returns
+        -------
+        list of pathlib.Path
+            The model; the page; the test images with their predictions; and the figures.
+        """
+        model = Path(path).expanduser()
+        folder = report_folder(model)
+        folder.mkdir(parents=True, exist_ok=True)
+        figures = {
+            "data": self.data,
+            "choices": self.choices,
+            "warnings": self.warnings,
+            "test": self.evaluation.to_dict(),
+            "calibration": self.model.calibration_,
+        }
+        save(self.model, model, training=figures)
+        page = make_page(
+            self.evaluation,
+            title=f"Model of {self.data['name']}",
+            paragraphs=self.choices,
+            warnings=self.warnings,
+            details={**figures, "parameters": repr(self.model)},
+            image_root=self.data["folder"],
+        )
+        contents = {
+            "report.html": page.encode(),
+            "test.csv": to_csv(self.evaluation.to_records()),
+            "metrics.json": encode(json.dumps(figures, indent=2) + "\n"),
+        }
+        for name, content in contents.items():
+            replace_file(folder / name, content)
+        return [model, *(folder / name for name in contents)]
+
+
+def report_folder(model: Path) -> Path:
+    """Return the folder beside a model file for what was found out about it."""
+    return model.with_name(f"{model.stem}-report")
+
+
+def train(
+    folder: str | os.PathLike[str],
+    *,
+    recipe: Recipe = "auto",
+    image_size: int | None = None,
+    epochs: int | None = None,
+    backbone: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    groups: str | None = None,
+    group_by_folder: bool = False,
+    final: bool = False,
+    skip_broken: bool = False,
+    random_state: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    notify: Callable[[str], None] = lambda text: None,
+) -> TrainingResult:
+    """Train, calibrate and test a model on a folder of images.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Folder with a sub-folder for each class; or with ``train`` and ``test`` (or ``val``), which
+        have these.
+    recipe : {"auto", "cnn", "composite", "transfer"}, default="auto"
+        The classifier: `CellCNNClassifier`, `SEInceptionResNetClassifier` or `TransferClassifier`.
+        "auto" is "transfer" if `weights` or `backbone` is given, and "cnn" otherwise.
+    image_size : int, default=None
+        Height and width that images are resized to; None chooses by the files.
+    epochs : int, default=None
+        Number of epochs; None chooses by the number of images.
+    backbone, weights : str, default=None
+        Pretrained network of "transfer", and the file with its weights, or "imagenet".
+    groups : str, default=None
+        Patients or slides, as for `read_groups`; they stay whole in every split.
+    group_by_folder : bool, default=False
+        Whether each sub-folder of a class folder is one patient or slide.
+    final : bool, default=False
+        Whether the model is trained again, on all images, after its test. The scores are those of
+        the model before.
+    skip_broken : bool, default=False
+        Whether files that cannot be read are skipped.
+    random_state : int, default=0
+        Seed of the split, the weights and all else.
+    callbacks : sequence of keras.callbacks.Callback
+        Called during training.
+    notify : callable
+        Called with a sentence about each step.
+
+    Returns
+    -------
+    TrainingResult
+        Model, test, and what was chosen.
+
+    Raises
+    ------
+    ValueError
+        If the folder cannot be used, before training starts.
+    ImageReadError
+        If files cannot be read.
+    """
+    root = os.path.expanduser(os.fspath(folder))
+    files = load_image_folder(root, load_images=False).filenames
+    choices = []
+    if image_size is None:
+        image_size, reason = _choose_size(files)
+        choices.append(reason)
+    notify(f"Reading {len(files):,} images ...")
+    cells = load_image_folder(root, image_size, on_error="warn" if skip_broken else "raise")
+    labels = cells.target_names[cells.target]
+    found = _find_groups(cells, groups, group_by_folder, root)
+    told = _check_counts(labels)
+    train_part, test_part, split = _split(cells, labels, found, random_state)
+    names = np.array([os.path.relpath(file, root) for file in cells.filenames])
+    copies = find_copies(cells.images)
+    told += describe_copies(copies, labels, [(train_part, test_part)], names)
+    choices.append(split)
+    clf, reason = _choose_classifier(recipe, backbone, weights)
+    choices.append(reason)
+    counts = np.unique(labels[train_part], return_counts=True)[1]
+    if counts.max() >= UNEQUAL * counts.min():
+        clf.set_params(class_weight="balanced")
+        choices.append(
+            f"Classes are weighted, since the largest has {counts.max():,} training images and the "
+            f"smallest {counts.min():,}."
+        )
+    clf.set_params(random_state=random_state, callbacks=list(callbacks) or None, verbose=1)
+    if epochs is not None:
+        clf.set_params(epochs=epochs)
+    for sentence in told:
+        notify(f"Warning: {sentence}")
+    model = CalibratedClassifier(clf, random_state=random_state)
+    part = None if found is None else found[train_part]
+    notify(f"Training on {len(train_part):,} images of {image_size} x {image_size} pixels ...")
+    model.fit(cells.images[train_part], labels[train_part], groups=part)
+    choices.append(
+        f"{model.calibration_['n_images']:,} of the training images were held out, to calibrate "
+        "probabilities, prediction sets and the detector of unknown images."
+    )
+    notify(f"Testing on {len(test_part):,} images ...")
+    evaluation = evaluate(
+        model,
+        cells.images[test_part],
+        labels[test_part],
+        groups=None if found is None else found[test_part],
+        files=names[test_part].tolist(),
+    )
+    if final and not any(getattr(callback, "stopped", False) for callback in callbacks):
+        notify(f"Training again, on all {len(labels):,} images ...")
+        model = clone(model).fit(cells.images, labels, groups=found)
+        choices.append(
+            "After the test, the model was trained again on all images. The scores are those of "
+            "the model before."
+        )
+    for fitted in (model, model.estimator):
+        _last(fitted).set_params(callbacks=None, verbose=0)
+    digest = hashlib.sha256(b"".join(sorted(digest_images(cells.images)))).hexdigest()
+    data = {
+        "name": os.path.basename(os.path.abspath(root)),
+        "folder": root,
+        "digest": digest,
+        "image_size": image_size,
+        "n_train": _count(labels[train_part]),
+        "n_test": _count(labels[test_part]),
+        "n_groups": None if found is None else len(np.unique(found)),
+        "trained_on_all": final,
+    }
+    return TrainingResult(model, evaluation, choices, told, data)
+
+
+def _last(model: Any) -> BaseCellClassifier:
+    clf = model.estimator_ if isinstance(model, CalibratedClassifier) else model
+    assert isinstance(clf, BaseCellClassifier)
+    return clf
+
+
+def _count(labels: NDArray[Any]) -> dict[str, int]:
+    names, counts = np.unique(labels, return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
+
+
+def _choose_size(files: NDArray[Any]) -> tuple[int, str]:
+    """Choose the size of images by the size of some files."""
+    chosen = np.random.default_rng(0).permutation(len(files))[:_PROBED]
+    sides = []
+    for file in files[chosen]:
+        try:
+            with Image.open(file) as image:
+                sides.append(min(image.size))
+        except Exception:  # files that cannot be read are reported when they are
+            continue
+    typical = int(np.median(sides)) if sides else LARGEST_SIZE
+    size = int(np.clip(typical, SMALLEST_SIZE, LARGEST_SIZE))
+    kept = "as they are" if size == typical else f"resized from about {typical}"
+    return size, f"Images are {size} x {size} pixels, {kept} (--image-size changes this)."
+
+
+def _find_groups(
+    cells: Any, groups: str | None, by_folder: bool, root: str
+) -> NDArray[np.str_] | None:
+    if groups is not None and by_folder:
+        raise ValueError("--groups and --group-by-folder cannot be used together.")
+    if groups is not None:
+        return read_groups(groups, cells.filenames.tolist(), root)
+    if by_folder and "groups" not in cells:
+        raise ValueError("--group-by-folder: no class folder has sub-folders.")
+    return cells.groups if by_folder else None
+
+
+def _check_counts(labels: NDArray[Any]) -> list[str]:
+    """Refuse classes that cannot be split, and warn about small ones."""
+    counts = _count(labels)
+    few = {name: n for name, n in counts.items() if n < FEW}
+    told = ", ".join(f"{name} {n}" for name, n in few.items())
+    if any(n < FEWEST for n in few.values()):
+        raise ValueError(
+            f"Each class needs at least {FEWEST} images for training, calibration and test, and "
+            f"many more to be learned; there are: {told}. Add images, or remove these folders."
+        )
+    if not few:
+        return []
+    return [f"Some classes have fewer than {FEW} images, so their scores mean little: {told}."]
+
+
+def _split(
+    cells: Any, labels: NDArray[Any], groups: NDArray[Any] | None, seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], str]:
+    """Return training and test images, and a sentence."""
+    if "split" in cells:
+        name = "test" if "test" in cells.split else "val"
+        is_test = cells.split == name
+        if not is_test.any() or is_test.all():
+            raise ValueError("The folder has a split, but no images in both of its parts.")
+        missing = set(labels) - set(labels[~is_test])
+        if missing:
+            raise ValueError(f"The training part has no images of {sorted(missing)}.")
+        sentence = f"The test images are those in the folder's own part {name!r}."
+        return np.flatnonzero(~is_test), np.flatnonzero(is_test), sentence
+    train_part, test_part = split_holdout(
+        labels,
+        fraction=TEST_FRACTION,
+        groups=groups,
+        copies=find_copies(cells.images),
+        random_state=seed,
+        purpose=_TEST,
+    )
+    whole = "" if groups is None else ", in whole groups"
+    sentence = f"A stratified fifth of the images tests the model{whole}; it was never trained on."
+    return train_part, test_part, sentence
+
+
+def _choose_classifier(
+    recipe: Recipe, backbone: str | None, weights: str | os.PathLike[str] | None
+) -> tuple[BaseCellClassifier, str]:
+    """Return the classifier, and a sentence that says why."""
+    pretrained = backbone is not None or weights is not None
+    if pretrained and recipe in ("cnn", "composite"):
+        raise ValueError(f"--recipe {recipe} has no pretrained network, so no --weights.")
+    if recipe == "transfer" or (recipe == "auto" and pretrained):
+        clf = TransferClassifier()
+        if backbone is not None:
+            clf.set_params(backbone=backbone)
+        if weights is not None:
+            clf.set_params(weights=weights)
+        return clf, f"The network is {clf.backbone}, pretrained on everyday images and fine-tuned."
+    if recipe == "composite":
+        return SEInceptionResNetClassifier(), "The network is the composite one, as asked for."
+    why = "as asked for" if recipe == "cnn" else "since no pretrained weights were named"
+    return CellCNNClassifier(), f"The network is CellCNNClassifier with its defaults, {why}."
