@@ -47,8 +47,8 @@ def build(recipe: Recipe, seed: int) -> keras.Model:
         return keras.Model(inputs, outputs)
 
 
-def describe_variables(recipe: Recipe) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Return path, shape and dtype of the variables of a model, without making them.
+def describe_weights(recipe: Recipe) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return path, shape and dtype of the weights of a model, without making them.
 
     Parameters
     ----------
@@ -58,11 +58,19 @@ def describe_variables(recipe: Recipe) -> dict[str, tuple[tuple[int, ...], str]]
     Returns
     -------
     dict of str to (tuple of int, str)
-        Shape and dtype by path, in the order of the variables.
+        Shape and dtype by path.
     """
     with without_values():
         model = build(recipe, seed=0)
-        return {v.path: (tuple(v.shape), str(v.dtype)) for v in model.variables}
+        return {v.path: (tuple(v.shape), str(v.dtype)) for v in _weights(model)}
+
+
+def _weights(model: keras.Model) -> list[keras.Variable]:
+    """Return the variables that predictions depend on: all but the states of random generators.
+
+    These states have another dtype under each backend.
+    """
+    return [v for v in model.variables if keras.backend.is_float_dtype(v.dtype)]
 
 
 class CompiledModel:
@@ -127,17 +135,20 @@ class CompiledModel:
         variables = [*self.model.variables, *self.model.optimizer.variables]
         return [to_numpy(variable) for variable in variables]
 
-    def get_weights(self) -> dict[str, np.ndarray]:
-        """Copy the values of the variables of the model, by path."""
-        return {variable.path: to_numpy(variable) for variable in self.model.variables}
-
     def set_state(self, state: list[np.ndarray]) -> None:
-        """Assign the values that `get_state` returned, or those of the model alone."""
-        variables = list(self.model.variables)
-        if len(state) > len(variables):
-            variables += self.model.optimizer.variables
+        """Assign the values that `get_state` returned."""
+        variables = [*self.model.variables, *self.model.optimizer.variables]
         for variable, value in zip(variables, state, strict=True):
             variable.assign(value)
+
+    def get_weights(self) -> dict[str, np.ndarray]:
+        """Copy the weights of the model, by path."""
+        return {variable.path: to_numpy(variable) for variable in _weights(self.model)}
+
+    def set_weights(self, weights: dict[str, np.ndarray]) -> None:
+        """Assign the values that `get_weights` returned."""
+        for variable in _weights(self.model):
+            variable.assign(weights[variable.path])
 
 
 def _jit_compile(jit_compile: bool | None) -> bool | str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from skcell.engine._compiled_model import CompiledModel, describe_variables
+from skcell.engine._compiled_model import CompiledModel, describe_weights
 from skcell.engine._recipe import Recipe
 
 #: Maximum number of idle models; the least recently used model is dropped first.
@@ -80,7 +80,7 @@ class ModelLease:
 
     def __init__(self, recipe: Recipe, seed: int, *, shared: bool = True):
         self.recipe = recipe
-        self._state: list[np.ndarray] | None = None
+        self._state: list[np.ndarray] | dict[str, np.ndarray] | None = None
         self._shared = shared and recipe.code is not None
         self._own(_acquire(recipe, seed) if self._shared else CompiledModel(recipe, seed))
 
@@ -105,16 +105,15 @@ class ModelLease:
         ValueError
             If these are not the weights of such a model.
         """
-        wanted = describe_variables(recipe)
+        wanted = describe_weights(recipe)
         found = {path: (value.shape, str(value.dtype)) for path, value in weights.items()}
         if found != wanted:
             wrong = {*found.items()} ^ {*wanted.items()}
             raise ValueError(f"the weights {sorted(path for path, _ in wrong)[:3]} do not fit.")
         lease = cls.__new__(cls)
-        state = [weights[path] for path in wanted]
         shared = recipe.code is not None
         lease.__setstate__(
-            {"recipe": recipe, "_state": state, "_compiled": None, "_shared": shared}
+            {"recipe": recipe, "_state": weights, "_compiled": None, "_shared": shared}
         )
         return lease
 
@@ -164,7 +163,11 @@ class ModelLease:
                     assert self._state is not None
                     make = _acquire if self._shared else CompiledModel
                     compiled = make(self.recipe, seed=0)
-                    compiled.set_state(self._state)  # before other threads can access the model
+                    # Before other threads can access the model.
+                    if isinstance(self._state, dict):
+                        compiled.set_weights(self._state)
+                    else:
+                        compiled.set_state(self._state)
                     self._own(compiled)
                     self._state = None
         assert self._compiled is not None
