@@ -49,11 +49,14 @@ class HomeProfile:
         Names of the features.
     centres, spreads : ndarray of shape (n_classes, n_features)
         Mean and standard deviation of the features, by predicted class.
+    counts : ndarray of shape (n_classes,)
+        Number of images that they are from.
     """
 
     names: tuple[str, ...]
     centres: NDArray[np.float64]
     spreads: NDArray[np.float64]
+    counts: NDArray[np.intp]
 
     @classmethod
     def fit(cls, names: Any, features: ArrayLike, codes: NDArray[np.intp], n_classes: int) -> Self:
@@ -84,6 +87,7 @@ class HomeProfile:
             tuple(names),
             np.array([part.mean(axis=0) for part in parts]),
             np.maximum(spreads, floor),
+            np.array([len(part) for part in parts]),
         )
 
     def compare(self, features: ArrayLike, codes: NDArray[np.intp]) -> ShiftReport:
@@ -104,7 +108,10 @@ class HomeProfile:
         values = np.asarray(features, dtype=np.float64)
         effects = ((values - self.centres[codes]) / self.spreads[codes]).mean(axis=0)
         order = np.argsort(-np.abs(effects), kind="stable")
-        limit = SMALL_SHIFT + N_ERRORS / np.sqrt(len(values))
+        # Of the means of these images, and of the means at home that they are compared with.
+        shares = np.bincount(codes, minlength=len(self.counts)) / len(values)
+        error = np.sqrt(1 / len(values) + np.sum(shares**2 / self.counts))
+        limit = SMALL_SHIFT + N_ERRORS * error
         return ShiftReport(
             n_images=len(values),
             shifted=bool(np.abs(effects[order[0]]) > limit),
