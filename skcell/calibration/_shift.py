@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 SMALL_SHIFT = 0.4
 N_ERRORS = 4.5
 
-#: With fewer images of a predicted class at home, the class is compared with all classes together.
+#: With fewer images of a predicted class at home, the class is compared with all classes together,
+#: which is still as uncertain as so few images are.
 _FEWEST = 10
 
 
@@ -79,15 +80,15 @@ class HomeProfile:
             The summary.
         """
         values = np.asarray(features, dtype=np.float64)
-        parts = [values[codes == k] for k in range(n_classes)]
-        parts = [part if len(part) >= _FEWEST else values for part in parts]
+        counts = np.bincount(codes, minlength=n_classes)
+        parts = [values[codes == k] if counts[k] >= _FEWEST else values for k in range(n_classes)]
         spreads = np.array([part.std(axis=0) for part in parts])
         floor = 1e-12 + 1e-6 * np.abs(values).max(axis=0)  # of a feature that is the same in all
         return cls(
             tuple(names),
             np.array([part.mean(axis=0) for part in parts]),
             np.maximum(spreads, floor),
-            np.array([len(part) for part in parts]),
+            np.maximum(counts, 1),
         )
 
     def compare(self, features: ArrayLike, codes: NDArray[np.intp]) -> ShiftReport:
