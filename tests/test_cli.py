@@ -208,7 +208,7 @@ def test_search_goes_on_and_keeps_the_best(tmp_path, folder):
     assert sum(best["trials"].values()) == 3
     assert len((tmp_path / "skcell-search" / "trials.csv").read_text().splitlines()) == 4
     code = (
-        "import joblib, numpy as np; model = joblib.load('skcell-search/best.joblib');"
+        "import skcell, numpy as np; model = skcell.load('skcell-search/best.skcell');"
         "print(model.predict(np.zeros((2, 16, 16, 3), np.uint8)))"
     )
     done = subprocess.run(

@@ -175,7 +175,6 @@ def study(
             random_state=seed,
             results_file=out / "fits.jsonl",
             score=score,
-            refit=False,
             n_jobs=n_jobs,
         )
         with short_warnings():
@@ -187,7 +186,12 @@ def study(
                 image_names=cells.image_names,
             )
     except KeyboardInterrupt:
-        console.print("Interrupted before the first fit was scored. Nothing was written.")
+        result = getattr(run, "result_", None)
+        if result is None:
+            console.print("Interrupted before the first fit was scored. Nothing was written.")
+        else:  # while the best technique was trained again
+            _keep(result, out, console)
+            console.print("Interrupted; there is no model of the best technique.", style="yellow")
         raise typer.Exit(INTERRUPTED) from None
     except EXPECTED as error:
         result = getattr(run, "result_", None)
@@ -197,6 +201,8 @@ def study(
         fail(f"{for_command(error)} Finished fits are kept; the same command resumes.", FAILED)
     result = run.result_
     _keep(result, out, console)
+    if hasattr(run, "best_estimator_"):
+        _keep_model(run.best_estimator_, out / "best.skcell", console)
     if quick:
         console.print("Quick preview: few images and folds give wide intervals.", style="dim")
     if any(technique.error for technique in result.techniques):
@@ -303,6 +309,19 @@ def _keep(result: "StudyResult", out: Path, console: Console) -> None:
     _say_files(files, out / "study.html", console)
 
 
+def _keep_model(model: Any, path: Path, console: Console) -> None:
+    """Save the best technique, trained on all images of the study."""
+    from skcell import save
+
+    try:
+        save(model, path)
+    except (ValueError, OSError) as error:  # a technique of the user's own, or a full disk
+        console.print(Text(f"The best model is not kept: {error}", style="yellow"), soft_wrap=True)
+        return
+    text = f"The best technique, trained on all these images, is in {path}."
+    console.print(Text(text), soft_wrap=True)
+
+
 def _say_files(files: list[Path], first: Path, console: Console) -> None:
     """Print the name of the file to open, and those of the other files."""
     others = ", ".join(file.name for file in files if file != first)
@@ -339,8 +358,9 @@ _STUDY_FILES = (
     "study.json",
     "study.png",
     "study.html",
+    "best.skcell",
 )
-_SEARCH_FILES = ("trials.csv", "best.json", "best.joblib")
+_SEARCH_FILES = ("trials.csv", "best.json", "best.skcell")
 
 
 def _check_writable(folder: Path, data: str, names: Sequence[str]) -> None:

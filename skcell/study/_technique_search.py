@@ -1,12 +1,10 @@
 """A search that starts from a technique of a study, and the files of the search."""
 
-import io
 import json
 import os
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
@@ -16,6 +14,7 @@ from skcell._environment import environment
 from skcell._files import replace_file, to_csv
 from skcell._images import layout_of
 from skcell.model_selection import OptunaPruningSearchCV, default_space
+from skcell.persistence import save
 from skcell.resampling import ImageSMOTE
 from skcell.study._files import to_jsonable
 from skcell.study._fits import study_pipeline
@@ -98,7 +97,7 @@ def search_technique(
 
 
 def save_search(search: OptunaPruningSearchCV, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write `trials.csv`, `best.json` and, if the search was refitted, `best.joblib`.
+    """Write `trials.csv`, `best.json` and, if the search was refitted, `best.skcell`.
 
     Parameters
     ----------
@@ -131,10 +130,8 @@ def save_search(search: OptunaPruningSearchCV, folder: str | os.PathLike[str]) -
     replace_file(files[0], to_csv(trials))
     replace_file(files[1], (json.dumps(best, indent=2) + "\n").encode())
     if hasattr(search, "best_estimator_"):
-        files.append(folder / "best.joblib")
-        stored = io.BytesIO()
-        joblib.dump(search.best_estimator_, stored)
-        replace_file(files[-1], stored.getvalue())
+        files.append(folder / "best.skcell")
+        save(search.best_estimator_, files[-1])
     return files
 
 

@@ -48,7 +48,7 @@ def test_each_format_predicts_alike(file_format, name, fitted, cells, tmp_path):
 
 def test_a_model_that_differs_is_refused(fitted, tmp_path, monkeypatch):
     monkeypatch.setattr(_export, "TOLERANCE", -1.0)
-    with pytest.raises(ModelFileError, match="differ .* Do not use it"):
+    with pytest.raises(ModelFileError, match=r"differ .* Do not use it"):
         skcell.export(fitted, tmp_path / "m", "savedmodel")
 
 

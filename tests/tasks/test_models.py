@@ -1,0 +1,446 @@
+"""From a folder to answers, by the commands and by the functions below them."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import skcell
+from skcell import CalibratedClassifier, CellCNNClassifier, ImageSMOTE, make_pipeline, tasks
+from skcell.cli import app
+from skcell.datasets import list_images, load_image_folder, make_cells
+
+SKCELL = [sys.executable, "-m", "skcell.cli"]
+
+
+def run(*arguments, cwd, input=None):
+    """Run a command in this process, which has started Keras already."""
+    with contextlib.chdir(cwd):
+        done = CliRunner().invoke(app, [str(argument) for argument in arguments], input=input)
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        trace = "".join(traceback.format_exception(done.exception))
+        return SimpleNamespace(returncode=1, stdout=done.stdout, stderr=done.stderr + trace)
+    return SimpleNamespace(returncode=done.exit_code, stdout=done.stdout, stderr=done.stderr)
+
+
+def write_folder(root, cells, indices):
+    for i in indices:
+        folder = root / cells.target_names[cells.target[i]]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(cells.images[i]).save(folder / f"P{i % 7}_{i}.png")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A trained model with its report, its images, and new ones."""
+    root = tmp_path_factory.mktemp("models")
+    cells = make_cells(240, n_classes=3, image_size=24, random_state=0)
+    write_folder(root / "cells", cells, range(180))
+    write_folder(root / "new", cells, range(180, 240))
+    command = [*SKCELL, "train", "cells", "-o", "cells.skcell", "--epochs", "12"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    (root / "train.txt").write_text(done.stdout)
+    return root
+
+
+# Train
+
+
+def test_train_writes_a_model_and_its_test(place):
+    said = (place / "train.txt").read_text()
+    assert "Training on 144 images of 24 x 24 pixels" in said
+    assert "A stratified fifth of the images tests the model" in said
+    assert "Right: " in said
+    assert max(map(len, said.splitlines())) < 200
+    report = place / "cells-report"
+    assert {file.name for file in report.iterdir()} == {"report.html", "test.csv", "metrics.json"}
+    figures = json.loads((report / "metrics.json").read_text())
+    assert figures["data"]["n_train"].keys() == figures["data"]["n_test"].keys()
+    with (report / "test.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == figures["test"]["n_images"] == 36
+    right = np.mean([line["right"] == "yes" for line in lines])
+    assert right == pytest.approx(figures["test"]["accuracy"]["value"])
+    files = {line["file"] for line in lines}
+    assert all((place / "cells" / file).is_file() for file in files)
+    page = (report / "report.html").read_text()
+    assert "http" not in page.replace("http-equiv", "")
+    model = skcell.load(place / "cells.skcell")
+    assert isinstance(model, CalibratedClassifier)
+    # The test images were neither trained on nor calibrated with.
+    assert model.calibration_["n_images"] + len(files) < 180
+
+
+def test_train_by_patients_keeps_them_whole(place, tmp_path):
+    result = tasks.train(place / "cells", groups=r"(P\d)_", epochs=1)
+    tested = {Path(file).name.split("_")[0] for file in result.evaluation.files}
+    names = [Path(file).name.split("_")[0] for file in list_images(place / "cells")]
+    n_tested = sum(name in tested for name in names)
+    assert n_tested == len(result.evaluation.files), "all images of a tested patient are tested"
+    assert set(result.evaluation.by_group) == tested
+    assert result.data["n_groups"] == 7
+
+
+def test_train_uses_a_split_of_the_folder_and_tells_of_copies(place, tmp_path):
+    for part, names in (("train", ("a", "b")), ("test", ("a", "b"))):
+        for name in names:
+            (tmp_path / part / name).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name, level in (("a", 60), ("b", 180)):
+        for i in range(20):
+            pixels = rng.integers(level, level + 40, (24, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "train" / name / f"{i}.png")
+            if i < 8:
+                changed = pixels if i == 0 else 255 - pixels // 2
+                Image.fromarray(changed).save(tmp_path / "test" / name / f"{i}.png")
+    result = tasks.train(tmp_path, epochs=1)
+    assert len(result.evaluation.files) == 16
+    assert any("own part 'test'" in sentence for sentence in result.choices)
+    assert any("2 image(s) have exact copies on both sides" in text for text in result.warnings)
+
+
+def test_train_weights_unequal_classes_and_says_so(place, tmp_path):
+    cells = make_cells(200, n_classes=2, image_size=24, random_state=0)
+    first = np.flatnonzero(cells.target == 0)[:90]
+    second = np.flatnonzero(cells.target == 1)[:9]
+    write_folder(tmp_path, cells, [*first, *second])
+    result = tasks.train(tmp_path, epochs=1)
+    assert result.model.estimator.class_weight == "balanced"
+    assert any("Classes are weighted" in sentence for sentence in result.choices)
+    assert any("fewer than 10 images" in text for text in result.warnings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("absent", "-o", "m.skcell"), "no folder 'absent'"),
+        (("cells", "-o", "absent/m.skcell"), "no folder 'absent'"),
+        (("cells", "-o", "cells"), "is a folder"),
+        (("cells", "-o", "m.skcell", "--groups", "P"), "one group in parentheses"),
+        (("cells", "-o", "m.skcell", "--groups", "(X)"), "finds nothing in 180 of 180"),
+        (("cells", "-o", "m.skcell", "--groups", "a.csv"), "No such file"),
+        (("cells", "-o", "m.skcell", "--group-by-folder"), "no class folder has sub-folders"),
+        (("cells", "-o", "m.skcell", "--recipe", "cnn", "--weights", "x"), "no pretrained network"),
+    ],
+)
+def test_train_says_what_is_wrong_before_it_trains(arguments, said, place):
+    done = run("train", *arguments, cwd=place)
+    assert done.returncode == 2, done.stdout
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "epoch" not in done.stdout
+
+
+def test_classes_with_hardly_any_image_are_refused(tmp_path):
+    cells = make_cells(60, n_classes=2, image_size=24, random_state=0)
+    write_folder(tmp_path, cells, [*np.flatnonzero(cells.target == 0)[:20]])
+    write_folder(tmp_path, cells, [*np.flatnonzero(cells.target == 1)[:2]])
+    with pytest.raises(ValueError, match=r"at least 4 images.*2"):
+        tasks.train(tmp_path)
+
+
+def test_ctrl_c_keeps_what_was_learned(place, tmp_path):
+    command = [*SKCELL, "train", "cells", "-o", str(tmp_path / "m.skcell"), "--epochs", "3000"]
+    process = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if "epoch 2/" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "stopped by Ctrl-C" in rest
+    model = skcell.load(tmp_path / "m.skcell")
+    assert 2 <= model.estimator_.n_iter_ < 3000
+
+
+def test_final_trains_again_on_all_images(place):
+    result = tasks.train(place / "cells", epochs=1, final=True)
+    assert any("trained again on all images" in sentence for sentence in result.choices)
+    assert result.model.calibration_["n_images"] == round(0.15 * 180)
+    assert result.model.estimator_.callbacks is None
+
+
+# Predict
+
+
+def table(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_predict_is_the_prediction_of_the_model(place):
+    done = run("predict", "cells.skcell", "new", "--probabilities", cwd=place)
+    assert done.returncode == 0, done.stderr
+    lines = table(done.stdout)
+    model = skcell.load(place / "cells.skcell")
+    cells = load_image_folder(place / "new", 24, labels=False)
+    assert [str(place / line["file"]) for line in lines] == cells.filenames.tolist()
+    assert [line["class"] for line in lines] == model.predict(cells.images).tolist()
+    expected = model.predict_proba(cells.images)
+    found = [[float(line[f"p({name})"]) for name in model.classes_] for line in lines]
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+    sets = model.predict_set(cells.images)
+    for line, row in zip(lines, sets, strict=True):
+        assert set(line["plausible"].split("|")) == set(model.classes_[row])
+        assert line["plausible"].split("|")[0] == line["class"]
+    assert [line["unknown"] == "yes" for line in lines] == model.is_unknown(cells.images).tolist()
+
+
+def test_predict_takes_files_patterns_lists_and_standard_input(place, tmp_path):
+    files = [os.path.relpath(file, place) for file in list_images(place / "new")][:4]
+    (tmp_path / "list.txt").write_text("\n".join(files[:2]) + "\n")
+    one_class = Path(files[0]).parent
+    for sources, given, n in (
+        (files[:3], None, 3),
+        ([f"{one_class}/*.png"], None, len(list((place / one_class).iterdir()))),
+        ([tmp_path / "list.txt"], None, 2),
+        (["-"], "\n".join(files), 4),
+        ([files[0], files[0]], None, 1),
+    ):
+        done = run("predict", "cells.skcell", *sources, cwd=place, input=given)
+        assert done.returncode == 0, done.stderr
+        assert len(table(done.stdout)) == n
+
+
+def test_a_broken_file_is_a_line_with_its_error(place, tmp_path):
+    good = list_images(place / "new")[0]
+    (tmp_path / "broken.png").write_text("no image")
+    (tmp_path / "good.png").write_bytes(Path(good).read_bytes())
+    done = run("predict", place / "cells.skcell", ".", cwd=tmp_path)
+    assert done.returncode == 0
+    broken, fine = table(done.stdout)
+    assert "not a JPEG" in broken["error"]
+    assert broken["class"] == ""
+    assert fine["class"]
+    assert "1 of 2 files could not be read" in done.stderr
+    (tmp_path / "good.png").unlink()
+    done = run("predict", place / "cells.skcell", ".", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "No image could be read" in done.stderr
+
+
+def test_tables_order_and_copies(place, tmp_path):
+    options = ("--sort", "uncertain", "--copy-to", tmp_path / "sorted", "--tta", "none")
+    done = run("predict", "cells.skcell", "new", "-o", tmp_path / "t.jsonl", *options, cwd=place)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    probabilities = [line["probability"] for line in lines]
+    assert probabilities == sorted(probabilities)
+    copied = list_images(tmp_path / "sorted")
+    assert len(copied) == len(lines) == 60
+    for line in lines:
+        folder = "unknown" if line["unknown"] == "yes" else line["class"]
+        assert (tmp_path / "sorted" / folder / Path(line["file"]).name).is_file()
+
+
+def test_parquet(place, tmp_path):
+    pandas = pytest.importorskip("pandas", reason="pandas comes with skcell[tests]")
+    pytest.importorskip("pyarrow", reason="pyarrow comes with skcell[parquet]")
+    done = run("predict", "cells.skcell", "new", "-o", tmp_path / "t.parquet", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert len(pandas.read_parquet(tmp_path / "t.parquet")) == 60
+
+
+def test_images_from_elsewhere_are_told_first(place, tmp_path):
+    for i, file in enumerate(list_images(place / "new")):
+        with Image.open(file) as image:
+            Image.fromarray((np.asarray(image) * 0.5).astype(np.uint8)).save(tmp_path / f"{i}.png")
+    done = run("predict", place / "cells.skcell", tmp_path, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "do not look like the training images" in done.stderr
+    assert "skcell adapt" in done.stderr
+    done = run("adapt", place / "cells.skcell", tmp_path, "-o", "theirs.skcell", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Adapted to 60 images" in done.stdout
+    done = run("predict", "theirs.skcell", tmp_path, cwd=tmp_path)
+    assert "do not look like" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("absent.skcell", "new"), "No such file"),
+        (("train.txt", "new"), "not a model of skcell"),
+        (("cells.skcell", "absent"), "no image 'absent'"),
+        (("cells.skcell", "new", "-o", "t.xlsx"), "must end in .csv"),
+        (("cells.skcell", "new", "--coverage", "2"), "between 0 and 1"),
+    ],
+)
+def test_predict_says_what_is_wrong(arguments, said, place):
+    done = run("predict", *arguments, cwd=place)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Traceback" in run(*("--debug", "predict", *arguments), cwd=place).stderr
+
+
+def test_memory_does_not_grow_with_the_number_of_files(place):
+    model = skcell.load(place / "cells.skcell")
+    files = list_images(place / "new")[:8]
+    n = 0
+    for one in tasks.predict_files(model, files * 200):
+        n += 1
+        assert one.label in model.classes_
+    assert n == 1600
+
+
+# Evaluate, info, export
+
+
+def test_evaluate_agrees_with_the_model(place, tmp_path):
+    done = run("evaluate", "cells.skcell", "new", "--by", r"(P\d)_", "-o", tmp_path, cwd=place)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "metrics.json").read_text())
+    model = skcell.load(place / "cells.skcell")
+    cells = load_image_folder(place / "new", 24)
+    y = cells.target_names[cells.target]
+    assert figures["accuracy"]["value"] == pytest.approx(model.score(cells.images, y))
+    assert len(figures["groups"]) == 7
+    assert np.sum(figures["confusion"]["counts"]) == 60
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_evaluate_tells_of_classes_that_do_not_match(place, tmp_path):
+    folders = sorted((place / "new").iterdir())
+    (tmp_path / "stranger").mkdir()
+    (tmp_path / folders[0].name).mkdir()
+    for source, target in ((folders[0], folders[0].name), (folders[1], "stranger")):
+        for file in source.iterdir():
+            (tmp_path / target / file.name).write_bytes(file.read_bytes())
+    done = run("evaluate", place / "cells.skcell", tmp_path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "does not know stranger" in done.stdout
+    assert f"no images of {folders[1].name}, {folders[2].name}" in done.stdout
+    for file in list((tmp_path / folders[0].name).iterdir()):
+        (tmp_path / "other").mkdir(exist_ok=True)
+        file.rename(tmp_path / "other" / file.name)
+    (tmp_path / folders[0].name).rmdir()
+    done = run("evaluate", place / "cells.skcell", tmp_path, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "has the name of a class of the model" in done.stderr
+
+
+def test_info_needs_no_keras_and_speaks_json(place):
+    code = "import sys; from skcell.cli import main; sys.argv[1:] = ['info', 'cells.skcell']\n"
+    code += "try: main()\nfinally: assert not {'keras', 'tensorflow'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "24 x 24 x 3 uint8" in done.stdout
+    assert "of 36 images" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    found = json.loads(run("info", "cells.skcell", "--json", cwd=place).stdout)
+    assert found["training"]["data"]["name"] == "cells"
+
+
+def test_export_by_the_command(place, tmp_path):
+    pytest.importorskip("onnxruntime", reason="onnxruntime comes with skcell[onnx]")
+    out = tmp_path / "cells.onnx"
+    done = run("export", "cells.skcell", "-o", out, "--sample", "new", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "predicts as cells.skcell does" in done.stdout
+    assert out.is_file()
+
+
+def test_hostile_names_are_text_on_the_page(place, tmp_path):
+    name = "<script>alert(1)</script>"
+    cells = make_cells(60, n_classes=2, image_size=24, random_state=0)
+    y = np.array([name.replace("/", "_"), "b"])[cells.target]
+    clf = CellCNNClassifier(filters=(8,), epochs=1, random_state=0, batch_norm=False)
+    model = CalibratedClassifier(clf, random_state=0).fit(cells.images, y)
+    result = tasks.evaluate(model, cells.images, y, files=[name] * 60)
+    page = tasks.make_page(result, title=name, paragraphs=[name], warnings=[name])
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_files_that_study_and_search_write_are_models(place, tmp_path):
+    """Pipelines of samplers are predicted with as well."""
+    cells = make_cells(80, n_classes=2, image_size=24, random_state=0)
+    clf = CellCNNClassifier(filters=(8,), epochs=1, random_state=0)
+    model = make_pipeline(ImageSMOTE(random_state=0), clf)
+    skcell.save(model.fit(cells.images, cells.target_names[cells.target]), tmp_path / "m.skcell")
+    done = run("predict", tmp_path / "m.skcell", "new", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert len(table(done.stdout)) == 60
+    done = run("adapt", tmp_path / "m.skcell", "new", "-o", tmp_path / "a.skcell", cwd=place)
+    assert done.returncode == 2
+    assert "adapt the classifier inside" in done.stderr
+
+
+# The functions below them
+
+
+def test_groups_from_a_table(tmp_path):
+    files = [str(tmp_path / "a" / "1.png"), str(tmp_path / "b" / "2.png")]
+    source = tmp_path / "groups.csv"
+    source.write_text("file,group\na/1.png,P1\n2.png,P2\n", encoding="utf-8-sig")
+    assert tasks.read_groups(str(source), files, str(tmp_path)).tolist() == ["P1", "P2"]
+    source.write_text("file,group\n2.png,P2\n")
+    with pytest.raises(ValueError, match="no line for 1 of 2 images"):
+        tasks.read_groups(str(source), files, str(tmp_path))
+    source.write_text("name,group\n2.png,P2\n")
+    with pytest.raises(ValueError, match="needs the columns 'file' and 'group'"):
+        tasks.read_groups(str(source), files, str(tmp_path))
+    source.write_text("file,group\n2.png,P2\n2.png,P3\n")
+    with pytest.raises(ValueError, match=r"two groups for '2\.png'"):
+        tasks.read_groups(str(source), files, str(tmp_path))
+
+
+def test_a_folder_without_classes(place, tmp_path):
+    cells = load_image_folder(place / "new", 24, labels=False)
+    assert cells.images.shape == (60, 24, 24, 3)
+    assert "target" not in cells
+    with pytest.raises(ValueError, match="No image was found"):
+        load_image_folder(tmp_path, labels=False)
+
+
+def test_figures_agree_with_scikit_learn(place):
+    from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score
+
+    model = skcell.load(place / "cells.skcell")
+    cells = load_image_folder(place / "new", 24)
+    y = cells.target_names[cells.target]
+    result = tasks.evaluate(model, cells.images, y)
+    predicted = model.predict(cells.images)
+    assert result.balanced_accuracy.value == pytest.approx(balanced_accuracy_score(y, predicted))
+    assert result.macro_f1 == pytest.approx(f1_score(y, predicted, average="macro"))
+    precisions = precision_score(y, predicted, average=None, zero_division=0)
+    assert [row["precision"] for row in result.per_class] == pytest.approx(precisions.tolist())
+    share, accuracy = result.accuracy_above(0.9)
+    sure = model.predict_proba(cells.images).max(axis=1) >= 0.9
+    assert share == pytest.approx(sure.mean())
+    if sure.any():
+        assert accuracy == pytest.approx((predicted == y)[sure].mean())
+
+
+def test_a_second_ctrl_c_interrupts_as_usual():
+    stop = tasks.StopOnInterrupt()
+
+    class Model:
+        stop_training = False
+
+    stop.set_model(Model())
+    usual = signal.getsignal(signal.SIGINT)
+    stop.on_train_begin()
+    signal.raise_signal(signal.SIGINT)
+    time.sleep(0.01)
+    assert stop.stopped
+    assert stop.model.stop_training
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    stop.close()
+    assert signal.getsignal(signal.SIGINT) is usual
