@@ -60,6 +60,9 @@ def score_strangers(
         found[kind] = {
             "auc": float(roc_auc_score(is_strange, -np.concatenate([at_home, scores]))),
             "called_unknown": float((scores < 0).mean()),
+            "found_where_5_percent_of_home_are": float(
+                (scores < np.quantile(at_home, 0.05)).mean()
+            ),
         }
     return found
 
@@ -94,6 +97,7 @@ def main() -> None:
     parser.add_argument("--other", type=Path, help="another laboratory")
     parser.add_argument("--n-train", type=int, default=4000)
     parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--false-alarm-rate", type=float, default=0.02)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with np.load(options.data) as arrays:
@@ -114,7 +118,9 @@ def main() -> None:
         kept = np.full(len(y), True) if left_out is None else y != left_out
         train = rng.permutation(np.flatnonzero((split == "train") & kept))[: options.n_train]
         clf = CellCNNClassifier(epochs=options.epochs, random_state=options.seed)
-        clf = CalibratedClassifier(clf, random_state=options.seed).fit(X[train], y[train])
+        clf = CalibratedClassifier(
+            clf, false_alarm_rate=options.false_alarm_rate, random_state=options.seed
+        ).fit(X[train], y[train])
         val = (split == "val") & kept
         strangers = make_strangers(X[val], other, options.seed)
         if left_out is None:

@@ -38,7 +38,7 @@ def load(data: Path, image_size: int) -> dict[str, tuple[np.ndarray, np.ndarray]
     from skcell.datasets import load_image_folder
 
     found = {part: load_image_folder(data / part, image_size) for part in ("train", "val")}
-    return {part: (cells.images, cells.target) for part, cells in found.items()}
+    return {part: (c.images, c.target_names[c.target]) for part, c in found.items()}
 
 
 def settings() -> dict[str, dict[str, Any]]:

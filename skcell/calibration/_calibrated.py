@@ -88,7 +88,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         Share of the images that are held out.
     sets : {"lac", "aps"}, default="lac"
         Kind of the prediction sets; see `skcell.calibration.ConformalSets`.
-    false_alarm_rate : float, default=0.01
+    false_alarm_rate : float, default=0.02
         Share of images like those of training that may be called unknown.
     random_state : int, RandomState instance or None, default=None
         Seed of the holdout.
@@ -155,7 +155,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         *,
         validation_fraction: float = 0.15,
         sets: Literal["lac", "aps"] = "lac",
-        false_alarm_rate: float = 0.01,
+        false_alarm_rate: float = 0.02,
         random_state: Any = None,
     ):
         self.estimator = estimator

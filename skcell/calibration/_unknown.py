@@ -29,7 +29,7 @@ class UnknownDetector(ParameterHintsMixin, OutlierMixin, BaseEstimator):
         Which neighbour's distance is the score.
     max_samples : int, default=2000
         Number of rows that are kept, drawn at random.
-    false_alarm_rate : float, default=0.01
+    false_alarm_rate : float, default=0.02
         Share of rows like the fitted ones that may be called unknown.
     random_state : int, RandomState instance or None, default=None
         Seed of the choice of rows.
@@ -76,7 +76,7 @@ class UnknownDetector(ParameterHintsMixin, OutlierMixin, BaseEstimator):
         *,
         n_neighbors: int = 10,
         max_samples: int = 2000,
-        false_alarm_rate: float = 0.01,
+        false_alarm_rate: float = 0.02,
         random_state: Any = None,
     ):
         self.n_neighbors = n_neighbors

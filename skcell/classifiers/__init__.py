@@ -7,7 +7,7 @@ __getattr__, __dir__, _names = _lazy.attach(
     submod_attrs={
         "_adaptive": ["AdaptiveClassifier"],
         "_base": ["BaseCellClassifier"],
-        "_callbacks": ["ClassifierCallback"],
+        "_callbacks": ["Checkpoint", "ClassifierCallback"],
         "_cnn": ["CellCNNClassifier"],
         "_se_inception_resnet": ["SEInceptionResNetClassifier"],
         "_transfer": ["TransferClassifier", "TransferState"],

@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from skcell.engine import Checkpoint as Checkpoint
+
 
 class ClassifierCallback(keras.callbacks.Callback):
     """Callback with access to the classifier being trained; it predicts with the current weights.

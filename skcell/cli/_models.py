@@ -82,6 +82,10 @@ def train(
     final: Annotated[
         bool, typer.Option("--final", help="After the test, train again on all images.")
     ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Continue the same command after it was killed."),
+    ] = False,
     skip_broken: SkipBroken = False,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Random seed.")] = 0,
 ) -> None:
@@ -97,6 +101,7 @@ def train(
             raise FileNotFoundError(f"There is no folder {str(out.parent)!r} for --out.")
         if out.is_dir():
             raise IsADirectoryError(f"--out {out} is a folder; give the name of a file.")
+        unfinished = _unfinished(out, resume)
         with quietly_starting(console):
             from skcell import tasks
         stop = tasks.StopOnInterrupt()
@@ -113,10 +118,12 @@ def train(
                 final=final,
                 skip_broken=skip_broken,
                 random_state=seed,
+                checkpoint=unfinished,
                 callbacks=[stop],
                 notify=lambda text: console.print(Text(text), soft_wrap=True),
             )
             files = result.save(out)
+        shutil.rmtree(unfinished, ignore_errors=True)
         for sentence in result.choices:
             console.print(Text(f"- {sentence}", style="dim"), soft_wrap=True)
         _show(result.evaluation, console)
@@ -336,6 +343,19 @@ def export(
         console.print("Converting ...")
         path = skcell.export(skcell.load(model), out, file_format, X=images)
         console.print(Text(f"{path} predicts as {model} does."), soft_wrap=True)
+
+
+def _unfinished(out: Path, resume: bool) -> Path:
+    """Return the folder for the state of training, and check or remove that of an earlier one."""
+    folder = out.with_name(f"{out.stem}-unfinished")
+    if resume and not folder.is_dir():
+        raise FileNotFoundError(
+            f"There is no unfinished training {str(folder)!r} to resume; leave out --resume."
+        )
+    if not resume:
+        for file in folder.glob("phase-*.npz"):
+            file.unlink()
+    return folder
 
 
 def _show(result: "Evaluation", console: Console) -> None:

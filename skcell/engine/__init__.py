@@ -13,6 +13,7 @@ from skcell.engine._callbacks import PlainEpochs as PlainEpochs
 from skcell.engine._callbacks import copy_callback as copy_callback
 from skcell.engine._callbacks import is_foreign as is_foreign
 from skcell.engine._callbacks import portable_callback as portable_callback
+from skcell.engine._checkpoint import Checkpoint as Checkpoint
 from skcell.engine._compiled_model import CompiledModel as CompiledModel
 from skcell.engine._compiled_model import build
 from skcell.engine._data import TrainingData as TrainingData

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from skcell._keras import to_numpy
+from skcell.engine._checkpoint import Checkpoint
 from skcell.engine._compiled_model import CompiledModel
 from skcell.engine._steps import Batches
 
@@ -127,8 +128,12 @@ def _run_epochs(
     callback_list.on_train_begin()
     _check_not_compiled(model, optimizer)
     scores: dict[str, float] = {}
+    for checkpoint in (c for c in callbacks if isinstance(c, Checkpoint)):
+        history = checkpoint.restore(compiled, callbacks)
     for epoch in epochs:
         batches.shuffle(epoch)
+        if epoch - epochs.start < len(history.get("loss", ())):
+            continue  # it was finished before the fit was resumed
         callback_list.on_epoch_begin(epoch)
         _check_not_compiled(model, optimizer)
         model.reset_metrics()

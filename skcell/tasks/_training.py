@@ -15,6 +15,7 @@ from PIL import Image
 from sklearn.base import clone
 
 from skcell._digest import digest_images
+from skcell._environment import software
 from skcell._files import replace_file, to_csv
 from skcell._holdout import Purpose, describe_copies, find_copies, split_holdout
 from skcell._text import encode
@@ -22,6 +23,7 @@ from skcell.calibration import CalibratedClassifier
 from skcell.classifiers import (
     BaseCellClassifier,
     CellCNNClassifier,
+    Checkpoint,
     SEInceptionResNetClassifier,
     TransferClassifier,
 )
@@ -137,6 +139,7 @@ def train(
     final: bool = False,
     skip_broken: bool = False,
     random_state: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     notify: Callable[[str], None] = lambda text: None,
 ) -> TrainingResult:
@@ -167,6 +170,9 @@ def train(
         Whether files that cannot be read are skipped.
     random_state : int, default=0
         Seed of the split, the weights and all else.
+    checkpoint : str or path-like, default=None
+        Folder in which the state of training is kept after each epoch. The same call with the same
+        folder continues a training that was killed.
     callbacks : sequence of keras.callbacks.Callback
         Called during training.
     notify : callable
@@ -209,9 +215,14 @@ def train(
             f"Classes are weighted, since the largest has {counts.max():,} training images and the "
             f"smallest {counts.min():,}."
         )
-    clf.set_params(random_state=random_state, callbacks=list(callbacks) or None, verbose=1)
+    clf.set_params(random_state=random_state)
     if epochs is not None:
         clf.set_params(epochs=epochs)
+    digest = hashlib.sha256(b"".join(sorted(digest_images(cells.images)))).hexdigest()
+    if checkpoint is not None:
+        key = json.dumps([repr(clf), digest, train_part.tolist(), software()])
+        callbacks = [*callbacks, Checkpoint(checkpoint, hashlib.sha256(key.encode()).hexdigest())]
+    clf.set_params(callbacks=list(callbacks) or None, verbose=1)
     for sentence in told:
         notify(f"Warning: {sentence}")
     model = CalibratedClassifier(clf, random_state=random_state)
@@ -239,7 +250,6 @@ def train(
         )
     for fitted in (model, model.estimator):
         _last(fitted).set_params(callbacks=None, verbose=0)
-    digest = hashlib.sha256(b"".join(sorted(digest_images(cells.images)))).hexdigest()
     data = {
         "name": os.path.basename(os.path.abspath(root)),
         "folder": root,

@@ -444,3 +444,26 @@ def test_a_second_ctrl_c_interrupts_as_usual():
         signal.raise_signal(signal.SIGINT)
     stop.close()
     assert signal.getsignal(signal.SIGINT) is usual
+
+
+def test_a_killed_training_is_resumed_by_the_command(place, tmp_path):
+    options = ("-o", tmp_path / "m.skcell", "--epochs", "6")
+    done = run("train", "cells", *options, "--resume", cwd=place)
+    assert done.returncode == 2
+    assert "no unfinished training" in done.stderr
+    command = [*SKCELL, "train", "cells", *map(str, options)]
+    process = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if "epoch 3/" in line:
+            break
+    process.kill()
+    process.communicate()
+    assert (tmp_path / "m-unfinished").is_dir()
+    done = run("train", "cells", *options, "--resume", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "epoch 1/" not in done.stdout
+    assert not (tmp_path / "m-unfinished").exists()
+    X = load_image_folder(place / "new", 24, labels=False).images
+    whole = tasks.train(place / "cells", epochs=6).model
+    resumed = skcell.load(tmp_path / "m.skcell")
+    np.testing.assert_allclose(resumed.predict_proba(X), whole.predict_proba(X), atol=1e-6)

@@ -1,0 +1,149 @@
+"""Keep the state of training in files, so that a fit that was killed can go on."""
+
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from skcell._files import replace_file
+from skcell.engine._compiled_model import CompiledModel
+
+#: What early stopping remembers, in addition to the best weights.
+_REMEMBERED = ("wait", "best", "best_epoch")
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Callback that writes the state of training after each epoch, and resumes from it.
+
+    If a fit is killed, the same fit with a new `Checkpoint` of the same folder continues after the
+    last epoch that was finished, and ends with the same model, to the last bit, as if it had not
+    been killed. Without a file in the folder, the fit starts as usual. A finished fit leaves its
+    files, so that a next fit of the same object starts from them: remove the folder first.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Folder of the files, of which there is one for each phase of training.
+    key : str, default=""
+        Describes the fit: data and parameters. A file with another key is refused.
+
+    Attributes
+    ----------
+    resumed : bool
+        Whether an earlier fit was continued.
+
+    See Also
+    --------
+    keras.callbacks.BackupAndRestore : The same for Keras' own `fit`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from skcell import CellCNNClassifier
+    >>> from skcell.classifiers import Checkpoint
+    >>> from skcell.datasets import make_cells
+    >>> cells = make_cells(80, n_classes=2, image_size=32, random_state=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     clf = CellCNNClassifier(filters=(8,), epochs=2, callbacks=[Checkpoint(folder)])
+    ...     clf = clf.fit(cells.images, cells.target)
+    >>> clf.n_iter_
+    2
+    """
+
+    uses_model = False
+
+    def __init__(self, folder: str | os.PathLike[str], key: str = ""):
+        super().__init__()
+        self.folder, self.key = Path(folder).expanduser(), key
+        self.resumed = False
+        self._phase = 0
+        self._history: dict[str, list[float]] = {}
+
+    def __deepcopy__(self, memo: Any) -> "Checkpoint":
+        return self  # it counts the phases of all fits of an estimator and of its copies
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / f"phase-{self._phase}.npz"
+
+    def restore(
+        self, compiled: CompiledModel, callbacks: Sequence[keras.callbacks.Callback]
+    ) -> dict[str, list[float]]:
+        """Begin a phase of training, from the state that was written if there is one.
+
+        Parameters
+        ----------
+        compiled : CompiledModel
+            The model, which gets the state.
+        callbacks : sequence of keras.callbacks.Callback
+            All callbacks; those that stop early get theirs.
+
+        Returns
+        -------
+        dict of str to list
+            Scores of the epochs of this phase that were finished.
+
+        Raises
+        ------
+        ValueError
+            If the file belongs to another fit.
+        """
+        self._phase += 1
+        self._compiled, self._stoppers = compiled, _find_stoppers(callbacks)
+        self._history = {}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self._path.exists():
+            return {}
+        with np.load(self._path, allow_pickle=False) as arrays:
+            told = json.loads(str(arrays["told"]))
+            if told["key"] != self.key:
+                raise ValueError(
+                    f"{self._path} belongs to a fit with other images or parameters. Remove the "
+                    "folder to start anew, or use what it was started with."
+                )
+            n_values = told["n_values"]
+            compiled.set_state([arrays[f"value-{i}"] for i in range(n_values)])
+            for number, (stopper, state) in enumerate(
+                zip(self._stoppers, told["stoppers"], strict=True)
+            ):
+                for name in _REMEMBERED:
+                    setattr(stopper, name, state[name])
+                names = [f"best-{number}-{i}" for i in range(state["n_best"])]
+                stopper.best_weights = [arrays[name] for name in names] or None
+        self.resumed = True
+        self._history = told["history"]
+        return {name: list(scores) for name, scores in self._history.items()}
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write the state; that of an epoch that was cut short is not kept."""
+        for name, value in (logs or {}).items():
+            self._history.setdefault(name, []).append(float(value))
+        if self.model.stop_training:
+            return
+        values = {f"value-{i}": value for i, value in enumerate(self._compiled.get_state())}
+        stoppers = []
+        best: dict[str, Any] = {}
+        for number, stopper in enumerate(self._stoppers):
+            weights = stopper.best_weights or []
+            best |= {f"best-{number}-{i}": np.asarray(w) for i, w in enumerate(weights)}
+            state = {name: getattr(stopper, name) for name in _REMEMBERED}
+            state["best"] = None if state["best"] is None else float(state["best"])
+            stoppers.append({**state, "n_best": len(weights)})
+        told = {
+            "key": self.key,
+            "n_values": len(values),
+            "stoppers": stoppers,
+            "history": self._history,
+        }
+        stream = io.BytesIO()
+        np.savez(stream, told=json.dumps(told), **values, **best)  # type: ignore[arg-type]
+        replace_file(self._path, stream.getvalue())
+
+
+def _find_stoppers(callbacks: Sequence[keras.callbacks.Callback]) -> list[Any]:
+    return [cb for cb in callbacks if isinstance(cb, keras.callbacks.EarlyStopping)]
