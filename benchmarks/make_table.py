@@ -1,10 +1,11 @@
-"""Write the tables of the README and of docs/shift.md from the files in results/.
+"""Write the tables of the README and of the documentation from the files in results/.
 
 `--check` only says whether the tables there are those of the files.
 """
 
 import argparse
 import json
+import statistics
 import sys
 import textwrap
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
-SHIFT = HERE.parent / "docs" / "shift.md"
+DOCS = HERE.parent / "docs"
+SHIFT = DOCS / "shift.md"
 
 
 def load(name: str) -> dict[str, Any]:
@@ -205,7 +207,98 @@ def render_robustness() -> str:
     return "\n".join(parts[:-1]) + "\n" if parts else ""
 
 
-TABLES = {README: ("speed", render), SHIFT: ("robustness", render_robustness)}
+def table(columns: list[str], lines: list[list[str]]) -> str:
+    """Lay out a table."""
+    rows = [columns, ["---"] * len(columns), *lines]
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def render_unequal() -> str:
+    """Lay out the results of bench_unequal.py: medians over seeds."""
+    lines = []
+    for name, runs in load("unequal")["runs"].items():
+        balanced = [run["balanced_accuracy"] for run in runs]
+        rare = [run["rare_recall"] for run in runs]
+        seeds = ", ".join(map(percent, balanced))
+        lines.append(
+            [name, percent(statistics.median(balanced)), percent(statistics.median(rare)), seeds]
+        )
+    columns = ["", "balanced accuracy, %", "recall of rare classes, %", "balanced accuracy by seed"]
+    return table(columns, lines)
+
+
+def render_input_size() -> str:
+    """Lay out the results of bench_input_size.py: medians over seeds."""
+    lines = []
+    for row in load("input_size")["runs"]:
+        layer = row["layer"] or "the last"
+        score = percent(statistics.median(row["scores"]))
+        lines.append([row["backbone"], str(row["input_size"]), layer, score])
+    return table(["backbone", "pixels", "layer", "accuracy, %"], lines)
+
+
+def render_confidence() -> str:
+    """Lay out the results of bench_confidence.py."""
+    found = load("confidence")
+    error = found["calibration_error"]
+    lines = [
+        [
+            f"calibration error {when} scaling",
+            f"{percent(error[when]['error'])} % ({percent(error[when]['interval'][0])} to "
+            f"{percent(error[when]['interval'][1])})",
+        ]
+        for when in ("before", "after")
+    ]
+    for name, sets in found["sets"].items():
+        covered = (
+            f"{percent(sets['coverage'])} % ({percent(sets['lowest_of_a_class'])} % in the class "
+            f"with the fewest), {sets['mean_size']:.2f} classes"
+        )
+        lines.append([f"true class in the set, wanted {name}", covered])
+    for place, told in found["shift_told"].items():
+        shares = ", ".join(f"{percent(share)} % with {n}" for n, share in told.items())
+        lines.append([f"samples called shifted: {place}", shares])
+    text = table([f"accuracy {percent(found['accuracy'])} %", "measured"], lines) + "\n"
+    kinds: dict[str, list[dict[str, float]]] = {}
+    for scores in found["unknown"].values():
+        for kind, score in scores.items():
+            kinds.setdefault(kind, []).append(score)
+    lines = []
+    for kind, scores in kinds.items():
+        called = [score["called_unknown"] for score in scores]
+        line = [kind, _range(called)]
+        line += [
+            _range([score[key] for score in scores]) if key in scores[0] else "-"
+            for key in ("found_where_5_percent_of_home_are", "auc")
+        ]
+        lines.append(line)
+    columns = [
+        "kind of image",
+        "called unknown, %",
+        "at 5 % false alarms, %",
+        "area under the curve, %",
+    ]
+    return text + table(columns, lines)
+
+
+def _range(values: list[float]) -> str:
+    """Return the median and the range of values, in percent."""
+    low, high = percent(min(values)), percent(max(values))
+    return f"{percent(statistics.median(values))} ({low} to {high})"
+
+
+#: Name of each table in its file, and how it is made; it is left out without its result file.
+TABLES = {
+    README: ("speed", render),
+    SHIFT: ("robustness", render_robustness),
+    DOCS / "unequal.md": ("unequal", render_unequal),
+    DOCS / "features.md": ("input size", render_input_size),
+    DOCS / "confidence.md": ("confidence", render_confidence),
+}
 
 
 def main() -> None:

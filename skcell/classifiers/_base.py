@@ -27,6 +27,7 @@ from skcell._sklearn import (
     _fit_context,
     begin_fit,
 )
+from skcell._version import __version__
 from skcell.augmentation import PRESETS, ImageAugmenter
 from skcell.classifiers._adaptation import adapt_classifier
 from skcell.classifiers._callbacks import EpochTasks
@@ -50,6 +51,7 @@ from skcell.engine import (
     make_keras_optimizer,
     portable_callback,
 )
+from skcell.exceptions import ModelFileError
 from skcell.networks import RandomTransform, copy_shared_weights
 
 
@@ -639,11 +641,18 @@ class BaseCellClassifier(
         state = super().__getstate__().copy()
         if state.get("callbacks"):
             state["callbacks"] = [portable_callback(callback) for callback in state["callbacks"]]
-        return state
+        return {**state, "_skcell_version": __version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the state; a default dtype policy is the one of the machine that restores it."""
-        super().__setstate__(state)
+        version = state.get("_skcell_version", __version__)
+        if version != __version__:
+            raise ModelFileError(
+                f"This {type(self).__name__} was pickled by skcell {version}, and this is "
+                f"{__version__}. Pickles do not move between versions: install skcell {version}, "
+                "load it, and write it with skcell.save, whose files do."
+            )
+        super().__setstate__({k: v for k, v in state.items() if k != "_skcell_version"})
         if self.dtype_policy is None and self.__sklearn_is_fitted__():
             self._lease = self._lease.with_policy(self._choose_dtype_policy())
             self.dtype_policy_ = self._lease.recipe.dtype_policy

@@ -433,3 +433,12 @@ def test_an_interrupted_write_leaves_the_old_file(saved, tmp_path, monkeypatch):
         skcell.save(clf, path)
     assert [file.name for file in tmp_path.iterdir()] == ["model.skcell"]
     assert path.read_text() == "old"
+
+
+def test_a_pickle_of_another_version_is_refused_with_a_sentence(saved, monkeypatch):
+    pickled = pickle.dumps(saved[0])
+    monkeypatch.setattr("skcell.classifiers._base.__version__", "9.9")
+    with pytest.raises(
+        ModelFileError, match=r"pickled by skcell .*, and this is 9\.9.*skcell\.save"
+    ):
+        pickle.loads(pickled)
