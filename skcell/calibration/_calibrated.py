@@ -433,7 +433,13 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
 
         Parameters
         ----------
-        X, X_labelled, y_labelled, move
+        X : array-like
+            Images of the other laboratory, 30 or more.
+        X_labelled : array-like, default=None
+            Images of the other laboratory with known labels.
+        y_labelled : array-like of shape (n_labelled,), default=None
+            Their labels.
+        move : float or None, default=None
             As for `adapt` of the classifier.
 
         Returns

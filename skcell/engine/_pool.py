@@ -118,7 +118,13 @@ class ModelLease:
         return lease
 
     def get_weights(self) -> dict[str, np.ndarray]:
-        """Copy the weights of the model, by path."""
+        """Copy the weights of the model.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Weights by path.
+        """
         return self.compiled.get_weights()
 
     def _own(self, compiled: CompiledModel) -> None:
