@@ -194,6 +194,20 @@ def test_broken_file_is_named_or_skipped(tmp_path, folder):
     assert "20 images" in run.stdout
 
 
+def test_study_by_groups_in_file_names(tmp_path, folder):
+    settings = ("--image-size", "16", "--epochs", "1", "--cv", "2", "--techniques", "base")
+    run = skcell("study", "--data", "cells", *settings, "--groups", r"(\d)\.png", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    told = json.loads((tmp_path / "skcell-study" / "study.json").read_text())
+    assert told["data"]["n_groups"] == 10
+    model = tmp_path / "skcell-study" / "best.skcell"
+    assert "best.skcell" in run.stdout.replace("\n", "")
+    assert skcell("info", str(model), cwd=tmp_path).returncode == 0
+    run = skcell("study", "--data", "cells", *settings, "--groups", "(x)", cwd=tmp_path)
+    assert run.returncode == 2
+    assert "finds nothing in 20 of 20" in run.stderr
+
+
 def test_search_goes_on_and_keeps_the_best(tmp_path, folder):
     command = ["search", "--data", "cells", "--image-size", "16", "--epochs", "1", "--cv", "2"]
     command += ["--storage", "kept.db", "--name", "mine"]

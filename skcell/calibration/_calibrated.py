@@ -1,6 +1,6 @@
 """A classifier that says how sure it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 from numbers import Real
@@ -51,6 +51,9 @@ class Assessment:
         nothing.
     known_scores : ndarray of shape (n,)
         How known the image is: below 0 for unknown ones.
+    uncertain : ndarray of bool of shape (n,)
+        Whether the class is less probable than the limit that was asked for, so that a person
+        should decide.
     looks : ndarray of shape (n, n_features)
         Light, colour and sharpness, to be compared with those at home.
     """
@@ -60,6 +63,7 @@ class Assessment:
     plausible: NDArray[np.bool_]
     unknown: NDArray[np.bool_]
     known_scores: NDArray[np.float64]
+    uncertain: NDArray[np.bool_]
     looks: NDArray[np.float64]
 
 
@@ -365,7 +369,14 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         check_is_fitted(self)
         return self.detector_.predict(self._classifier.embed(X)) < 0
 
-    def assess(self, X: ArrayLike, coverage: float = 0.9, *, by_class: bool = False) -> Assessment:
+    def assess(
+        self,
+        X: ArrayLike,
+        coverage: float = 0.9,
+        *,
+        by_class: bool = False,
+        min_confidence: float | Mapping[Any, float] = 0.0,
+    ) -> Assessment:
         """Say everything about images, reading each of them once.
 
         Parameters
@@ -376,6 +387,10 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
             As for `predict_set`.
         by_class : bool, default=False
             As for `predict_set`.
+        min_confidence : float or mapping of class to float, default=0.0
+            Images whose most probable class is less probable than this are uncertain. A mapping has
+            a limit for each class; for others it is 0. `skcell.metrics.accuracy_coverage_curve`
+            tells how accurate the rest is.
 
         Returns
         -------
@@ -391,14 +406,29 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
             known.append(self.detector_.decision_function(self._classifier.embed(given)))
             looks.append(describe_images(images)[1])
         p, scores = np.concatenate(probabilities), np.concatenate(known)
+        best = p.argmax(axis=1)
         return Assessment(
-            labels=self.classes_[p.argmax(axis=1)],
+            labels=self.classes_[best],
             probabilities=p,
             plausible=self.sets_.predict(p, coverage, by_class=by_class),
             unknown=scores < 0,
             known_scores=scores,
+            uncertain=p.max(axis=1) < self._limits(min_confidence)[best],
             looks=np.concatenate(looks),
         )
+
+    def _limits(self, min_confidence: float | Mapping[Any, float]) -> NDArray[np.float64]:
+        """Return the smallest probability of a certain prediction, for each class."""
+        classes = self.classes_.tolist()
+        if not isinstance(min_confidence, Mapping):
+            min_confidence = dict.fromkeys(classes, min_confidence)
+        unknown = sorted(map(str, set(min_confidence) - set(classes)))
+        if unknown:
+            raise ValueError(f"min_confidence has {unknown}, but the classes are {classes}.")
+        limits = np.array([min_confidence.get(label, 0.0) for label in classes], np.float64)
+        if not ((limits >= 0) & (limits <= 1)).all():
+            raise ValueError(f"min_confidence must be in 0..1, got {min_confidence!r}.")
+        return limits
 
     def detect_shift(self, X: ArrayLike | Assessment) -> ShiftReport:
         """Compare light, colour and sharpness of images with those at home.

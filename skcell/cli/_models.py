@@ -152,6 +152,12 @@ def predict(
         bool, typer.Option("--probabilities", help="Add the probability of each class.")
     ] = False,
     coverage: Coverage = 0.9,
+    min_confidence: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Mark images as uncertain whose class is less probable than this."
+        ),
+    ] = 0.0,
     tta: Annotated[
         Literal["none", "flips", "d4"] | None,
         typer.Option(help="Average over mirror images: none is fastest. (default: as trained)"),
@@ -184,7 +190,9 @@ def predict(
         if tta is not None:
             tasks.classifier_of(loaded).set_params(tta=tta)
         _warn_of_shift(tasks.look_first(loaded, files), console)
-        found: Iterator[Prediction] = tasks.predict_files(loaded, files, coverage=coverage)
+        found: Iterator[Prediction] = tasks.predict_files(
+            loaded, files, coverage=coverage, min_confidence=min_confidence
+        )
         if sort == "uncertain":
             found = iter(sorted(found, key=lambda one: one.probability))
         failures: list[Prediction] = []

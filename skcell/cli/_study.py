@@ -45,6 +45,15 @@ ByFolder = Annotated[
 ]
 
 
+Groups = Annotated[
+    str | None,
+    typer.Option(
+        help="Patients or slides, which stay whole: a .csv file with the columns file and group, "
+        "or a pattern with one (group), searched for in file names."
+    ),
+]
+
+
 def study(
     data: Annotated[
         str,
@@ -110,6 +119,7 @@ def study(
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Skip image files that cannot be read.")
     ] = False,
+    groups: Groups = None,
     by_folder: ByFolder = False,
     score: Annotated[
         str,
@@ -163,14 +173,19 @@ def study(
         )
         console.print(Text(f"Loading {data} ...", style="dim"))
         cells = study_module.load_study_data(
-            data, image_size=image_size, quick=quick, skip_broken=skip_broken, random_state=seed
+            data,
+            image_size=image_size,
+            quick=quick,
+            skip_broken=skip_broken,
+            groups=groups,
+            random_state=seed,
         )
         if cv:
             cells = cells.training_part()  # the folds are made from this part only
-        _say_what_is_left_out(cells, by_folder, console)
+        grouped = _check_groups(cells, groups, by_folder, console)
         run = study_module.Study(
             chosen,
-            cv=cells.choose_cv(cv, holdout=holdout, by_group=by_folder, random_state=seed),
+            cv=cells.choose_cv(cv, holdout=holdout, by_group=grouped, random_state=seed),
             epochs=epochs or cells.epochs,
             random_state=seed,
             results_file=out / "fits.jsonl",
@@ -181,7 +196,7 @@ def study(
             run.fit(
                 cells.images,
                 cells.labels,
-                groups=cells.groups if by_folder else None,
+                groups=cells.groups if grouped else None,
                 data_name=cells.name,
                 image_names=cells.image_names,
             )
@@ -243,6 +258,7 @@ def search(
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Skip image files that cannot be read.")
     ] = False,
+    groups: Groups = None,
     by_folder: ByFolder = False,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Random seed.")] = 0,
     out: Annotated[
@@ -264,16 +280,20 @@ def search(
             study_module.Study  # noqa: B018 # imports the classifiers, and so Keras
         console.print(Text(f"Loading {data} ...", style="dim"))
         cells = study_module.load_study_data(
-            data, image_size=image_size, skip_broken=skip_broken, random_state=seed
+            data,
+            image_size=image_size,
+            skip_broken=skip_broken,
+            groups=groups,
+            random_state=seed,
         )
         cells = cells.training_part()
-        _say_what_is_left_out(cells, by_folder, console)
+        grouped = _check_groups(cells, groups, by_folder, console)
         with short_warnings():
             found = study_module.search_technique(
                 study_module.resolve_techniques([technique])[0],
                 cells.images,
                 cells.labels,
-                groups=cells.groups if by_folder else None,
+                groups=cells.groups if grouped else None,
                 n_trials=n_trials,
                 storage=storage,
                 study_name=study_name,
@@ -329,17 +349,19 @@ def _say_files(files: list[Path], first: Path, console: Console) -> None:
     console.print(Text(f"Other files in this folder: {others}", style="dim"), soft_wrap=True)
 
 
-def _say_what_is_left_out(cells: Any, by_folder: bool, console: Console) -> None:
-    """Print notes about a test part that is not used and folders that may be patients."""
+def _check_groups(cells: Any, groups: str | None, by_folder: bool, console: Console) -> bool:
+    """Return whether images are grouped; print notes about what may be wrong with the split."""
     if cells.n_unseen:
         console.print(
             f"{cells.n_unseen:,} images of the test part are not used: techniques are compared, "
             "and so chosen, on the other images.",
             style="dim",
         )
+    if groups is not None and by_folder:
+        raise ValueError("--groups and --group-by-folder cannot be used together; give one.")
     if by_folder and cells.groups is None:
         raise ValueError("--group-by-folder: no class folder has sub-folders.")
-    if cells.groups is not None and not by_folder:
+    if groups is None and cells.groups is not None and not by_folder:
         example = next(group for group in cells.groups if group)
         console.print(
             Text(
@@ -349,6 +371,7 @@ def _say_what_is_left_out(cells: Any, by_folder: bool, console: Console) -> None
                 style="yellow",
             )
         )
+    return groups is not None or by_folder
 
 
 _STUDY_FILES = (

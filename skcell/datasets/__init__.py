@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_cells": ["make_cells"],
         "_fetch": ["fetch_bloodmnist"],
         "_folder": ["load_image_folder"],
+        "_groups": ["read_groups"],
         "_npz": ["load_npz"],
         "_scan": ["list_images"],
     },

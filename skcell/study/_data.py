@@ -12,7 +12,13 @@ from sklearn.utils import Bunch
 
 from skcell._hints import hint
 from skcell._holdout import split_holdout
-from skcell.datasets import fetch_bloodmnist, load_image_folder, load_npz, make_cells
+from skcell.datasets import (
+    fetch_bloodmnist,
+    load_image_folder,
+    load_npz,
+    make_cells,
+    read_groups,
+)
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,7 @@ def load_study_data(
     image_size: int | None = None,
     quick: bool = False,
     skip_broken: bool = False,
+    groups: str | None = None,
     random_state: int = 0,
 ) -> StudyData:
     """Load the data of a study.
@@ -161,6 +168,9 @@ def load_study_data(
         Whether to use fewer and smaller images, drawn as a stratified sample.
     skip_broken : bool, default=False
         Whether to skip image files that cannot be read, with a warning, instead of failing.
+    groups : str, default=None
+        Patients or slides of the images in a folder, as for `skcell.datasets.read_groups`; None
+        takes the sub-folders of the folders of the classes, if there are any.
     random_state : int, default=0
         Seed of generated cells and of the sample.
 
@@ -177,6 +187,8 @@ def load_study_data(
     name = os.fspath(source)
     if name not in NAMES:
         name = os.path.expanduser(name)
+    if groups is not None and not os.path.isdir(name):
+        raise ValueError(f"--groups needs a folder of images, and {name!r} is none.")
     if name == "generated":
         size = _GENERATED[quick]
         assert size.n_images is not None
@@ -191,6 +203,8 @@ def load_study_data(
         side = image_size or size.image_size
         on_error = "warn" if skip_broken else "raise"
         cells = load_image_folder(name, image_size=side, on_error=on_error)
+        if groups is not None:
+            cells.groups = read_groups(groups, cells.filenames.tolist(), name)
         title = Path(name).resolve().name
     elif os.path.isfile(name):
         if image_size is not None:

@@ -13,7 +13,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "look_first",
             "save_evaluation",
         ],
-        "_groups": ["read_groups"],
         "_interrupt": ["StopOnInterrupt"],
         "_page": ["describe_shift", "make_page"],
         "_prediction": [

@@ -14,10 +14,9 @@ from skcell._images import decode_files
 from skcell._text import encode
 from skcell.calibration import CalibratedClassifier, ShiftReport
 from skcell.classifiers import BaseCellClassifier
-from skcell.datasets import load_image_folder
+from skcell.datasets import load_image_folder, read_groups
 from skcell.persistence import find_image_spec, save
 from skcell.tasks._evaluation import Evaluation, evaluate
-from skcell.tasks._groups import read_groups
 from skcell.tasks._page import make_page
 
 #: Number of images that are looked at before all are predicted.
@@ -94,7 +93,7 @@ def evaluate_folder(
     folder : str or path-like
         The folder. If it has parts, ``test`` or else ``val`` is used.
     groups : str, default=None
-        Patients or slides, as for `read_groups`.
+        Patients or slides, as for `skcell.datasets.read_groups`.
     coverage : float, default=0.9
         Share of the true classes that prediction sets should contain.
     skip_broken : bool, default=False

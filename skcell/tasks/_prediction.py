@@ -43,6 +43,8 @@ class Prediction:
         Whether the image is nothing that the model was trained on; None if it cannot say.
     error : str
         Why the file could not be read; empty if it could.
+    uncertain : bool
+        Whether the class is less probable than the limit that was asked for.
     looks : tuple of float
         Light, colour and sharpness of the image.
     """
@@ -53,6 +55,7 @@ class Prediction:
     plausible: list[Any]
     unknown: bool | None
     error: str = ""
+    uncertain: bool = False
     looks: tuple[float, ...] = ()
 
     @property
@@ -108,7 +111,7 @@ def find_images(sources: Iterable[str], stdin: IO[str] | None = None) -> list[st
 
 
 def predict_files(
-    model: Any, files: Sequence[str], *, coverage: float = 0.9
+    model: Any, files: Sequence[str], *, coverage: float = 0.9, min_confidence: float = 0.0
 ) -> Iterator[Prediction]:
     """Predict image files one after the other, in bounded memory.
 
@@ -123,6 +126,8 @@ def predict_files(
         Paths of images.
     coverage : float, default=0.9
         Probability with which the plausible classes contain the true one.
+    min_confidence : float, default=0.0
+        Images whose most probable class is less probable than this are uncertain.
 
     Yields
     ------
@@ -144,7 +149,8 @@ def predict_files(
                 some = files[start + CHUNK : start + 2 * CHUNK]
                 waiting.append(pool.submit(_read, some, spec))
             paths = files[start : start + CHUNK]
-            by_index = dict(zip(kept.tolist(), _predict(model, images, coverage), strict=True))
+            found = _predict(model, images, coverage, min_confidence)
+            by_index = dict(zip(kept.tolist(), found, strict=True))
             for index, path in enumerate(paths):
                 if index in by_index:
                     yield Prediction(path, *by_index[index])
@@ -156,27 +162,33 @@ def _read(files: Sequence[str], spec: Any) -> tuple[NDArray[Any], NDArray[np.int
     return decode_files(files, spec.shape, spec.dtype)
 
 
-def _predict(model: Any, images: NDArray[Any], coverage: float) -> Iterator[tuple[Any, ...]]:
+def _predict(
+    model: Any, images: NDArray[Any], coverage: float, min_confidence: float
+) -> Iterator[tuple[Any, ...]]:
     """Return the fields of each prediction after its file."""
     if not len(images):
         return
     classes = model.classes_.tolist()
     if isinstance(model, CalibratedClassifier):
-        found = model.assess(images, coverage)
-        for label, row, plausible, unknown, looks in zip(
+        found = model.assess(images, coverage, min_confidence=min_confidence)
+        for label, row, plausible, unknown, uncertain, looks in zip(
             found.labels.tolist(),
             found.probabilities.tolist(),
             found.plausible,
             found.unknown.tolist(),
+            found.uncertain.tolist(),
             found.looks.tolist(),
             strict=True,
         ):
             likely = [name for name, is_in in zip(classes, plausible, strict=True) if is_in]
             likely.sort(key=lambda name: -row[classes.index(name)])  # used at once
-            yield label, dict(zip(classes, row, strict=True)), likely, unknown, "", tuple(looks)
+            probabilities = dict(zip(classes, row, strict=True))
+            yield label, probabilities, likely, unknown, "", uncertain, tuple(looks)
         return
     for row in model.predict_proba(images).tolist():
-        yield classes[int(np.argmax(row))], dict(zip(classes, row, strict=True)), [], None
+        uncertain = max(row) < min_confidence
+        label = classes[int(np.argmax(row))]
+        yield label, dict(zip(classes, row, strict=True)), [], None, "", uncertain
 
 
 def to_record(prediction: Prediction, *, probabilities: bool, classes: Sequence[Any]) -> dict:
@@ -203,6 +215,7 @@ def to_record(prediction: Prediction, *, probabilities: bool, classes: Sequence[
         "probability": None if failed else round(prediction.probability, 6),
         "plausible": "|".join(map(str, prediction.plausible)),
         "unknown": "" if prediction.unknown is None else ("yes" if prediction.unknown else "no"),
+        "uncertain": "yes" if prediction.uncertain else "no",
         "error": prediction.error,
     }
     if probabilities:

@@ -27,10 +27,9 @@ from skcell.classifiers import (
     SEInceptionResNetClassifier,
     TransferClassifier,
 )
-from skcell.datasets import load_image_folder
+from skcell.datasets import load_image_folder, read_groups
 from skcell.persistence import save
 from skcell.tasks._evaluation import Evaluation, evaluate
-from skcell.tasks._groups import read_groups
 from skcell.tasks._page import make_page
 
 Recipe = Literal["auto", "cnn", "composite", "transfer"]
@@ -160,7 +159,7 @@ def train(
     backbone, weights : str, default=None
         Pretrained network of "transfer", and the file with its weights, or "imagenet".
     groups : str, default=None
-        Patients or slides, as for `read_groups`; they stay whole in every split.
+        Patients or slides, as for `skcell.datasets.read_groups`; they stay whole in every split.
     group_by_folder : bool, default=False
         Whether each sub-folder of a class folder is one patient or slide.
     final : bool, default=False
@@ -294,7 +293,7 @@ def _find_groups(
     cells: Any, groups: str | None, by_folder: bool, root: str
 ) -> NDArray[np.str_] | None:
     if groups is not None and by_folder:
-        raise ValueError("--groups and --group-by-folder cannot be used together.")
+        raise ValueError("--groups and --group-by-folder cannot be used together; give one.")
     if groups is not None:
         return read_groups(groups, cells.filenames.tolist(), root)
     if by_folder and "groups" not in cells:

@@ -247,6 +247,20 @@ def test_it_is_calibrated_on_images_that_it_was_not_trained_on(fitted):
     np.testing.assert_array_equal(found.labels, clf.predict(X))
 
 
+def test_a_person_decides_about_uncertain_images(fitted):
+    clf, X, _ = fitted
+    p = clf.predict_proba(X)
+    assert not clf.assess(X).uncertain.any()
+    np.testing.assert_array_equal(clf.assess(X, min_confidence=0.8).uncertain, p.max(axis=1) < 0.8)
+    first = clf.classes_[0]
+    found = clf.assess(X, min_confidence={first: 1.0})
+    np.testing.assert_array_equal(found.uncertain, (found.labels == first) & (p.max(axis=1) < 1))
+    with pytest.raises(ValueError, match=r"has \['x'\], but the classes are"):
+        clf.assess(X, min_confidence={"x": 1.0})
+    with pytest.raises(ValueError, match=r"in 0\.\.1"):
+        clf.assess(X, min_confidence=3)
+
+
 def test_early_stopping_and_calibration_share_a_holdout(cells):
     """So calibration costs no further data, and samplers never see it."""
     seen = {}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skcell.datasets import load_image_folder
+from skcell.datasets import load_image_folder, read_groups
 from skcell.exceptions import ImageReadError, ImageReadWarning
 
 DATA = Path(os.environ.get("SKCELL_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -290,3 +290,19 @@ def test_a_home_is_no_folder_named_tilde(tmp_path, monkeypatch):
     write(tmp_path, "cells/a/1.png", "cells/b/1.png")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert len(load_image_folder("~/cells").target) == 2
+
+
+def test_groups_from_a_table(tmp_path):
+    files = [str(tmp_path / "a" / "1.png"), str(tmp_path / "b" / "2.png")]
+    source = tmp_path / "groups.csv"
+    source.write_text("file,group\na/1.png,P1\n2.png,P2\n", encoding="utf-8-sig")
+    assert read_groups(str(source), files, str(tmp_path)).tolist() == ["P1", "P2"]
+    source.write_text("file,group\n2.png,P2\n")
+    with pytest.raises(ValueError, match="no line for 1 of 2 images"):
+        read_groups(str(source), files, str(tmp_path))
+    source.write_text("name,group\n2.png,P2\n")
+    with pytest.raises(ValueError, match="needs the columns 'file' and 'group'"):
+        read_groups(str(source), files, str(tmp_path))
+    source.write_text("file,group\n2.png,P2\n2.png,P3\n")
+    with pytest.raises(ValueError, match=r"two groups for '2\.png'"):
+        read_groups(str(source), files, str(tmp_path))

@@ -247,6 +247,12 @@ def test_tables_order_and_copies(place, tmp_path):
         assert (tmp_path / "sorted" / folder / Path(line["file"]).name).is_file()
 
 
+def test_uncertain_images_are_marked(place):
+    done = run("predict", "cells.skcell", "new", "--min-confidence", "0.9", cwd=place)
+    for line in table(done.stdout):
+        assert (line["uncertain"] == "yes") == (float(line["probability"]) < 0.9)
+
+
 def test_parquet(place, tmp_path):
     pandas = pytest.importorskip("pandas", reason="pandas comes with skcell[tests]")
     pytest.importorskip("pyarrow", reason="pyarrow comes with skcell[parquet]")
@@ -382,22 +388,6 @@ def test_files_that_study_and_search_write_are_models(place, tmp_path):
 
 
 # The functions below them
-
-
-def test_groups_from_a_table(tmp_path):
-    files = [str(tmp_path / "a" / "1.png"), str(tmp_path / "b" / "2.png")]
-    source = tmp_path / "groups.csv"
-    source.write_text("file,group\na/1.png,P1\n2.png,P2\n", encoding="utf-8-sig")
-    assert tasks.read_groups(str(source), files, str(tmp_path)).tolist() == ["P1", "P2"]
-    source.write_text("file,group\n2.png,P2\n")
-    with pytest.raises(ValueError, match="no line for 1 of 2 images"):
-        tasks.read_groups(str(source), files, str(tmp_path))
-    source.write_text("name,group\n2.png,P2\n")
-    with pytest.raises(ValueError, match="needs the columns 'file' and 'group'"):
-        tasks.read_groups(str(source), files, str(tmp_path))
-    source.write_text("file,group\n2.png,P2\n2.png,P3\n")
-    with pytest.raises(ValueError, match=r"two groups for '2\.png'"):
-        tasks.read_groups(str(source), files, str(tmp_path))
 
 
 def test_a_folder_without_classes(place, tmp_path):

@@ -35,6 +35,13 @@ def read_groups(source: str, files: Sequence[str], root: str) -> NDArray[np.str_
     ------
     ValueError
         If a file has no group, or the CSV file or the expression cannot be used.
+
+    Examples
+    --------
+    >>> from skcell.datasets import read_groups
+    >>> files = ["cells/blast/P1_1.png", "cells/blast/P2_1.png"]
+    >>> read_groups("(P[0-9]+)_", files, "cells").tolist()
+    ['P1', 'P2']
     """
     inside = [os.path.relpath(file, root) for file in files]
     if source.lower().endswith(".csv"):
@@ -45,15 +52,15 @@ def read_groups(source: str, files: Sequence[str], root: str) -> NDArray[np.str_
         try:
             pattern = re.compile(source)
         except re.error as error:
-            raise ValueError(f"--groups {source!r} is no regular expression: {error}.") from None
+            raise ValueError(f"groups={source!r} is no regular expression: {error}.") from None
         if pattern.groups != 1:
             raise ValueError(
-                f"--groups {source!r} needs one group in parentheses, which is the patient or "
+                f"groups={source!r} needs one group in parentheses, which is the patient or "
                 "slide, such as '(P[0-9]+)_'; or the name of a .csv file."
             )
         matches = [pattern.search(path) for path in inside]
         found = [match and match.group(1) for match in matches]
-        what = f"--groups {source!r} finds nothing in"
+        what = f"groups={source!r} finds nothing in"
     missing = [path for path, group in zip(inside, found, strict=True) if not group]
     if missing:
         raise ValueError(f"{what} {len(missing)} of {len(files)} images: {some(missing)}.")
