@@ -77,6 +77,7 @@ def test_study_of_a_folder(tmp_path, folder):
         "study.png",
         "study.html",
         "fits.jsonl",
+        "best.skcell",
     }
 
 
