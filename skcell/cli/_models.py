@@ -89,9 +89,9 @@ def train(
     skip_broken: SkipBroken = False,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Random seed.")] = 0,
 ) -> None:
-    """Train a model, and test it on a fifth of the images that it never saw.
+    """Train a model, and test it on images that it never saw.
 
-    Writes the model, and beside it a folder with a page, the test images with their predictions,
+    A fifth of the images is set aside for the test. Writes the model, and beside it a folder with a page, the test images with their predictions,
     and the figures. Ctrl-C stops training, and keeps and tests what was learned until then.
     """
     console = Console()
@@ -137,7 +137,7 @@ def predict(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGES...",
+            metavar="IMAGES",
             help="Folders, files, patterns, .txt files with a path on each line, or - for such "
             "lines on standard input.",
         ),
@@ -262,9 +262,9 @@ def adapt(
     out: Annotated[Path, typer.Option("--out", "-o", help="File of the adapted model.")],
     skip_broken: SkipBroken = False,
 ) -> None:
-    """Adapt a model to another microscope, stain or camera, by images from there.
+    """Adapt a model to another microscope, stain or camera.
 
-    No labels are needed. If the folder has sub-folders with the names of classes, their labels are
+    Images from there are needed, and no labels. If the folder has sub-folders with the names of classes, their labels are
     used too; five images of each class help. Check both models with `skcell evaluate` on other
     labelled images from there: adaptation can also make a model worse.
     """
@@ -291,7 +291,10 @@ def info(
     model: Model,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what a model file holds: classes, images, training, scores and versions."""
+    """Say what a model file holds.
+
+    Classes, images, training, scores and versions.
+    """
     import json
     from dataclasses import asdict
 
@@ -335,7 +338,10 @@ def export(
         str | None, typer.Option(help="Images to compare both models on. (default: generated)")
     ] = None,
 ) -> None:
-    """Write a model for a runtime that needs no skcell, and check that it predicts alike."""
+    """Write a model for a runtime that needs no skcell.
+
+    The written model is run, and refused if it does not predict alike.
+    """
     console = Console()
     with reported(console):
         from skcell.persistence import read_info

@@ -265,9 +265,9 @@ def search(
         Path, typer.Option(help="Folder for the table of trials and the best model.")
     ] = Path("skcell-search"),
 ) -> None:
-    """Search for the best settings of a technique, stopping bad trials early.
+    """Search for the best settings of a technique.
 
-    If the data has its own split, only the training images are used.
+    Bad trials are stopped early. If the data has its own split, only the training images are used.
     """
     out = out.expanduser()
     console = Console()
