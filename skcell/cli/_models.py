@@ -91,8 +91,9 @@ def train(
 ) -> None:
     """Train a model, and test it on images that it never saw.
 
-    A fifth of the images is set aside for the test. Writes the model, and beside it a folder with a page, the test images with their predictions,
-    and the figures. Ctrl-C stops training, and keeps and tests what was learned until then.
+    A fifth of the images is set aside for the test. Writes the model, and beside it a folder with a
+    page, the test images with their predictions, and the figures. Ctrl-C stops training, and keeps
+    and tests what was learned until then.
     """
     console = Console()
     with reported(console):
@@ -264,9 +265,9 @@ def adapt(
 ) -> None:
     """Adapt a model to another microscope, stain or camera.
 
-    Images from there are needed, and no labels. If the folder has sub-folders with the names of classes, their labels are
-    used too; five images of each class help. Check both models with `skcell evaluate` on other
-    labelled images from there: adaptation can also make a model worse.
+    Images from there are needed, and no labels. If the folder has sub-folders with the names of
+    classes, their labels are used too; five images of each class help. Check both models with
+    `skcell evaluate` on other labelled images from there: adaptation can also make a model worse.
     """
     console = Console()
     with reported(console):
