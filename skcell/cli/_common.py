@@ -29,7 +29,7 @@ def reported(console: Console) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        console.print("Interrupted. Nothing was written.", style="yellow")
+        console.print("Interrupted.", style="yellow")
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:  # the program that reads the output has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -28,6 +28,8 @@ ADAPT_EPILOG = """Example: skcell adapt cells.skcell theirs/ -o theirs.skcell. I
 folders with the names of the model's classes, their labels are used as well."""
 EXPORT_EPILOG = """Example: skcell export cells.skcell -o cells.onnx --sample cells/test"""
 
+_STATES = "phase-*.npz"  # files of `Checkpoint`
+
 Model = Annotated[Path, typer.Argument(help="File that `skcell train` wrote.")]
 SkipBroken = Annotated[
     bool, typer.Option("--skip-broken", help="Skip image files that cannot be read.")
@@ -70,7 +72,8 @@ def train(
         str | None,
         typer.Option(
             help="Patients or slides, which stay on one side of a split: a .csv file with the "
-            "columns file and group; or a pattern with one (group), searched for in file names."
+            "columns file and group; or a pattern with one (group), searched for in paths from the "
+            "folder."
         ),
     ] = None,
     by_folder: Annotated[
@@ -97,11 +100,13 @@ def train(
     """
     console = Console()
     with reported(console):
-        out = out.expanduser()
-        if not out.parent.is_dir():
-            raise FileNotFoundError(f"There is no folder {str(out.parent)!r} for --out.")
-        if out.is_dir():
-            raise IsADirectoryError(f"--out {out} is a folder; give the name of a file.")
+        out = _check_out(out)
+        source = Path(folder).expanduser()
+        if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+            raise ValueError(
+                f"--out {out} is inside the image folder {folder}, where the next run would read "
+                "what is beside it as a class. Use another folder."
+            )
         unfinished = _unfinished(out, resume)
         with quietly_starting(console):
             from skcell import tasks
@@ -124,7 +129,7 @@ def train(
                 notify=lambda text: console.print(Text(text), soft_wrap=True),
             )
             files = result.save(out)
-        shutil.rmtree(unfinished, ignore_errors=True)
+        _remove_state(unfinished)
         for sentence in result.choices:
             console.print(Text(f"- {sentence}", style="dim"), soft_wrap=True)
         _show(result.evaluation, console)
@@ -161,7 +166,10 @@ def predict(
     ] = 0.0,
     tta: Annotated[
         Literal["none", "flips", "d4"] | None,
-        typer.Option(help="Average over mirror images: none is fastest. (default: as trained)"),
+        typer.Option(
+            help="Average over mirror images: none is fastest, but then probabilities are not those "
+            "that were calibrated. (default: as trained)"
+        ),
     ] = None,
     sort: Annotated[
         Literal["none", "uncertain"], typer.Option(help="Order; uncertain: least certain first.")
@@ -181,6 +189,11 @@ def predict(
         suffix = ".csv" if out is None else out.suffix.lower()
         if suffix not in (".csv", ".jsonl", ".parquet"):
             raise ValueError(f"--out {out}: the name must end in .csv, .jsonl or .parquet.")
+        out = out and _check_out(out)
+        if copy_to is not None:
+            copy_to = copy_to.expanduser()
+            if copy_to.exists() and any(copy_to.iterdir()):
+                raise FileExistsError(f"--copy-to {copy_to} is not empty; give a new folder.")
         from skcell.persistence import read_info
 
         read_info(model)  # an error now, not after Keras has started
@@ -195,7 +208,7 @@ def predict(
             loaded, files, coverage=coverage, min_confidence=min_confidence
         )
         if sort == "uncertain":
-            found = iter(sorted(found, key=lambda one: one.probability))
+            found = iter(sorted(found, key=lambda one: one.probability if not one.error else 2.0))
         failures: list[Prediction] = []
         records = _records(found, loaded.classes_.tolist(), probabilities, copy_to, failures)
         mode = "wb" if suffix == ".parquet" else "w"
@@ -313,15 +326,7 @@ def info(
             "images": " x ".join(map(str, found.image_shape or ())) + f" {found.dtype or ''}",
             "software": ", ".join(f"{k} {v}" for k, v in found.software.items() if v),
         }
-        test = found.training.get("test")
-        if test:
-            accuracy = test["accuracy"]
-            low, high = 100 * accuracy["low"], 100 * accuracy["high"]
-            rows["test"] = (
-                f"{100 * accuracy['value']:.1f} % of {test['n_images']:,} images "
-                f"({low:.1f} to {high:.1f})"
-            )
-            rows["training"] = " ".join(found.training.get("choices", ()))
+        rows |= {name: _in_words(value) for name, value in found.training.items()}
         table = Table(show_header=False, box=None)
         for name, text in rows.items():
             table.add_row(name, Text(text))
@@ -363,14 +368,53 @@ def export(
 def _unfinished(out: Path, resume: bool) -> Path:
     """Return the folder for the state of training, and check or remove that of an earlier one."""
     folder = out.with_name(f"{out.stem}-unfinished")
-    if resume and not folder.is_dir():
+    states = sorted(folder.glob(_STATES))
+    if folder.is_dir() and len(list(folder.iterdir())) > len(states):
+        raise FileExistsError(
+            f"The state of training would be kept in {folder}, which has other files. Use another "
+            "name for --out, or rename this folder."
+        )
+    if resume and not states:
         raise FileNotFoundError(
             f"There is no unfinished training {str(folder)!r} to resume; leave out --resume."
         )
-    if not resume:
-        for file in folder.glob("phase-*.npz"):
-            file.unlink()
+    if states and not resume:
+        raise FileExistsError(
+            f"{folder} has an unfinished training of this model. Continue it with --resume, or "
+            "remove the folder."
+        )
     return folder
+
+
+def _remove_state(folder: Path) -> None:
+    """Remove the state of a training that is finished, and nothing else."""
+    for file in folder.glob(_STATES):
+        file.unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _check_out(out: Path) -> Path:
+    """Return a file name that can be written, as far as this can be known before."""
+    out = out.expanduser()
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {str(out.parent)!r} for --out.")
+    if out.is_dir():
+        raise IsADirectoryError(f"--out {out} is a folder; give the name of a file.")
+    return out
+
+
+def _in_words(value: Any) -> str:
+    """Return what a file says about training in a few words."""
+    if isinstance(value, dict) and isinstance(value.get("accuracy"), dict):
+        found = {name: value["accuracy"].get(name) for name in ("value", "low", "high")}
+        words = ["?" if n is None else f"{100 * n:.1f}" for n in found.values()]
+        return f"{words[0]} % of {value.get('n_images')} images ({words[1]} to {words[2]})"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_in_words(item)}" for name, item in value.items())
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "none"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _show(result: "Evaluation", console: Console) -> None:
@@ -425,20 +469,29 @@ def _records(
     """Turn predictions into lines of the table; copy the files, and collect failures."""
     from skcell.tasks import to_record
 
+    folders = _name_folders(classes)
     for one in found:
         if one.error:
             failures.append(one)
         elif copy_to is not None:
-            folder = copy_to / ("unknown" if one.unknown else _folder_name(one.label))
+            folder = copy_to / ("unknown" if one.unknown else folders[one.label])
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copy2(one.file, _free_name(folder / Path(one.file).name))
         yield to_record(one, probabilities=probabilities, classes=classes)
 
 
-def _folder_name(label: Any) -> str:
-    """Return a name of a folder for a class, whatever characters it has."""
-    name = "".join("_" if c in '/\\:*?"<>|' or ord(c) < 32 else c for c in str(label)).strip(". ")
-    return name or "_"
+def _name_folders(classes: list[Any]) -> dict[Any, str]:
+    """Return a folder for each class, whatever characters it has; no two have the same."""
+    taken = {"unknown"}
+    folders = {}
+    for label in classes:
+        allowed = ("_" if c in '/\\:*?"<>|' or ord(c) < 32 else c for c in str(label))
+        name = "".join(allowed).strip(". ") or "_"
+        while name.lower() in taken:
+            name += "_"
+        taken.add(name.lower())
+        folders[label] = name
+    return folders
 
 
 def _free_name(path: Path) -> Path:
@@ -467,5 +520,10 @@ def _opened(out: Path | None, mode: str) -> Iterator[IO[Any]]:
         yield sys.stdout
         return
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
-    with out.expanduser().open(mode, **text) as file:  # type: ignore[call-overload] # by mode
-        yield file
+    written = out.with_name(f".{out.name}.part")  # an old table is kept until this one is whole
+    try:
+        with written.open(mode, **text) as file:  # type: ignore[call-overload] # by mode
+            yield file
+        written.replace(out)
+    finally:
+        written.unlink(missing_ok=True)

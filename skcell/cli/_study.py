@@ -49,7 +49,7 @@ Groups = Annotated[
     str | None,
     typer.Option(
         help="Patients or slides, which stay whole: a .csv file with the columns file and group, "
-        "or a pattern with one (group), searched for in file names."
+        "or a pattern with one (group), searched for in paths from the folder."
     ),
 ]
 

@@ -132,6 +132,8 @@ def _decode_state(cls: Any, value: dict[str, Any], store: Store) -> Any:
             raise ModelFileError(f"{cls.__name__} has no attribute {name!r} that is fitted.")
     if missing := parameters - set(state):
         raise ModelFileError(f"{cls.__name__} lacks its parameters {sorted(missing)}.")
+    if isinstance(state.get("cache"), str) and state["cache"] != "memory":
+        state["cache"] = True  # a file must not choose where others are written
     estimator.__setstate__(state)
     if hasattr(cls, "_parameter_constraints"):
         estimator._validate_params()
@@ -153,7 +155,7 @@ def _decode_recipe(value: dict[str, Any], store: Store) -> Recipe:
         raise ModelFileError(f"it needs the backbone {kwargs.get('backbone')!r}, which is unknown.")
     if math.prod(settings["input_shape"]) > _MAX_VALUES:
         raise ModelFileError(f"its images of shape {settings['input_shape']} are too large.")
-    if _count_layers(kwargs) > len(store.tensors):  # each has weights
+    if _count_layers(kwargs) > store.n_tensors:  # each has weights
         raise ModelFileError("its network has more layers than there are weights.")
     return Recipe.of(network, kwargs, **settings)
 
@@ -175,7 +177,7 @@ def _encode_lease(lease: ModelLease, store: Store, where: str) -> dict[str, Any]
 
 
 def _decode_lease(value: dict[str, Any], store: Store) -> ModelLease:
-    weights = {path: store.tensors[name] for path, name in value["weights"].items()}
+    weights = {path: store.take(name) for path, name in value["weights"].items()}
     return ModelLease.from_weights(_decode_recipe(value["recipe"], store), weights)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -114,25 +115,34 @@ def export(
         raise ValueError(f"The name of a file of the format {format} ends in {suffix}; got {path}.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {str(path.parent)!r}.")
+    if path.is_dir() and not (path / "saved_model.pb").is_file():
+        raise FileExistsError(f"{path} is a folder, and no exported model; use another name.")
     model, classifier = to_portable_model(estimator)
     spec = classifier._spec
     images = _sample(spec) if X is None else _load(classifier, X)
-    _convert(model, path, format)
     description = describe(estimator, spec)
-    if format == "onnx":
-        _add_metadata(path, description)
-    path.with_name(path.name + ".json").write_text(json.dumps(description, indent=2) + "\n")
-    if verify:
-        expected = estimator.predict_proba(images)
-        found = _RUNNERS[format](path)(images)
-        largest = float(np.abs(found - expected).max())
-        if not largest <= TOLERANCE:
-            raise ModelFileError(
-                f"{path} was written, but its probabilities differ from those of "
-                f"{type(estimator).__name__} by up to {largest:.2g}. Do not use it. If the "
-                "classifier computes in half precision (dtype_policy_), load it with "
-                "dtype_policy='float32' and compare again."
-            )
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+        written = Path(folder, path.name)
+        _convert(model, written, format)
+        if format == "onnx":
+            _add_metadata(written, description)
+        text = json.dumps(description, indent=2) + "\n"
+        written.with_name(path.name + ".json").write_text(text, encoding="utf-8")
+        if verify:
+            expected = estimator.predict_proba(images)
+            found = _RUNNERS[format](written)(images)
+            largest = float(np.abs(found - expected).max())
+            if not largest <= TOLERANCE:
+                raise ModelFileError(
+                    f"The probabilities of the exported model differ from those of "
+                    f"{type(estimator).__name__} by up to {largest:.2g}, so {path} was not "
+                    "written. If the classifier computes in half precision (dtype_policy_), set "
+                    "dtype_policy='float32' and try again."
+                )
+        if path.is_dir():
+            shutil.rmtree(path)
+        for part in Path(folder).iterdir():
+            os.replace(part, path.with_name(part.name))
     return path
 
 

@@ -1,7 +1,6 @@
 """Save fitted models to files, and load them."""
 
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,9 +166,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     try:
         parts = [members[f"part-{i}.skops"] for i in range(len(members) - 1)]
         store = Store(unpack(members[WEIGHTS]), parts)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of layers that are described
-            estimator = decode(manifest["model"], store)
+        estimator = decode(manifest["model"], store)
     except (ModelFileError, ImportError) as error:
         raise type(error)(f"{path} cannot be loaded: {error}") from error
     except (Exception, SafetensorError) as error:
@@ -234,7 +231,7 @@ def find_image_spec(estimator: Any) -> ImageSpec | None:
     spec = getattr(estimator, "_spec", None)
     if isinstance(spec, ImageSpec):
         return spec
-    inner = [getattr(estimator, name, None) for name in ("estimator_", "_final_estimator")]
-    inner += getattr(estimator, "estimators_", ())
+    inner = [getattr(estimator, "estimator_", None), *getattr(estimator, "estimators_", ())]
+    inner += [step for _, step in getattr(estimator, "steps", ())]
     found = (find_image_spec(item) for item in inner if item is not None)
     return next((spec for spec in found if spec is not None), None)

@@ -1,7 +1,6 @@
 """Objects of scikit-learn and imbalanced-learn, stored by skops, which runs no code either."""
 
 import importlib
-import warnings
 import zipfile
 from typing import Any
 
@@ -110,6 +109,4 @@ def load_part(content: bytes) -> Any:
 
     if not is_stored_zip(content):
         raise ModelFileError("a part of it is compressed.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of skops, about versions of its format
-        return skops.io.loads(content, trusted=check_types(content))
+    return skops.io.loads(content, trusted=check_types(content))

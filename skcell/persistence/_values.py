@@ -21,6 +21,8 @@ from skcell.persistence._parts import dump_part, load_part
 #: Dtypes that safetensors stores.
 _STORED = frozenset("?bBhHiIlLqQefd")
 
+_MAX_STRINGS = 64 << 20  # bytes of one array
+
 _KIND = "kind"  # key of the name of a type, in JSON
 
 
@@ -42,11 +44,18 @@ class Store:
     parts: list[bytes] = field(default_factory=list)
     objects: list[Any] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.n_tensors = len(self.tensors)
+
     def put(self, array: NDArray[Any]) -> str:
         """Store an array and return its name."""
         name = f"array-{len(self.tensors)}"
         self.tensors[name] = np.array(array, order="C")
         return name
+
+    def take(self, name: str) -> NDArray[Any]:
+        """Return an array; each is used once, so that a model needs no more memory than it."""
+        return self.tensors.pop(name).copy()  # safetensors' arrays are read-only
 
 
 @dataclass(frozen=True)
@@ -135,7 +144,8 @@ def decode(value: Any, store: Store) -> Any:
         return value
     kind = value.get(_KIND)
     if kind == "part":
-        return load_part(store.parts[value["index"]])
+        content, store.parts[value["index"]] = store.parts[value["index"]], b""  # once
+        return load_part(content)
     if kind == "again":
         return store.objects[value["number"]]
     if not isinstance(kind, str) or kind not in CODECS:
@@ -160,6 +170,8 @@ def _decode_strings(value: dict[str, Any], store: Store) -> NDArray[Any]:
     longest = max(map(len, items), default=1)
     if dtype.kind not in "UO" or (dtype.kind == "U" and dtype.itemsize > 4 * max(longest, 1)):
         raise ModelFileError(f"an array of strings has the dtype {value['dtype']!r}.")
+    if len(items) * dtype.itemsize > _MAX_STRINGS:
+        raise ModelFileError("an array of strings is too large.")
     return np.array(items, dtype).reshape(value["shape"])
 
 
@@ -172,8 +184,7 @@ def _all_strings(value: Any) -> bool:
 
 
 def _decode_array(value: dict[str, Any], store: Store) -> NDArray[Any]:
-    array = store.tensors[value["name"]]
-    return array.astype(np.dtype(array.dtype), copy=True)  # safetensors' arrays are read-only
+    return store.take(value["name"])
 
 
 def _decode_scalar(value: dict[str, Any], store: Store) -> Any:
@@ -226,7 +237,7 @@ CODECS: dict[str, Codec] = {
         lambda value: isinstance(value, np.generic) and value.dtype.kind in "biufU",
         lambda value, store, where: (
             {"dtype": value.dtype.str, "value": value.item()}
-            if np.isfinite(value) or value.dtype.kind == "U"
+            if value.dtype.kind == "U" or np.isfinite(value)
             else {"dtype": value.dtype.str, "value": repr(float(value))}
         ),
         _decode_scalar,

@@ -35,6 +35,8 @@ class Score:
 
     def __str__(self) -> str:
         """Return the figure in per cent, with its interval."""
+        if math.isnan(self.low):  # with one patient, nothing is known about others
+            return f"{100 * self.value:.1f} % (no interval)"
         return f"{100 * self.value:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f})"
 
 
@@ -210,7 +212,8 @@ def evaluate(
     y : array-like of shape (n,)
         Their classes, by the names that the model knows.
     groups : array-like of shape (n,), default=None
-        Patient or slide of each image. Intervals then allow for images of one group being alike.
+        Patient or slide of each image. The intervals of the accuracy and the balanced accuracy then
+        allow for images of one group being alike; those of a class do not.
     files : sequence of str, default=None
         Names of the images; None numbers them.
     coverage : float, default=0.9
@@ -293,8 +296,10 @@ def evaluate(
     )
 
 
-def _plain(score: Score) -> dict[str, float]:
-    return {"value": score.value, "low": score.low, "high": score.high}
+def _plain(score: Score) -> dict[str, float | None]:
+    """Return a score as JSON, which has no NaN."""
+    values = {"value": score.value, "low": score.low, "high": score.high}
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
 def _text(label: Any) -> Any:

@@ -14,7 +14,7 @@ from skcell._images import decode_files
 from skcell._text import encode
 from skcell.calibration import CalibratedClassifier, ShiftReport
 from skcell.classifiers import BaseCellClassifier
-from skcell.datasets import load_image_folder, read_groups
+from skcell.datasets import SPLITS, load_image_folder, read_groups
 from skcell.persistence import find_image_spec, save
 from skcell.tasks._evaluation import Evaluation, evaluate
 from skcell.tasks._page import make_page
@@ -108,14 +108,15 @@ def evaluate_folder(
     """
     root = os.path.expanduser(os.fspath(folder))
     cells = _load(model, root, skip_broken)
+    classes = model.classes_.tolist()
     labels, notes = cells.target_names[cells.target], []
     used = np.ones(len(labels), bool)
     if "split" in cells:
         part = "test" if "test" in cells.split else "val"
         used = cells.split == part
         notes.append(f"The part {part!r} of the folder is used.")
-    classes = model.classes_.tolist()
-    surplus = sorted(set(labels[used]) - set(classes))
+    by_name = {str(label): label for label in classes}
+    surplus = sorted(set(labels[used]) - set(by_name))
     if surplus:
         strange = used & np.isin(labels, surplus)
         sentence = f"The model does not know {', '.join(surplus)}: {strange.sum()} images left out."
@@ -126,9 +127,9 @@ def evaluate_folder(
         used &= ~strange
     if not used.any():
         raise ValueError(
-            f"No folder in {root!r} has the name of a class of the model: {', '.join(classes)}."
+            f"No folder in {root!r} has the name of a class of the model: {', '.join(by_name)}."
         )
-    missing = sorted(set(classes) - set(labels[used]))
+    missing = sorted(set(by_name) - set(labels[used]))
     if missing:
         notes.append(f"The folder has no images of {', '.join(missing)}.")
     names = np.array([os.path.relpath(file, root) for file in cells.filenames[used]])
@@ -138,7 +139,7 @@ def evaluate_folder(
     result = evaluate(
         model,
         cells.images[used],
-        labels[used],
+        np.array([by_name[name] for name in labels[used]]),
         groups=found,
         files=names.tolist(),
         coverage=coverage,
@@ -201,7 +202,7 @@ def adapt_to_folder(
         The model: a classifier, or a `CalibratedClassifier`.
     folder : str or path-like
         Images of the other microscope. If it has sub-folders with the names of classes, they are
-        labels.
+        labels; of parts, ``train`` alone is used.
     path : Path
         File of the adapted model.
     skip_broken : bool, default=False
@@ -217,17 +218,21 @@ def adapt_to_folder(
     if not hasattr(model, "adapt"):
         raise TypeError(f"{type(model).__name__} cannot be adapted; adapt the classifier inside.")
     root = os.path.expanduser(os.fspath(folder))
-    classes = set(model.classes_.tolist())
-    named = os.path.isdir(root) and {e.name for e in os.scandir(root) if e.is_dir()} & classes
-    if named:
+    by_name = {str(label): label for label in model.classes_.tolist()}
+    folders = os.listdir(root) if os.path.isdir(root) else []
+    parts = [name for name in folders if name.lower() in SPLITS]
+    if set(folders) & set(by_name) or parts:
         cells = _load(model, root, skip_broken)
-        labels = cells.target_names[cells.target]
-        known = np.isin(labels, list(classes))
-        adapted = model.adapt(cells.images, cells.images[known], labels[known])
+        labels, images = cells.target_names[cells.target], cells.images
+        if "split" in cells:  # the other parts are for a test of the adapted model
+            labels, images = labels[cells.split == "train"], images[cells.split == "train"]
+        known = np.isin(labels, list(by_name))
+        named = np.array([by_name[name] for name in labels[known]])
+        adapted = model.adapt(images, images[known], named) if len(named) else model.adapt(images)
     else:
-        cells = _load(model, root, skip_broken, labels=False)
-        adapted = model.adapt(cells.images)
-    before, after = (m.predict_proba(cells.images).mean(axis=0) for m in (model, adapted))
+        images = _load(model, root, skip_broken, labels=False).images
+        adapted = model.adapt(images)
+    before, after = (m.predict_proba(images).mean(axis=0) for m in (model, adapted))
     told = classifier_of(adapted).adaptation_
     sentence = (
         f"Adapted to {told['n_images']:,} images, {told['n_labelled']:,} of them with labels; the "

@@ -42,6 +42,9 @@ SMALLEST_SIZE = 24
 #: Share of the images that test the model, if the folder has no split of its own.
 TEST_FRACTION = 0.2
 
+#: Share of the other images that calibrates the model.
+CALIBRATION_FRACTION = 0.15
+
 #: Fewest images of a class that can be split into training, calibration and test at all, and
 #: fewest that let one trust what is learned of it.
 FEWEST = 4
@@ -217,14 +220,19 @@ def train(
     clf.set_params(random_state=random_state)
     if epochs is not None:
         clf.set_params(epochs=epochs)
-    digest = hashlib.sha256(b"".join(sorted(digest_images(cells.images)))).hexdigest()
+    digests = digest_images(cells.images)
+    digest = hashlib.sha256(b"".join(sorted(digests))).hexdigest()
     if checkpoint is not None:
-        key = json.dumps([repr(clf), digest, train_part.tolist(), software()])
+        found_groups = None if found is None else found.tolist()
+        key = json.dumps([repr(clf), labels.tolist(), found_groups, train_part.tolist()])
+        key += json.dumps([one.hex() for one in digests]) + json.dumps(software())
         callbacks = [*callbacks, Checkpoint(checkpoint, hashlib.sha256(key.encode()).hexdigest())]
     clf.set_params(callbacks=list(callbacks) or None, verbose=1)
     for sentence in told:
         notify(f"Warning: {sentence}")
-    model = CalibratedClassifier(clf, random_state=random_state)
+    model = CalibratedClassifier(
+        clf, validation_fraction=CALIBRATION_FRACTION, random_state=random_state
+    )
     part = None if found is None else found[train_part]
     notify(f"Training on {len(train_part):,} images of {image_size} x {image_size} pixels ...")
     model.fit(cells.images[train_part], labels[train_part], groups=part)
@@ -240,9 +248,13 @@ def train(
         groups=None if found is None else found[test_part],
         files=names[test_part].tolist(),
     )
-    if final and not any(getattr(callback, "stopped", False) for callback in callbacks):
+    final = final and not _stopped(callbacks)
+    if final:
         notify(f"Training again, on all {len(labels):,} images ...")
-        model = clone(model).fit(cells.images, labels, groups=found)
+        again = clone(model).fit(cells.images, labels, groups=found)
+        final = not _stopped(callbacks)  # else it is kept as it was before
+        model = again if final else model
+    if final:
         choices.append(
             "After the test, the model was trained again on all images. The scores are those of "
             "the model before."
@@ -260,6 +272,11 @@ def train(
         "trained_on_all": final,
     }
     return TrainingResult(model, evaluation, choices, told, data)
+
+
+def _stopped(callbacks: Sequence[Any]) -> bool:
+    """Return whether the user ended training."""
+    return any(getattr(callback, "stopped", False) for callback in callbacks)
 
 
 def _last(model: Any) -> BaseCellClassifier:
@@ -311,6 +328,13 @@ def _check_counts(labels: NDArray[Any]) -> list[str]:
             f"Each class needs at least {FEWEST} images for training, calibration and test, and "
             f"many more to be learned; there are: {told}. Add images, or remove these folders."
         )
+    n = len(labels)
+    n_test = round(TEST_FRACTION * n)
+    if min(n_test, round(CALIBRATION_FRACTION * (n - n_test))) < len(counts):
+        raise ValueError(
+            f"{n} images of {len(counts)} classes are too few: at least one image of each class is "
+            "needed to calibrate the model and one to test it. Add images."
+        )
     if not few:
         return []
     return [f"Some classes have fewer than {FEW} images, so their scores mean little: {told}."]
@@ -328,6 +352,14 @@ def _split(
         missing = set(labels) - set(labels[~is_test])
         if missing:
             raise ValueError(f"The training part has no images of {sorted(missing)}.")
+        if groups is not None:
+            shared = np.intersect1d(groups[is_test], groups[~is_test])
+            if len(shared):
+                raise ValueError(
+                    f"{len(shared)} group(s), such as {shared[0]!r}, have images both in the part "
+                    f"{name!r} of the folder and in another part. Move all images of a patient or "
+                    "slide to one part, or remove the parts, so that whole groups are split."
+                )
         sentence = f"The test images are those in the folder's own part {name!r}."
         return np.flatnonzero(~is_test), np.flatnonzero(is_test), sentence
     train_part, test_part = split_holdout(

@@ -48,8 +48,12 @@ def test_each_format_predicts_alike(file_format, name, fitted, cells, tmp_path):
 
 def test_a_model_that_differs_is_refused(fitted, tmp_path, monkeypatch):
     monkeypatch.setattr(_export, "TOLERANCE", -1.0)
-    with pytest.raises(ModelFileError, match=r"differ .* Do not use it"):
+    with pytest.raises(ModelFileError, match=r"so .* was not written"):
         skcell.export(fitted, tmp_path / "m", "savedmodel")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(FileExistsError, match="no exported model"):
+        skcell.export(fitted, tmp_path / "mine", "savedmodel")
 
 
 def test_what_is_refused_before_any_work(fitted, tmp_path, monkeypatch):

@@ -385,6 +385,40 @@ def test_another_file_is_no_model(tmp_path):
         read_info(path)
 
 
+def many_copies(manifest, members):
+    again = {"kind": "array", "name": "array-2"}
+    manifest["model"]["state"].append(["_copies", [again] * 100_000])
+
+
+def long_strings(manifest, members):
+    strings = {"kind": "strings", "dtype": "<U100000", "shape": [1000]}
+    strings["items"] = ["a" * 100_000] + [""] * 999
+    manifest["model"]["state"].append(["_strings", strings])
+
+
+@pytest.mark.parametrize("attack", [many_copies, long_strings])
+def test_a_small_file_needs_little_memory(attack, saved, tmp_path):
+    import tracemalloc
+
+    manifest, members = parts_of(saved[1])
+    attack(manifest, members)
+    write(tmp_path / "bomb.skcell", manifest, members)
+    tracemalloc.start()
+    with pytest.raises(ModelFileError):
+        skcell.load(tmp_path / "bomb.skcell")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 << 20
+
+
+def test_strings_of_numpy_and_paths_of_caches(data, tmp_path):
+    X, y = data
+    weights = dict(zip(np.unique(y), [1.0, 2.0, 1.0, 1.0], strict=True))
+    clf = CellCNNClassifier(**SMALL, class_weight=weights).fit(X, y)
+    skcell.save(clf, tmp_path / "a.skcell")
+    assert skcell.load(tmp_path / "a.skcell").class_weight == weights
+
+
 def test_skops_parts_with_other_types_are_refused(data, tmp_path):
     import skops.io
 

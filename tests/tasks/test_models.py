@@ -96,6 +96,50 @@ def test_train_by_patients_keeps_them_whole(place, tmp_path):
     assert result.data["n_groups"] == 7
 
 
+def test_patients_on_both_sides_of_a_split_of_the_folder_are_refused(place, tmp_path):
+    for part in ("train", "test"):
+        for name in ("a", "b"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in range(8):
+                noise = np.random.default_rng(i).integers(0, 255, (24, 24, 3), dtype=np.uint8)
+                Image.fromarray(noise).save(tmp_path / part / name / f"P{i}_{part}.png")
+    with pytest.raises(ValueError, match=r"8 group\(s\), such as 'P0'"):
+        tasks.train(tmp_path, groups=r"(P\d)_")
+
+
+def test_figures_without_an_interval_can_be_written(place, tmp_path):
+    """With one patient in the test, nothing is known about others."""
+    cells = make_cells(120, n_classes=2, image_size=24, random_state=0)
+    for i in range(120):
+        folder = tmp_path / "cells" / cells.target_names[cells.target[i]]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(cells.images[i]).save(folder / f"P{i % 3}_{i}.png")
+    result = tasks.train(tmp_path / "cells", groups=r"(P\d)_", epochs=1)
+    result.save(tmp_path / "m.skcell")
+    figures = json.loads((tmp_path / "m-report" / "metrics.json").read_text())
+    assert figures["test"]["accuracy"]["low"] is None
+    assert "(no interval)" in (tmp_path / "m-report" / "report.html").read_text()
+    done = run("info", tmp_path / "m.skcell", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_train_removes_nothing_that_is_not_its_own(place, tmp_path):
+    folder = tmp_path / "m-unfinished"
+    folder.mkdir()
+    (folder / "cell.png").write_text("mine")
+    done = run("train", place / "cells", "-o", tmp_path / "m.skcell", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "has other files" in done.stderr
+    assert (folder / "cell.png").read_text() == "mine"
+    (folder / "cell.png").rename(folder / "phase-1.npz")
+    done = run("train", place / "cells", "-o", tmp_path / "m.skcell", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--resume" in done.stderr
+    assert (folder / "phase-1.npz").read_text() == "mine"
+    done = run("train", "cells", "-o", "cells/m.skcell", cwd=place)
+    assert "inside the image folder" in done.stderr
+
+
 def test_train_uses_a_split_of_the_folder_and_tells_of_copies(place, tmp_path):
     for part, names in (("train", ("a", "b")), ("test", ("a", "b"))):
         for name in names:
@@ -220,6 +264,8 @@ def test_a_broken_file_is_a_line_with_its_error(place, tmp_path):
     good = list_images(place / "new")[0]
     (tmp_path / "broken.png").write_text("no image")
     (tmp_path / "good.png").write_bytes(Path(good).read_bytes())
+    done = run("predict", place / "cells.skcell", ".", "--sort", "uncertain", cwd=tmp_path)
+    assert [line["error"] == "" for line in table(done.stdout)] == [True, False]
     done = run("predict", place / "cells.skcell", ".", cwd=tmp_path)
     assert done.returncode == 0
     broken, fine = table(done.stdout)
@@ -245,6 +291,60 @@ def test_tables_order_and_copies(place, tmp_path):
     for line in lines:
         folder = "unknown" if line["unknown"] == "yes" else line["class"]
         assert (tmp_path / "sorted" / folder / Path(line["file"]).name).is_file()
+
+
+def test_an_old_table_is_kept_if_there_is_no_new_one(place, tmp_path):
+    (tmp_path / "t.csv").write_text("old")
+    options = ("-o", tmp_path / "t.csv", "--coverage", "90")
+    assert run("predict", "cells.skcell", "new", *options, cwd=place).returncode == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["t.csv"]
+    assert (tmp_path / "t.csv").read_text() == "old"
+    (tmp_path / "sorted").mkdir()
+    (tmp_path / "sorted" / "mine").write_text("old")
+    options = ("--copy-to", tmp_path / "sorted")
+    done = run("predict", "cells.skcell", "new", *options, cwd=place)
+    assert done.returncode == 2
+    assert "is not empty" in done.stderr
+
+
+def test_folders_of_copies_never_mix_classes():
+    from skcell.cli._models import _name_folders
+
+    found = _name_folders(["unknown", "a:b", "a_b", "../x", ""])
+    assert len(set(found.values())) == 5
+    assert "unknown" not in found.values()
+    assert not any("/" in name or name in (".", "..") for name in found.values())
+
+
+def test_models_of_numbered_classes(place, tmp_path):
+    """Folders named 0, 1 and 2 are the classes 0, 1 and 2 of a model that was fitted on numbers."""
+    cells = make_cells(120, n_classes=3, image_size=24, random_state=0)
+    clf = CellCNNClassifier(filters=(8,), epochs=1, random_state=0)
+    model = CalibratedClassifier(clf, random_state=0).fit(cells.images[:80], cells.target[:80])
+    for i in range(80, 120):
+        folder = tmp_path / "cells" / str(cells.target[i])
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(cells.images[i]).save(folder / f"{i}.png")
+    result, notes = tasks.evaluate_folder(model, tmp_path / "cells")
+    assert not notes
+    expected = model.score(cells.images[80:], cells.target[80:])
+    assert result.accuracy.value == pytest.approx(expected)
+    sentence, _ = tasks.adapt_to_folder(model, tmp_path / "cells", tmp_path / "a.skcell")
+    assert "40 of them with labels" in sentence
+
+
+def test_adaptation_leaves_the_test_part_alone(place, tmp_path):
+    names = sorted(folder.name for folder in (place / "new").iterdir())
+    for i, part in enumerate(("train", "test")):
+        for name in names:
+            files = sorted((place / "new" / name).iterdir())[i::2]
+            (tmp_path / part / name).mkdir(parents=True)
+            for file in files:
+                (tmp_path / part / name / file.name).write_bytes(file.read_bytes())
+    n_train = len(list_images(tmp_path / "train"))
+    done = run("adapt", place / "cells.skcell", ".", "-o", place / "b.skcell", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"Adapted to {n_train} images, {n_train} of them with labels" in done.stdout
 
 
 def test_uncertain_images_are_marked(place):
@@ -346,7 +446,7 @@ def test_info_needs_no_keras_and_speaks_json(place):
     done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "24 x 24 x 3 uint8" in done.stdout
-    assert "of 36 images" in done.stdout
+    assert "of 36 images" in " ".join(done.stdout.split())
     assert max(map(len, done.stdout.splitlines())) <= 80
     found = json.loads(run("info", "cells.skcell", "--json", cwd=place).stdout)
     assert found["training"]["data"]["name"] == "cells"
