@@ -167,7 +167,7 @@ def predict(
     tta: Annotated[
         Literal["none", "flips", "d4"] | None,
         typer.Option(
-            help="Average over mirror images: none is fastest, but then probabilities are not those "
+            help="Average over mirror images: none is fastest, but probabilities are then not those "
             "that were calibrated. (default: as trained)"
         ),
     ] = None,
