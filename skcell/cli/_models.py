@@ -167,8 +167,8 @@ def predict(
     tta: Annotated[
         Literal["none", "flips", "d4"] | None,
         typer.Option(
-            help="Average over mirror images: none is fastest, but probabilities are then not those "
-            "that were calibrated. (default: as trained)"
+            help="Average over mirror images: none is fastest, but its probabilities were not "
+            "calibrated. (default: as trained)"
         ),
     ] = None,
     sort: Annotated[
