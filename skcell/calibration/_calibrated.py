@@ -213,7 +213,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         if len(np.unique(labels)) < 2:
             raise ValueError(
                 f"CalibratedClassifier needs images of at least two classes, got 1 class: "
-                f"{labels[0]!r}."
+                f"{labels[:1].tolist()[0]!r}."
             )
         if get_config()["enable_metadata_routing"]:
             fit_params = process_routing(self, "fit", **fit_params).estimator.fit

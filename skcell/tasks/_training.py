@@ -349,14 +349,14 @@ def _split(
         is_test = cells.split == name
         if not is_test.any() or is_test.all():
             raise ValueError("The folder has a split, but no images in both of its parts.")
-        missing = set(labels) - set(labels[~is_test])
+        missing = np.setdiff1d(labels, labels[~is_test]).tolist()
         if missing:
-            raise ValueError(f"The training part has no images of {sorted(missing)}.")
+            raise ValueError(f"The training part has no images of {', '.join(missing)}.")
         if groups is not None:
             shared = np.intersect1d(groups[is_test], groups[~is_test])
             if len(shared):
                 raise ValueError(
-                    f"{len(shared)} group(s), such as {shared[0]!r}, have images both in the part "
+                    f"{len(shared)} group(s), such as {str(shared[0])!r}, have images both in the part "
                     f"{name!r} of the folder and in another part. Move all images of a patient or "
                     "slide to one part, or remove the parts, so that whole groups are split."
                 )
