@@ -356,8 +356,8 @@ def _split(
             shared = np.intersect1d(groups[is_test], groups[~is_test])
             if len(shared):
                 raise ValueError(
-                    f"{len(shared)} group(s), such as {str(shared[0])!r}, have images both in the part "
-                    f"{name!r} of the folder and in another part. Move all images of a patient or "
+                    f"{len(shared)} group(s), such as {str(shared[0])!r}, have images both in the "
+                    f"part {name!r} of the folder and in another. Move all images of a patient or "
                     "slide to one part, or remove the parts, so that whole groups are split."
                 )
         sentence = f"The test images are those in the folder's own part {name!r}."
