@@ -23,7 +23,7 @@ def run(backend, *arguments, **environment):
         cwd=TESTS.parent,
         capture_output=True,
         text=True,
-        timeout=1200,
+        timeout=1800,
     )
     assert done.returncode == 0, done.stdout[-4000:]
     assert " passed" in done.stdout

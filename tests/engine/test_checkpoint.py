@@ -45,9 +45,17 @@ MODELS = {
 }
 
 
-@pytest.mark.core
-@pytest.mark.parametrize("after", [1, 4])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    ("name", "after"),
+    [
+        ("cnn", 1),
+        ("cnn", 4),
+        pytest.param("early stopping", 1, marks=pytest.mark.core),
+        ("early stopping", 4),
+        ("transfer", 1),
+        ("transfer", 4),
+    ],
+)
 def test_a_killed_fit_ends_as_one_that_was_not(name, after, cells, tmp_path):
     X, y = cells.images[:96], cells.target[:96]
     whole = MODELS[name]().fit(X, y)
