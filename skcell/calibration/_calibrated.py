@@ -290,8 +290,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
     @property
     def _classifier(self) -> BaseCellClassifier:
         """The fitted classifier of skcell inside the estimator."""
-        steps = getattr(self.estimator_, "steps", None)
-        return self.estimator_ if steps is None else steps[-1][1]
+        return _last(self.estimator_)
 
     def _read(self, X: ArrayLike) -> Iterator[NDArray[Any]]:
         """Load images as the classifier takes them, some at a time."""

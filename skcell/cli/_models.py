@@ -366,7 +366,7 @@ def export(
 
 
 def _unfinished(out: Path, resume: bool) -> Path:
-    """Return the folder for the state of training, and check or remove that of an earlier one."""
+    """Return the folder for the state of training, and refuse that of an earlier one."""
     folder = out.with_name(f"{out.stem}-unfinished")
     states = sorted(folder.glob(_STATES))
     if folder.is_dir() and len(list(folder.iterdir())) > len(states):

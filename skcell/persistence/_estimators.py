@@ -48,7 +48,7 @@ _FIELDS = (
 )
 
 #: Attributes that belong to a fit that is running, or to one version.
-_TRANSIENT = ("callbacks", "_skl_callbacks", "_callback_fit_ctx", "_skcell_version")
+_TRANSIENT = ("_skl_callbacks", "_callback_fit_ctx", "_skcell_version")
 
 #: Most pixel values of an image; building a network for larger ones would take much memory.
 _MAX_VALUES = 1 << 26
@@ -97,7 +97,7 @@ def _encode_state(estimator: Any, store: Store) -> list[Any]:
     return [
         [name, None if name == "callbacks" else encode(item, store, f"{owner}.{name}")]
         for name, item in state.items()
-        if name == "callbacks" or name not in _TRANSIENT
+        if name not in _TRANSIENT
     ]
 
 

@@ -183,10 +183,6 @@ def _all_strings(value: Any) -> bool:
     )
 
 
-def _decode_array(value: dict[str, Any], store: Store) -> NDArray[Any]:
-    return store.take(value["name"])
-
-
 def _decode_scalar(value: dict[str, Any], store: Store) -> Any:
     dtype = np.dtype(value["dtype"])
     if dtype.kind not in "biufU":
@@ -245,7 +241,7 @@ CODECS: dict[str, Codec] = {
     "array": Codec(
         lambda value: isinstance(value, np.ndarray) and value.dtype.char in _STORED,
         lambda value, store, where: {"name": store.put(value)},
-        _decode_array,
+        lambda value, store: store.take(value["name"]),
     ),
     "strings": Codec(_all_strings, _encode_strings, _decode_strings),
     "images": Codec(

@@ -45,8 +45,6 @@ class Prediction:
         Why the file could not be read; empty if it could.
     uncertain : bool
         Whether the class is less probable than the limit that was asked for.
-    looks : tuple of float
-        Light, colour and sharpness of the image.
     """
 
     file: str
@@ -56,7 +54,6 @@ class Prediction:
     unknown: bool | None
     error: str = ""
     uncertain: bool = False
-    looks: tuple[float, ...] = ()
 
     @property
     def probability(self) -> float:
@@ -96,13 +93,12 @@ def find_images(sources: Iterable[str], stdin: IO[str] | None = None) -> list[st
         elif os.path.exists(source):
             lines = [source]
         else:
-            names = sorted(glob.glob(os.path.expanduser(source), recursive=True))
-            lines = [
-                file
-                for name in names
-                for file in (list_images(name) if os.path.isdir(name) else [name])
-                if os.path.isdir(name) or name.lower().endswith(EXTENSIONS)
-            ]
+            lines = []
+            for name in sorted(glob.glob(os.path.expanduser(source), recursive=True)):
+                if os.path.isdir(name):
+                    lines += list_images(name)
+                elif name.lower().endswith(EXTENSIONS):
+                    lines.append(name)
         paths = [line for line in lines if line.strip()]
         if not paths:
             raise FileNotFoundError(f"There is no image {source!r} (in {os.getcwd()!r}).")
@@ -171,19 +167,18 @@ def _predict(
     classes = model.classes_.tolist()
     if isinstance(model, CalibratedClassifier):
         found = model.assess(images, coverage, min_confidence=min_confidence)
-        for label, row, plausible, unknown, uncertain, looks in zip(
+        for label, row, plausible, unknown, uncertain in zip(
             found.labels.tolist(),
             found.probabilities.tolist(),
             found.plausible,
             found.unknown.tolist(),
             found.uncertain.tolist(),
-            found.looks.tolist(),
             strict=True,
         ):
             likely = [name for name, is_in in zip(classes, plausible, strict=True) if is_in]
             likely.sort(key=lambda name: -row[classes.index(name)])  # used at once
             probabilities = dict(zip(classes, row, strict=True))
-            yield label, probabilities, likely, unknown, "", uncertain, tuple(looks)
+            yield label, probabilities, likely, unknown, "", uncertain
         return
     for row in model.predict_proba(images).tolist():
         uncertain = max(row) < min_confidence

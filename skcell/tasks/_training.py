@@ -30,6 +30,7 @@ from skcell.classifiers import (
 from skcell.datasets import load_image_folder, read_groups
 from skcell.persistence import save
 from skcell.tasks._evaluation import Evaluation, evaluate
+from skcell.tasks._folders import classifier_of
 from skcell.tasks._page import make_page
 
 Recipe = Literal["auto", "cnn", "composite", "transfer"]
@@ -203,9 +204,9 @@ def train(
     labels = cells.target_names[cells.target]
     found = _find_groups(cells, groups, group_by_folder, root)
     told = _check_counts(labels)
-    train_part, test_part, split = _split(cells, labels, found, random_state)
-    names = np.array([os.path.relpath(file, root) for file in cells.filenames])
     copies = find_copies(cells.images)
+    train_part, test_part, split = _split(cells, labels, found, copies, random_state)
+    names = np.array([os.path.relpath(file, root) for file in cells.filenames])
     told += describe_copies(copies, labels, [(train_part, test_part)], names)
     choices.append(split)
     clf, reason = _choose_classifier(recipe, backbone, weights)
@@ -260,7 +261,7 @@ def train(
             "the model before."
         )
     for fitted in (model, model.estimator):
-        _last(fitted).set_params(callbacks=None, verbose=0)
+        classifier_of(fitted).set_params(callbacks=None, verbose=0)
     data = {
         "name": os.path.basename(os.path.abspath(root)),
         "folder": root,
@@ -277,12 +278,6 @@ def train(
 def _stopped(callbacks: Sequence[Any]) -> bool:
     """Return whether the user ended training."""
     return any(getattr(callback, "stopped", False) for callback in callbacks)
-
-
-def _last(model: Any) -> BaseCellClassifier:
-    clf = model.estimator_ if isinstance(model, CalibratedClassifier) else model
-    assert isinstance(clf, BaseCellClassifier)
-    return clf
 
 
 def _count(labels: NDArray[Any]) -> dict[str, int]:
@@ -341,7 +336,11 @@ def _check_counts(labels: NDArray[Any]) -> list[str]:
 
 
 def _split(
-    cells: Any, labels: NDArray[Any], groups: NDArray[Any] | None, seed: int
+    cells: Any,
+    labels: NDArray[Any],
+    groups: NDArray[Any] | None,
+    copies: NDArray[np.intp] | None,
+    seed: int,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], str]:
     """Return training and test images, and a sentence."""
     if "split" in cells:
@@ -366,7 +365,7 @@ def _split(
         labels,
         fraction=TEST_FRACTION,
         groups=groups,
-        copies=find_copies(cells.images),
+        copies=copies,
         random_state=seed,
         purpose=_TEST,
     )
