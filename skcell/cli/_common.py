@@ -7,6 +7,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
@@ -21,6 +22,16 @@ LARGEST = 2048  # pixels on a side
 
 #: Settings of the whole command, such as ``debug``.
 settings = {"debug": False}
+
+
+def check_outside(out: Path, data: str) -> None:
+    """Refuse results among the images, where the next run would read them."""
+    source = Path(data).expanduser()
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise ValueError(
+            f"--out {out} is inside the image folder {data}, where the next run would read it "
+            f"as a class. Use another, such as --out {source.resolve().parent / out.name}."
+        )
 
 
 @contextlib.contextmanager

@@ -12,7 +12,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from skcell.cli._common import LARGEST, fail, quietly_starting, reported, short_warnings
+from skcell.cli._common import (
+    LARGEST,
+    check_outside,
+    fail,
+    quietly_starting,
+    reported,
+    short_warnings,
+)
 
 if TYPE_CHECKING:
     from skcell.tasks import Evaluation, Prediction
@@ -101,12 +108,7 @@ def train(
     console = Console()
     with reported(console):
         out = _check_out(out)
-        source = Path(folder).expanduser()
-        if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
-            raise ValueError(
-                f"--out {out} is inside the image folder {folder}, where the next run would read "
-                "what is beside it as a class. Use another folder."
-            )
+        check_outside(out, folder)
         unfinished = _unfinished(out, resume)
         with quietly_starting(console):
             from skcell import tasks
@@ -194,13 +196,10 @@ def predict(
             copy_to = copy_to.expanduser()
             if copy_to.exists() and any(copy_to.iterdir()):
                 raise FileExistsError(f"--copy-to {copy_to} is not empty; give a new folder.")
-        from skcell.persistence import read_info
+        loaded = _open(model, console)
+        from skcell import tasks
 
-        read_info(model)  # an error now, not after Keras has started
-        with quietly_starting(console):
-            from skcell import load, tasks
         files = tasks.find_images(sources, sys.stdin)
-        loaded = load(model)
         if tta is not None:
             tasks.classifier_of(loaded).set_params(tta=tta)
         _warn_of_shift(tasks.look_first(loaded, files), console)
@@ -248,14 +247,12 @@ def evaluate(
     """Evaluate a model on labelled images that it was not trained on."""
     console = Console()
     with reported(console):
-        from skcell.persistence import read_info
+        loaded = _open(model, console)
+        from skcell import tasks
 
-        read_info(model)
-        with quietly_starting(console):
-            from skcell import load, tasks
         with short_warnings():
             result, notes = tasks.evaluate_folder(
-                load(model), folder, groups=by, coverage=coverage, skip_broken=skip_broken
+                loaded, folder, groups=by, coverage=coverage, skip_broken=skip_broken
             )
         for note in notes:
             console.print(Text(note, style="yellow"), soft_wrap=True)
@@ -284,14 +281,12 @@ def adapt(
     """
     console = Console()
     with reported(console):
-        from skcell.persistence import read_info
+        loaded = _open(model, console)
+        from skcell import tasks
 
-        read_info(model)
-        with quietly_starting(console):
-            from skcell import load, tasks
         with short_warnings():
             adapted, lines = tasks.adapt_to_folder(
-                load(model), folder, out.expanduser(), skip_broken=skip_broken
+                loaded, folder, out.expanduser(), skip_broken=skip_broken
             )
         table = Table("class", "share before", "share after", box=None)
         for name, before, after in lines:
@@ -350,19 +345,24 @@ def export(
     """
     console = Console()
     with reported(console):
-        from skcell.persistence import read_info
+        loaded = _open(model, console)
+        import skcell
 
-        read_info(model)
-        with quietly_starting(console):
-            import skcell
-        images = None
-        if sample is not None:
-            from skcell.tasks import find_images
-
-            images = find_images([sample])[:64]
+        images = None if sample is None else skcell.tasks.find_images([sample])[:64]
         console.print("Converting ...")
-        path = skcell.export(skcell.load(model), out, file_format, X=images)
+        path = skcell.export(loaded, out, file_format, X=images)
         console.print(Text(f"{path} predicts as {model} does."), soft_wrap=True)
+
+
+def _open(model: Path, console: Console) -> Any:
+    """Load a model; a file that is none is refused before Keras starts."""
+    from skcell.persistence import read_info
+
+    read_info(model)
+    with quietly_starting(console):
+        import skcell
+    with short_warnings():
+        return skcell.load(model)
 
 
 def _unfinished(out: Path, resume: bool) -> Path:

@@ -15,6 +15,7 @@ from skcell.cli._common import (
     INTERRUPTED,
     LARGEST,
     MISUSED,
+    check_outside,
     fail,
     for_command,
     quietly_starting,
@@ -388,12 +389,7 @@ _SEARCH_FILES = ("trials.csv", "best.json", "best.skcell")
 
 def _check_writable(folder: Path, data: str, names: Sequence[str]) -> None:
     """Check that the files can be written, before the study starts."""
-    source = Path(data).expanduser()
-    if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
-        raise ValueError(
-            f"--out {folder} is inside the image folder {data}, where the next run would read it "
-            f"as a class. Use another, such as --out {source.resolve().parent / folder.name}."
-        )
+    check_outside(folder, data)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

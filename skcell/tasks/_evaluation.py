@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
+from sklearn.metrics import confusion_matrix, f1_score, precision_score
 
 from skcell._holdout import check_groups
 from skcell.calibration import CalibratedClassifier, ShiftReport
@@ -99,8 +99,7 @@ class Evaluation:
         if self.plausible is None:
             return None
         codes = np.searchsorted(self.classes, self.y_true)
-        hits = int(self.plausible[np.arange(len(codes)), codes].sum())
-        return Score(hits / len(codes), *accuracy_interval(hits, len(codes)))
+        return _share(self.plausible[np.arange(len(codes)), codes])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as JSON values.
@@ -258,24 +257,20 @@ def evaluate(
         else grouped_accuracy_interval(correct, groups)
     )
     present = [label for label in classes.tolist() if label in set(y_true.tolist())]
-    recalls = recall_score(y_true, y_pred, labels=present, average=None, zero_division=0)
     precisions = precision_score(y_true, y_pred, labels=present, average=None, zero_division=0)
     per_class = []
-    for label, recall, precision in zip(present, recalls, precisions, strict=True):
-        of_class = y_true == label
-        hits, total = int((of_class & correct).sum()), int(of_class.sum())
+    for label, precision in zip(present, precisions, strict=True):
+        of_class = correct[y_true == label]
         per_class.append(
             {
                 "class": label,
-                "n": total,
-                "recall": Score(float(recall), *accuracy_interval(hits, total)),
+                "n": len(of_class),
+                "recall": _share(of_class),
                 "precision": float(precision),
             }
         )
-    by_group = {}
-    for name in [] if groups is None else np.unique(groups).tolist():
-        hits, total = int(correct[groups == name].sum()), int((groups == name).sum())
-        by_group[str(name)] = Score(hits / total, *accuracy_interval(hits, total))
+    names = [] if groups is None else np.unique(groups).tolist()
+    by_group = {str(name): _share(correct[groups == name]) for name in names}
     return Evaluation(
         files=[str(i) for i in range(n)] if files is None else [str(file) for file in files],
         classes=classes.tolist(),
@@ -284,7 +279,8 @@ def evaluate(
         probabilities=probabilities,
         accuracy=Score(float(correct.mean()), *interval),
         balanced_accuracy=Score(
-            float(np.mean(recalls)), *balanced_accuracy_interval(y_true, y_pred, groups)
+            float(np.mean([row["recall"].value for row in per_class])),
+            *balanced_accuracy_interval(y_true, y_pred, groups),
         ),
         macro_f1=float(f1_score(y_true, y_pred, labels=present, average="macro", zero_division=0)),
         per_class=per_class,
@@ -294,6 +290,12 @@ def evaluate(
         by_group=by_group,
         **more,
     )
+
+
+def _share(hits: NDArray[np.bool_]) -> Score:
+    """Return the share of hits, with its interval."""
+    n = len(hits)
+    return Score(float(hits.mean()), *accuracy_interval(int(hits.sum()), n))
 
 
 def _plain(score: Score) -> dict[str, float | None]:

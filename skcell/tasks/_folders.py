@@ -1,6 +1,5 @@
 """Evaluate a model on a folder of images, and adapt it to one."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,15 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skcell._files import replace_file, to_csv
 from skcell._images import decode_files
-from skcell._text import encode
 from skcell.calibration import CalibratedClassifier, ShiftReport
 from skcell.classifiers import BaseCellClassifier
 from skcell.datasets import SPLITS, load_image_folder, read_groups
 from skcell.persistence import find_image_spec, save
 from skcell.tasks._evaluation import Evaluation, evaluate
-from skcell.tasks._page import make_page
+from skcell.tasks._page import write_report
 
 #: Number of images that are looked at before all are predicted.
 _FIRST = 200
@@ -175,20 +172,17 @@ def save_evaluation(
     list of pathlib.Path
         The page, the table and the figures.
     """
-    out = Path(folder).expanduser()
-    out.mkdir(parents=True, exist_ok=True)
     figures = result.to_dict()
-    page = make_page(
-        result, title=title, paragraphs=notes, details=figures, image_root=os.path.expanduser(root)
+    return write_report(
+        Path(folder).expanduser(),
+        result,
+        figures,
+        table="predictions.csv",
+        title=title,
+        paragraphs=notes,
+        details=figures,
+        image_root=os.path.expanduser(root),
     )
-    contents = {
-        "report.html": page.encode(),
-        "predictions.csv": to_csv(result.to_records()),
-        "metrics.json": encode(json.dumps(figures, indent=2) + "\n"),
-    }
-    for name, content in contents.items():
-        replace_file(out / name, content)
-    return [out / name for name in contents]
 
 
 def adapt_to_folder(

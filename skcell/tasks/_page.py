@@ -5,13 +5,15 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from skcell._files import replace_file, to_csv
 from skcell._pages import render
-from skcell._text import printable
+from skcell._text import encode, printable
 from skcell.tasks._evaluation import Evaluation
 
 #: Number of wrong images on a page, and their size in pixels.
@@ -102,6 +104,45 @@ def make_page(
         wrong=_wrong(found, image_root),
         details=json.dumps(details, indent=2, default=str),
     )
+
+
+def write_report(
+    folder: Path,
+    evaluation: Evaluation,
+    figures: Mapping[str, Any],
+    *,
+    table: str,
+    **page: Any,
+) -> list[Path]:
+    """Write an evaluation as a page, a table of predictions and figures.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to write; it is created.
+    evaluation : Evaluation
+        The figures.
+    figures : mapping
+        What is written to ``metrics.json``.
+    table : str
+        Name of the table.
+    **page : object
+        Passed to `make_page`.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The page, the table and the figures.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {
+        "report.html": make_page(evaluation, **page).encode(),
+        table: to_csv(evaluation.to_records()),
+        "metrics.json": encode(json.dumps(figures, indent=2) + "\n"),
+    }
+    for name, content in contents.items():
+        replace_file(folder / name, content)
+    return [folder / name for name in contents]
 
 
 def describe_shift(differences: Mapping[str, float]) -> str:

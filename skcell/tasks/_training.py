@@ -16,9 +16,7 @@ from sklearn.base import clone
 
 from skcell._digest import digest_images
 from skcell._environment import software
-from skcell._files import replace_file, to_csv
 from skcell._holdout import Purpose, describe_copies, find_copies, split_holdout
-from skcell._text import encode
 from skcell.calibration import CalibratedClassifier
 from skcell.classifiers import (
     BaseCellClassifier,
@@ -31,7 +29,7 @@ from skcell.datasets import load_image_folder, read_groups
 from skcell.persistence import save
 from skcell.tasks._evaluation import Evaluation, evaluate
 from skcell.tasks._folders import classifier_of
-from skcell.tasks._page import make_page
+from skcell.tasks._page import write_report
 
 Recipe = Literal["auto", "cnn", "composite", "transfer"]
 
@@ -96,8 +94,6 @@ class TrainingResult:
             The model; the page; the test images with their predictions; and the figures.
         """
         model = Path(path).expanduser()
-        folder = report_folder(model)
-        folder.mkdir(parents=True, exist_ok=True)
         figures = {
             "data": self.data,
             "choices": self.choices,
@@ -106,22 +102,18 @@ class TrainingResult:
             "calibration": self.model.calibration_,
         }
         save(self.model, model, training=figures)
-        page = make_page(
+        report = write_report(
+            report_folder(model),
             self.evaluation,
+            figures,
+            table="test.csv",
             title=f"Model of {self.data['name']}",
             paragraphs=self.choices,
             warnings=self.warnings,
             details={**figures, "parameters": repr(self.model)},
             image_root=self.data["folder"],
         )
-        contents = {
-            "report.html": page.encode(),
-            "test.csv": to_csv(self.evaluation.to_records()),
-            "metrics.json": encode(json.dumps(figures, indent=2) + "\n"),
-        }
-        for name, content in contents.items():
-            replace_file(folder / name, content)
-        return [model, *(folder / name for name in contents)]
+        return [model, *report]
 
 
 def report_folder(model: Path) -> Path:
