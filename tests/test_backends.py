@@ -32,12 +32,16 @@ def run(backend, *arguments, **environment):
 
 @pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=pytest.mark.slow)])
 def test_core_of_the_suite(backend):
-    parts = [str(TESTS / part) for part in ("engine", "networks", "classifiers", "test_common.py")]
-    run(backend, "-m", "core and not slow", *parts)
+    parts = ("engine", "networks", "classifiers", "inspection", "test_common.py")
+    run(backend, "-m", "core and not slow", *(str(TESTS / part) for part in parts))
 
 
 def test_the_plain_call_on_torch():
     run("torch", "-k", "plain_call", str(TESTS / "classifiers" / "test_base.py"))
+
+
+def test_maps_on_torch():
+    run("torch", "-m", "core", str(TESTS / "inspection"))
 
 
 def test_one_fit_on_two_devices():

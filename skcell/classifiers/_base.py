@@ -582,15 +582,20 @@ class BaseCellClassifier(
             Compiled copy of the network.
         """
         check_is_fitted(self)
-        return self._copy_model(self._lease.recipe, self._lease.compiled.model)
+        return self._copy_model(self._lease.recipe, self._lease.compiled.model, tta=self.tta)
 
-    def _copy_model(self, recipe: Recipe, *sources: keras.Model) -> keras.Model:
+    def _image_network(self) -> keras.Model:
+        """Return the network from images to probabilities, without averaging; not to be changed."""
+        check_is_fitted(self)
+        return self._lease.compiled.model
+
+    def _copy_model(self, recipe: Recipe, *sources: keras.Model, tta: str) -> keras.Model:
         """Build the network of a recipe and copy the weights of trained models into it."""
         policy = self.dtype_policy or keras.config.dtype_policy().name
         model = build(replace(recipe, augmentation=None, dtype_policy=policy), self._seed)
         for source in sources:
             copy_shared_weights(model, source)
-        model = average_symmetries(model, self.tta)
+        model = average_symmetries(model, tta)
         optimizer = make_keras_optimizer(recipe.optimizer, self.learning_rate)
         accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
         model.compile(optimizer=optimizer, loss=recipe.loss, weighted_metrics=[accuracy])

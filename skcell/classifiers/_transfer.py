@@ -512,8 +512,17 @@ class TransferClassifier(BaseCellClassifier):
         check_is_fitted(self)
         if self._state.features is None:
             return super().to_keras()
-        parts = (self._state.features._extractor.model, self._lease.compiled.model)
-        return self._copy_model(self._state.whole, *parts)
+        return self._copy_whole(self._state.features, tta=self.tta)
+
+    def _image_network(self) -> keras.Model:
+        if self._state.features is None:
+            return super()._image_network()
+        return self._copy_whole(self._state.features, tta="none")
+
+    def _copy_whole(self, features: ImageFeatures, *, tta: str) -> keras.Model:
+        """Join the frozen backbone and the head that saw its features."""
+        parts = (features._extractor.model, self._lease.compiled.model)
+        return self._copy_model(self._state.whole, *parts, tta=tta)
 
     def best_epochs(self) -> dict[str, int]:
         """Return the numbers of epochs that early stopping found best.

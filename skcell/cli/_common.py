@@ -34,6 +34,16 @@ def check_outside(out: Path, data: str) -> None:
         )
 
 
+def check_out(out: Path) -> Path:
+    """Return a file name that can be written, as far as this can be known before."""
+    out = out.expanduser()
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {str(out.parent)!r} for --out.")
+    if out.is_dir():
+        raise IsADirectoryError(f"--out {out} is a folder; give the name of a file.")
+    return out
+
+
 @contextlib.contextmanager
 def reported(console: Console) -> Iterator[None]:
     """Report an error of the user or of the data in a sentence, and end with an exit code."""

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from skcell.cli._common import (
     LARGEST,
+    check_out,
     check_outside,
     fail,
     quietly_starting,
@@ -107,7 +108,7 @@ def train(
     """
     console = Console()
     with reported(console):
-        out = _check_out(out)
+        out = check_out(out)
         check_outside(out, folder)
         unfinished = _unfinished(out, resume)
         with quietly_starting(console):
@@ -191,7 +192,7 @@ def predict(
         suffix = ".csv" if out is None else out.suffix.lower()
         if suffix not in (".csv", ".jsonl", ".parquet"):
             raise ValueError(f"--out {out}: the name must end in .csv, .jsonl or .parquet.")
-        out = out and _check_out(out)
+        out = out and check_out(out)
         if copy_to is not None:
             copy_to = copy_to.expanduser()
             if copy_to.exists() and any(copy_to.iterdir()):
@@ -262,7 +263,12 @@ def evaluate(
             console.print(Text(f"  {name}: {score}"))
         if out is not None:
             files = tasks.save_evaluation(
-                result, out, title=f"{model.name} on {Path(folder).name}", root=folder, notes=notes
+                loaded,
+                result,
+                out,
+                title=f"{model.name} on {Path(folder).name}",
+                root=folder,
+                notes=notes,
             )
             console.print(Text(f"The page is {files[0]}."), soft_wrap=True)
 
@@ -392,16 +398,6 @@ def _remove_state(folder: Path) -> None:
         file.unlink()
     with contextlib.suppress(OSError):
         folder.rmdir()
-
-
-def _check_out(out: Path) -> Path:
-    """Return a file name that can be written, as far as this can be known before."""
-    out = out.expanduser()
-    if not out.parent.is_dir():
-        raise FileNotFoundError(f"There is no folder {str(out.parent)!r} for --out.")
-    if out.is_dir():
-        raise IsADirectoryError(f"--out {out} is a folder; give the name of a file.")
-    return out
 
 
 def _in_words(value: Any) -> str:

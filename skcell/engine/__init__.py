@@ -18,10 +18,12 @@ from skcell.engine._compiled_model import CompiledModel as CompiledModel
 from skcell.engine._compiled_model import build
 from skcell.engine._data import TrainingData as TrainingData
 from skcell.engine._devices import count_devices as count_devices
+from skcell.engine._gradients import make_gradient as make_gradient
 from skcell.engine._loop import train
 from skcell.engine._mixing import Mixing as Mixing
 from skcell.engine._pool import ModelLease, clear_model_pool
 from skcell.engine._recipe import Recipe
+from skcell.engine._steps import Forward as Forward
 from skcell.engine._steps import make_forward as make_forward
 
 # The public part; the rest is for other packages of skcell.

@@ -5,15 +5,16 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
+        "_check": ["check_folder", "doubt_labels", "save_check"],
         "_evaluation": ["Evaluation", "Score", "evaluate"],
         "_folders": [
             "adapt_to_folder",
-            "classifier_of",
             "evaluate_folder",
             "look_first",
-            "save_evaluation",
         ],
+        "_inner": ["classifier_of"],
         "_interrupt": ["StopOnInterrupt"],
+        "_closer": ["CloserLook", "look_closer"],
         "_page": ["describe_shift", "make_page"],
         "_prediction": [
             "Prediction",
@@ -22,6 +23,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "to_record",
             "write_predictions",
         ],
+        "_report": ["report_model", "save_evaluation"],
         "_training": ["TrainingResult", "train"],
     },
 )

@@ -10,44 +10,16 @@ from numpy.typing import NDArray
 
 from skcell._images import decode_files
 from skcell.calibration import CalibratedClassifier, ShiftReport
-from skcell.classifiers import BaseCellClassifier
 from skcell.datasets import SPLITS, load_image_folder, read_groups
 from skcell.persistence import find_image_spec, save
 from skcell.tasks._evaluation import Evaluation, evaluate
-from skcell.tasks._page import write_report
+from skcell.tasks._inner import classifier_of
 
 #: Number of images that are looked at before all are predicted.
 _FIRST = 200
 
 #: Fewest images of which a shift can be told.
 _FEWEST = 10
-
-
-def classifier_of(model: Any) -> BaseCellClassifier:
-    """Return the classifier inside a model.
-
-    Parameters
-    ----------
-    model : estimator
-        A fitted classifier, or an estimator or pipeline around one.
-
-    Returns
-    -------
-    BaseCellClassifier
-        The fitted classifier.
-
-    Raises
-    ------
-    TypeError
-        If there is none, or several.
-    """
-    if isinstance(model, BaseCellClassifier):
-        return model
-    steps = getattr(model, "steps", None)
-    inner = steps[-1][1] if steps else getattr(model, "estimator_", None)
-    if inner is None:
-        raise TypeError(f"{type(model).__name__} is not around one classifier of skcell.")
-    return classifier_of(inner)
 
 
 def look_first(model: Any, files: Sequence[str]) -> ShiftReport | None:
@@ -142,47 +114,6 @@ def evaluate_folder(
         coverage=coverage,
     )
     return result, notes
-
-
-def save_evaluation(
-    result: Evaluation,
-    folder: str | os.PathLike[str],
-    *,
-    title: str,
-    root: str,
-    notes: Sequence[str] = (),
-) -> list[Path]:
-    """Write an evaluation as a page, a table of predictions and figures.
-
-    Parameters
-    ----------
-    result : Evaluation
-        The figures.
-    folder : str or path-like
-        Where to write; it is created.
-    title : str
-        Title of the page.
-    root : str
-        Folder of the images.
-    notes : sequence of str
-        Sentences for the page.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The page, the table and the figures.
-    """
-    figures = result.to_dict()
-    return write_report(
-        Path(folder).expanduser(),
-        result,
-        figures,
-        table="predictions.csv",
-        title=title,
-        paragraphs=notes,
-        details=figures,
-        image_root=os.path.expanduser(root),
-    )
 
 
 def adapt_to_folder(

@@ -1,37 +1,37 @@
 """The page of a model's test."""
 
-import base64
-import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from skcell._files import replace_file, to_csv
 from skcell._pages import render
 from skcell._text import encode, printable
+from skcell.cleaning import DatasetCheck, show_check
+from skcell.inspection import CorruptionReport
+from skcell.tasks._card import Card
+from skcell.tasks._closer import MOST_WRONG, CloserLook
 from skcell.tasks._evaluation import Evaluation
-
-#: Number of wrong images on a page, and their size in pixels.
-MOST_PICTURES = 60
-PICTURE_SIZE = 96
 
 #: A difference from home below this many standard deviations is not listed.
 _SMALL = 0.3
 
+_MOST_PROBABILITIES = 8  # classes of an image that are listed
+
 
 def make_page(
     evaluation: Evaluation,
+    look: CloserLook,
     *,
     title: str,
     paragraphs: Sequence[str] = (),
     warnings: Sequence[str] = (),
     details: Mapping[str, Any] = {},  # it is not changed
-    image_root: str | None = None,
+    check: DatasetCheck | None = None,
+    card: Card = (),
 ) -> str:
     """Write an evaluation as one HTML page that opens from disk.
 
@@ -39,16 +39,20 @@ def make_page(
     ----------
     evaluation : Evaluation
         The figures.
+    look : CloserLook
+        Pictures, explanations and plots.
     title : str
         Title of the page.
     paragraphs : sequence of str
         How the model was made.
     warnings : sequence of str
-        What is wrong with the data.
+        What is wrong with the data; left out if there is a check.
     details : mapping
         Settings, shown at the end.
-    image_root : str, default=None
-        Folder that the names of the images start from, for pictures of the wrong ones.
+    check : DatasetCheck, default=None
+        What was found in the data.
+    card : list of (str, list of (str, str))
+        The model card.
 
     Returns
     -------
@@ -67,7 +71,8 @@ def make_page(
         balanced=found.balanced_accuracy,
         macro_f1=f"{100 * found.macro_f1:.1f}",
         paragraphs=paragraphs,
-        warnings=warnings,
+        warnings=warnings if check is None else (),
+        check=None if check is None else show_check(check),
         shift=None if shift is None or not shift.shifted else describe_shift(shift.differences),
         has_shift=shift is not None,
         classes=[
@@ -76,6 +81,10 @@ def make_page(
         ],
         labels=[str(label) for label in found.classes],
         confusion=_shade(found.confusion),
+        confusions=[
+            (f"{a}, taken for {b}: {n}", [_cell(found, look, i) for i in some])
+            for a, b, n, some in look.confusions
+        ],
         error=f"{100 * found.reliability.error:.1f}",
         error_interval=[f"{100 * value:.1f}" for value in found.reliability.interval],
         reliability=[
@@ -100,8 +109,12 @@ def make_page(
         set_size=None if found.plausible is None else f"{found.plausible.sum(axis=1).mean():.2f}",
         unknown=None if found.unknown is None else f"{100 * found.unknown.mean():.1f}",
         groups=[(name, str(score)) for name, score in found.by_group.items()],
-        n_wrong=int((found.y_true != found.y_pred).sum()),
-        wrong=_wrong(found, image_root),
+        plots=look.plots,
+        corruption=None if look.corruption is None else _show_corruption(look.corruption),
+        explained=[_cell(found, look, i) for i in look.right if i in look.heat],
+        n_wrong=len(look.wrong),
+        wrong=[_cell(found, look, i) for i in look.wrong[:MOST_WRONG]],
+        card=card,
         details=json.dumps(details, indent=2, default=str),
     )
 
@@ -109,6 +122,7 @@ def make_page(
 def write_report(
     folder: Path,
     evaluation: Evaluation,
+    look: CloserLook,
     figures: Mapping[str, Any],
     *,
     table: str,
@@ -122,6 +136,8 @@ def write_report(
         Where to write; it is created.
     evaluation : Evaluation
         The figures.
+    look : CloserLook
+        Pictures, explanations and plots.
     figures : mapping
         What is written to ``metrics.json``.
     table : str
@@ -136,7 +152,7 @@ def write_report(
     """
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
-        "report.html": make_page(evaluation, **page).encode(),
+        "report.html": make_page(evaluation, look, **page).encode(),
         table: to_csv(evaluation.to_records()),
         "metrics.json": encode(json.dumps(figures, indent=2) + "\n"),
     }
@@ -172,32 +188,37 @@ def _shade(confusion: Any) -> list[list[tuple[int, float, bool]]]:
     ]
 
 
-def _wrong(found: Evaluation, root: str | None) -> list[dict[str, str]]:
-    """Return the wrong images, the most certain first, with pictures if the files are there."""
-    shown = []
-    for record in found.to_records()[:MOST_PICTURES]:
-        if record["right"] == "yes":
-            break
-        picture = None if root is None else _thumbnail(os.path.join(root, record["file"]))
-        shown.append(
-            {
-                "file": printable(record["file"]),
-                "true": str(record["true"]),
-                "predicted": str(record["predicted"]),
-                "probability": f"{100 * record['probability']:.0f} %",
-                "picture": picture or "",
-            }
-        )
-    return shown
+def _cell(found: Evaluation, look: CloserLook, i: int) -> dict[str, Any]:
+    """Return what is shown of one image."""
+    name, true, predicted = printable(found.files[i]), found.y_true[i], found.y_pred[i]
+    p = found.probabilities[i]
+    said = f"{predicted}" if true == predicted else f"{true}, taken for {predicted}"
+    groups = sorted({found.classes.index(true), found.classes.index(predicted)})
+    return {
+        "name": name,
+        "alt": str(true),
+        "said": f"{said} ({100 * p.max():.0f} %)",
+        "group": " ".join(map(str, groups)),
+        "picture": look.pictures.get(i, ""),
+        "heat": look.heat.get(i, ""),
+        "probabilities": [
+            (str(found.classes[c]), f"{100 * p[c]:.1f} %")
+            for c in np.argsort(-p, kind="stable")[:_MOST_PROBABILITIES]
+        ],
+    }
 
 
-def _thumbnail(file: str) -> str | None:
-    try:
-        with Image.open(file) as image:
-            small = image.convert("RGB")
-            small.thumbnail((PICTURE_SIZE, PICTURE_SIZE))
-    except Exception:  # a page without a picture is better than none
-        return None
-    stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=85)
-    return base64.b64encode(stream.getvalue()).decode()
+def _show_corruption(report: CorruptionReport) -> dict[str, Any]:
+    """Return the sentence and table about corruptions."""
+    clean, low, high = report.clean_accuracy
+    sentence = (
+        f"{report.n_images:,} of the test images were darkened, blurred, stained otherwise and so "
+        f"on. As they are, {100 * clean:.1f} % ({100 * low:.1f} to {100 * high:.1f}) of them are "
+        f"classified correctly; under corruptions, {100 * report.mean_accuracy:.1f} % in the mean."
+    )
+    head = ["Corruption", "Kind", *(f"strength {s}" for s in report.strengths)]
+    lines = [
+        [name, report.kinds[name], *(f"{100 * score:.1f} %" for score in scores)]
+        for name, scores in report.accuracy.items()
+    ]
+    return {"sentence": sentence, "table": (head, lines)}

@@ -16,7 +16,7 @@ from sklearn.base import clone
 
 from skcell._digest import digest_images
 from skcell._environment import software
-from skcell._holdout import Purpose, describe_copies, find_copies, split_holdout
+from skcell._holdout import Purpose, split_holdout
 from skcell.calibration import CalibratedClassifier
 from skcell.classifiers import (
     BaseCellClassifier,
@@ -25,10 +25,13 @@ from skcell.classifiers import (
     SEInceptionResNetClassifier,
     TransferClassifier,
 )
+from skcell.cleaning import DatasetCheck, check_dataset, find_duplicates
 from skcell.datasets import load_image_folder, read_groups
-from skcell.persistence import save
+from skcell.persistence import read_info, save
+from skcell.tasks._card import make_card
+from skcell.tasks._closer import look_closer
 from skcell.tasks._evaluation import Evaluation, evaluate
-from skcell.tasks._folders import classifier_of
+from skcell.tasks._inner import classifier_of
 from skcell.tasks._page import write_report
 
 Recipe = Literal["auto", "cnn", "composite", "transfer"]
@@ -44,10 +47,8 @@ TEST_FRACTION = 0.2
 #: Share of the other images that calibrates the model.
 CALIBRATION_FRACTION = 0.15
 
-#: Fewest images of a class that can be split into training, calibration and test at all, and
-#: fewest that let one trust what is learned of it.
+#: Fewest images of a class that can be split into training, calibration and test at all.
 FEWEST = 4
-FEW = 10
 
 #: With a larger ratio of the largest class to the smallest, classes are weighted.
 UNEQUAL = 5
@@ -72,6 +73,8 @@ class TrainingResult:
         What is wrong with the data.
     data : dict
         Name, number of images of each class in training and test, split, and digest.
+    check : DatasetCheck
+        What was found in the data, with pictures.
     """
 
     model: CalibratedClassifier
@@ -79,6 +82,7 @@ class TrainingResult:
     choices: list[str]
     warnings: list[str]
     data: dict[str, Any] = field(repr=False)
+    check: DatasetCheck = field(repr=False)
 
     def save(self, path: str | os.PathLike[str]) -> list[Path]:
         """Write the model, and beside it a folder with its test.
@@ -105,13 +109,15 @@ class TrainingResult:
         report = write_report(
             report_folder(model),
             self.evaluation,
+            look_closer(self.model, self.evaluation, self.data["folder"]),
             figures,
             table="test.csv",
             title=f"Model of {self.data['name']}",
             paragraphs=self.choices,
             warnings=self.warnings,
             details={**figures, "parameters": repr(self.model)},
-            image_root=self.data["folder"],
+            check=self.check,
+            card=make_card(read_info(model), self.evaluation, self.data["name"]),
         )
         return [model, *report]
 
@@ -189,17 +195,29 @@ def train(
     files = load_image_folder(root, load_images=False).filenames
     choices = []
     if image_size is None:
-        image_size, reason = _choose_size(files)
+        image_size, reason = choose_size(files)
         choices.append(reason)
     notify(f"Reading {len(files):,} images ...")
     cells = load_image_folder(root, image_size, on_error="warn" if skip_broken else "raise")
     labels = cells.target_names[cells.target]
-    found = _find_groups(cells, groups, group_by_folder, root)
-    told = _check_counts(labels)
-    copies = find_copies(cells.images)
-    train_part, test_part, split = _split(cells, labels, found, copies, random_state)
+    found = find_groups(cells, groups, group_by_folder, root)
+    _check_counts(labels)
+    duplicates = find_duplicates(cells.images)
+    train_part, test_part, split = _split(cells, labels, found, duplicates.clusters, random_state)
     names = np.array([os.path.relpath(file, root) for file in cells.filenames])
-    told += describe_copies(copies, labels, [(train_part, test_part)], names)
+    parts = np.full(len(labels), "train")
+    parts[test_part] = "test"
+    check = check_dataset(
+        cells.images,
+        labels,
+        found,
+        parts,
+        duplicates=duplicates,
+        names=names.tolist(),
+        files=cells.filenames.tolist(),
+        random_state=random_state,
+    )
+    told = [f"{f.message} {f.advice}" for f in check.findings if f.severity != "note"]
     choices.append(split)
     clf, reason = _choose_classifier(recipe, backbone, weights)
     choices.append(reason)
@@ -264,7 +282,7 @@ def train(
         "n_groups": None if found is None else len(np.unique(found)),
         "trained_on_all": final,
     }
-    return TrainingResult(model, evaluation, choices, told, data)
+    return TrainingResult(model, evaluation, choices, told, data, check)
 
 
 def _stopped(callbacks: Sequence[Any]) -> bool:
@@ -277,8 +295,21 @@ def _count(labels: NDArray[Any]) -> dict[str, int]:
     return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 
-def _choose_size(files: NDArray[Any]) -> tuple[int, str]:
-    """Choose the size of images by the size of some files."""
+def choose_size(files: NDArray[Any]) -> tuple[int, str]:
+    """Choose the size of images by the size of some files.
+
+    Parameters
+    ----------
+    files : ndarray of str
+        The files.
+
+    Returns
+    -------
+    size : int
+        Height and width.
+    reason : str
+        A sentence about it.
+    """
     chosen = np.random.default_rng(0).permutation(len(files))[:_PROBED]
     sides = []
     for file in files[chosen]:
@@ -293,9 +324,27 @@ def _choose_size(files: NDArray[Any]) -> tuple[int, str]:
     return size, f"Images are {size} x {size} pixels, {kept} (--image-size changes this)."
 
 
-def _find_groups(
+def find_groups(
     cells: Any, groups: str | None, by_folder: bool, root: str
 ) -> NDArray[np.str_] | None:
+    """Find the patient or slide of each image of a folder.
+
+    Parameters
+    ----------
+    cells : Bunch
+        The folder.
+    groups : str or None
+        As for `skcell.datasets.read_groups`.
+    by_folder : bool
+        Whether sub-folders of the classes are groups.
+    root : str
+        The folder.
+
+    Returns
+    -------
+    ndarray of str or None
+        Groups, if there are any.
+    """
     if groups is not None and by_folder:
         raise ValueError("--groups and --group-by-folder cannot be used together; give one.")
     if groups is not None:
@@ -305,12 +354,12 @@ def _find_groups(
     return cells.groups if by_folder else None
 
 
-def _check_counts(labels: NDArray[Any]) -> list[str]:
-    """Refuse classes that cannot be split, and warn about small ones."""
+def _check_counts(labels: NDArray[Any]) -> None:
+    """Refuse classes that cannot be split."""
     counts = _count(labels)
-    few = {name: n for name, n in counts.items() if n < FEW}
+    few = {name: n for name, n in counts.items() if n < FEWEST}
     told = ", ".join(f"{name} {n}" for name, n in few.items())
-    if any(n < FEWEST for n in few.values()):
+    if few:
         raise ValueError(
             f"Each class needs at least {FEWEST} images for training, calibration and test, and "
             f"many more to be learned; there are: {told}. Add images, or remove these folders."
@@ -322,9 +371,6 @@ def _check_counts(labels: NDArray[Any]) -> list[str]:
             f"{n} images of {len(counts)} classes are too few: at least one image of each class is "
             "needed to calibrate the model and one to test it. Add images."
         )
-    if not few:
-        return []
-    return [f"Some classes have fewer than {FEW} images, so their scores mean little: {told}."]
 
 
 def _split(

@@ -1,0 +1,18 @@
+"""Find what is wrong with a data set before anything is trained on it."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_batches": ["Batches", "find_batches"],
+        "_check": ["DatasetCheck", "check_dataset"],
+        "_duplicates": ["Duplicates", "find_duplicates"],
+        "_label_issues": ["LabelIssues", "find_label_issues"],
+        "_outliers": ["Outliers", "find_outliers"],
+        "_page": ["describe_verdict", "show_check"],
+        "_record": ["Finding"],
+        "_shortcuts": ["Shortcut", "find_shortcuts"],
+        "_split": ["suggest_split"],
+    },
+)

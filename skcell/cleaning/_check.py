@@ -1,0 +1,232 @@
+"""Check a data set as a whole, before anything is trained on it."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from skcell._files import replace_file
+from skcell._holdout import check_groups
+from skcell._images import as_paths, check_images, check_labels, load_images
+from skcell._pages import to_data_uri
+from skcell.cleaning._batches import group
+from skcell.cleaning._duplicates import Duplicates, compare
+from skcell.cleaning._findings import count_labels, find_faults
+from skcell.cleaning._label_issues import find_label_issues
+from skcell.cleaning._outliers import Outliers, judge
+from skcell.cleaning._page import make_page
+from skcell.cleaning._record import MOST_PICTURES, CheckRecord
+from skcell.cleaning._scan import FileHeader, Looks, read_headers, scan
+from skcell.cleaning._shortcuts import look_past
+
+
+@dataclass(frozen=True)
+class DatasetCheck(CheckRecord):
+    """Result of `check_dataset`.
+
+    Parameters
+    ----------
+    names : list of str
+        Names of the images.
+    labels : ndarray of shape (n,)
+        Labels.
+    classes : dict
+        Number of images of each class.
+    parts : dict of str to dict
+        Number of images of each class in each part of the split; empty without a split.
+    facts : list of (str, str)
+        What the images are: number, shape, dtype, values, files.
+    findings : list of Finding
+        What was found, errors first.
+    duplicates : Duplicates
+        Copies of images.
+    outliers : Outliers
+        Images unlike the others.
+    shortcuts : list of Shortcut
+        What else than the cell tells the classes.
+    batches : Batches
+        Images by the colour of their background.
+    label_issues : LabelIssues or None
+        Labels that a model doubts, if its probabilities were given.
+    pictures : dict of int to str
+        Pictures of some images that were found, as ``data:`` addresses.
+    """
+
+    def report(self, path: str | os.PathLike[str], *, title: str = "Check of the data") -> Path:
+        """Write the findings, with pictures, as one page that opens from disk.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, ``*.html``.
+        title : str, default="Check of the data"
+            Title of the page.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+        """
+        file = Path(path).expanduser()
+        replace_file(file, make_page(self, title).encode())
+        return file
+
+
+def check_dataset(
+    X: ArrayLike,
+    y: ArrayLike,
+    groups: ArrayLike | None = None,
+    split: ArrayLike | None = None,
+    *,
+    probabilities: ArrayLike | None = None,
+    duplicates: Duplicates | None = None,
+    names: Sequence[str] | None = None,
+    files: Sequence[str] | None = None,
+    image_shape: tuple[int, ...] | None = None,
+    random_state: int = 0,
+) -> DatasetCheck:
+    """Check a labelled data set for what would falsify a score, and for what is worth a look.
+
+    Parameters
+    ----------
+    X : array-like
+        Images `(n, H, W, C)` or `(n, H, W)`, rows of pixels, or paths of image files, which are
+        read some at a time; files that cannot be read are a finding.
+    y : array-like of shape (n,)
+        Labels.
+    groups : array-like of shape (n,), default=None
+        Group of each image, such as its patient or slide.
+    split : array-like of shape (n,), default=None
+        Part of each image, such as "train" and "test".
+    probabilities : array-like of shape (n, n_classes), default=None
+        Probability of each class, sorted, by a model that did not learn from the image; wrong
+        labels are then looked for, which needs the extra ``cleaning``.
+    duplicates : Duplicates, default=None
+        Result of `find_duplicates` on the same images, if it is at hand.
+    names : sequence of str, default=None
+        Names of the images; None takes the paths in `X`, or numbers.
+    files : sequence of str, default=None
+        Files that the images of an array were read from.
+    image_shape : tuple of int, default=None
+        Shape of an image, for rows of pixels, or to which files are resized; 96 x 96 by default.
+    random_state : int, default=0
+        Seed of the small models that look for shortcuts.
+
+    Returns
+    -------
+    DatasetCheck
+        Counts, findings and pictures.
+
+    Raises
+    ------
+    ValueError
+        If the images, labels, groups or parts cannot be used.
+
+    See Also
+    --------
+    find_duplicates, find_outliers, find_shortcuts, find_batches, find_label_issues : The parts.
+    suggest_split : A split that keeps copies and groups together.
+
+    Examples
+    --------
+    >>> from skcell.cleaning import check_dataset
+    >>> from skcell.datasets import make_cells
+    >>> cells = make_cells(60, n_classes=2, image_size=48, random_state=0)
+    >>> cells.images[7] = cells.images[41]
+    >>> check = check_dataset(cells.images, cells.target, split=["train"] * 40 + ["test"] * 20)
+    >>> check.passed
+    False
+    >>> check.findings[0].kind, check.findings[0].indices
+    ('copies across parts', array([ 7, 41]))
+    """
+    images, _ = check_images(X, image_shape=image_shape)
+    n = len(images)
+    labels, checked = check_labels(y, n), check_groups(groups, n)
+    parts = None if split is None else check_labels(split, n, "split", "part")
+    paths = as_paths(X) if files is None else list(files)
+    shown = [str(i) for i in range(n)] if names is None and paths is None else list(names or paths)  # type: ignore[arg-type] # one of them is given
+    for what, given in {"names": shown, "files": paths}.items():
+        if given is not None and len(given) != n:
+            raise ValueError(f"{what} has {len(given)} entries for {n} images.")
+    looks = scan(images, image_shape=image_shape, raise_errors=False)
+    kept = looks.indices
+    headers = None if paths is None else read_headers([paths[i] for i in kept])
+    if duplicates is None:
+        readable = images if len(kept) == n else images[kept]
+        duplicates = _spread(compare(readable, looks.thumbnails, None), kept, n)
+    elif len(duplicates.clusters) != n:
+        raise ValueError(f"duplicates are of {len(duplicates.clusters)} images, X of {n}.")
+    own = labels[kept]
+    outliers = judge(looks, own)
+    outliers = Outliers(kept[outliers.indices], outliers.kinds, outliers.scores)
+    some_groups = duplicates.clusters if checked is None else checked
+    shortcuts = look_past(looks, own, some_groups[kept], headers, random_state)
+    batches = group(looks, own)
+    issues = None if probabilities is None else find_label_issues(labels, probabilities)
+    findings = find_faults(
+        looks,
+        headers,
+        (labels, parts, checked, shown),
+        duplicates,
+        outliers,
+        shortcuts,
+        batches,
+        issues,
+    )
+    pictured = np.unique(
+        np.concatenate([np.empty(0, np.intp), *(f.indices[:MOST_PICTURES] for f in findings)])
+    )
+    pictures = {}
+    for i in np.intersect1d(pictured, kept):
+        pictures[int(i)] = to_data_uri(load_images(images, np.array([i]), looks.spec)[0])
+    return DatasetCheck(
+        names=shown,
+        labels=labels,
+        classes=count_labels(labels),
+        parts={}
+        if parts is None
+        else {str(p): count_labels(labels[parts == p]) for p in np.unique(parts)},
+        facts=_facts(looks, n, headers),
+        findings=findings,
+        duplicates=duplicates,
+        outliers=outliers,
+        shortcuts=shortcuts,
+        batches=batches,
+        label_issues=issues,
+        pictures=pictures,
+    )
+
+
+def _spread(found: Duplicates, kept: NDArray[np.intp], n: int) -> Duplicates:
+    """Return duplicates of all images, of which only some could be read."""
+    clusters = np.arange(n) + len(kept)
+    clusters[kept] = found.clusters
+    numbered = np.unique(clusters, return_inverse=True)[1]
+    return Duplicates(kept[found.pairs], found.similarity, found.exact, found.symmetry, numbered)
+
+
+def _facts(looks: Looks, n: int, headers: Sequence[FileHeader] | None) -> list[tuple[str, str]]:
+    height, width, channels = looks.spec.shape
+    facts = [
+        ("Images", f"{n:,}"),
+        ("Shape", f"{height} x {width}, {channels} channel{'s' if channels > 1 else ''}"),
+        ("Values", f"{looks.spec.dtype}, {looks.lowest.min():g} to {looks.highest.max():g}"),
+        ("At the ends of the range", f"{100 * looks.clipped.mean():.1f} % of the values"),
+    ]
+    if headers is not None:
+        sizes = Counter(f"{one.width} x {one.height}" for one in headers if one.width > 0)
+        formats = Counter(one.format for one in headers)
+        facts += [
+            ("File formats", _most_common(formats)),
+            ("Dimensions of the files", _most_common(sizes)),
+        ]
+    return facts
+
+
+def _most_common(counts: Counter[str]) -> str:
+    told = [f"{name} ({n:,})" for name, n in counts.most_common(4)]
+    return ", ".join(told) + (f" and {len(counts) - 4} others" if len(counts) > 4 else "")

@@ -1,0 +1,304 @@
+"""Turn what was seen of a data set into findings: what is wrong, how bad it is, what to do."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skcell._images import some
+from skcell.cleaning._batches import Batches
+from skcell.cleaning._duplicates import Duplicates
+from skcell.cleaning._label_issues import LabelIssues
+from skcell.cleaning._outliers import KINDS, Outliers
+from skcell.cleaning._record import Finding, Severity
+from skcell.cleaning._scan import FileHeader, Looks
+from skcell.cleaning._shortcuts import Shortcut
+
+_FEW = 10  # images of a class, from which a score means little
+_UNEQUAL = 5  # ratio of the largest class to the smallest
+_MANY_COPIES = 0.01  # share of copies that flatters any random split noticeably
+_CLIPPED = 0.2  # share of pixels at the ends of the range
+_STRETCHED = 1.1  # ratio of aspect ratios
+
+#: From which lower end of its interval a shortcut is told, and is an error. Colour and file size
+#: come from the cell itself as well, and are never an error.
+_TOLD = {"border": 0.85, "file format and dimensions": 0.7, "mean colour": 0.97, "file size": 0.97}
+_SURE = {"border": 0.95, "file format and dimensions": 0.95}
+
+
+def find_faults(
+    looks: Looks,
+    headers: Sequence[FileHeader] | None,
+    given: tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None, Sequence[str]],
+    duplicates: Duplicates,
+    outliers: Outliers,
+    shortcuts: Sequence[Shortcut],
+    batches: Batches,
+    issues: LabelIssues | None,
+) -> list[Finding]:
+    """Say what is wrong, errors first.
+
+    Parameters
+    ----------
+    looks, headers
+        What was seen of the images and files that could be read.
+    given : tuple
+        Labels, parts, groups and names of all images.
+    duplicates, outliers, shortcuts, batches, issues
+        What was found; shortcuts and batches by position in `looks`.
+
+    Returns
+    -------
+    list of Finding
+        The findings.
+    """
+    labels, parts, groups, names = given
+    kept = looks.indices
+    found = [
+        *_about_files(looks, headers),
+        *_about_classes(labels, parts),
+        *_about_copies(duplicates, labels, parts, groups, names),
+        *_about_groups(groups, parts),
+        *_about_outliers(outliers),
+        *_about_shortcuts(shortcuts, kept),
+        *_about_batches(batches, kept),
+        *_about_labels(issues),
+    ]
+    order = ("error", "warning", "note")
+    return sorted(found, key=lambda one: order.index(one.severity))
+
+
+def count_labels(labels: NDArray[Any]) -> dict[Any, int]:
+    """Count the images of each class.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+        Labels.
+
+    Returns
+    -------
+    dict
+        Number of images by class.
+    """
+    names, counts = np.unique(labels, return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
+
+
+def _number(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def _about_files(looks: Looks, headers: Sequence[FileHeader] | None) -> Iterator[Finding]:
+    if looks.failures:
+        indices = np.array(sorted(looks.failures), np.intp)
+        yield Finding(
+            "unreadable",
+            "error",
+            f"{_number(len(indices), 'file')} cannot be read.",
+            "Repair or remove them.",
+            indices,
+            [looks.failures[int(i)] for i in indices],
+        )
+    clipped = np.flatnonzero(looks.clipped > _CLIPPED)
+    if len(clipped) > 0.5 * len(looks.clipped):
+        yield Finding(
+            "clipped",
+            "note",
+            f"In {100 * len(clipped) / len(looks.clipped):.0f} % of the images, more than a fifth "
+            "of the values are at the end of their range.",
+            "If these are not the background or black margins, expose less.",
+        )
+    ratios = [one.width / one.height for one in headers or () if one.height > 0]
+    if ratios and max(ratios) > _STRETCHED * min(ratios):
+        yield Finding(
+            "aspect ratio",
+            "warning",
+            f"The aspect ratios of the files differ, from {min(ratios):.2f} to {max(ratios):.2f}; "
+            "images are stretched to one shape.",
+            "Crop the images to one aspect ratio first, so that round cells stay round.",
+        )
+
+
+def _about_classes(labels: NDArray[Any], parts: NDArray[Any] | None) -> Iterator[Finding]:
+    counts = count_labels(labels)
+    few = [f"{name} {n}" for name, n in counts.items() if n < _FEW]
+    if few:
+        yield Finding(
+            "few images",
+            "warning",
+            f"Some classes have fewer than {_FEW} images: {some(few, 8)}.",
+            "Add images of these classes; until then, their scores mean little.",
+        )
+    if max(counts.values()) >= _UNEQUAL * min(counts.values()):
+        yield Finding(
+            "unequal classes",
+            "note",
+            f"The largest class has {max(counts.values()):,} images, the smallest "
+            f"{min(counts.values()):,}.",
+            "Weight the classes (class_weight='balanced'), and look at the balanced accuracy.",
+        )
+    if parts is not None and "train" in parts:
+        missing = sorted(set(labels.tolist()) - set(labels[parts == "train"].tolist()), key=str)
+        if missing:
+            yield Finding(
+                "missing class",
+                "error",
+                f"The training part has no images of {some(missing, 8)}.",
+                "Move images of these classes to it.",
+            )
+
+
+def _about_copies(
+    found: Duplicates,
+    labels: NDArray[Any],
+    parts: NDArray[Any] | None,
+    groups: NDArray[Any] | None,
+    names: Sequence[str],
+) -> Iterator[Finding]:
+    first, second = found.pairs.T
+    other_label = labels[first] != labels[second]
+    across = np.zeros(len(found), bool) if parts is None else parts[first] != parts[second]
+    rest = ~(other_label | across)
+    if groups is not None and parts is None:  # groups stay whole in a split
+        rest &= groups[first] != groups[second]
+    n_copies = len(np.unique(second[rest]))
+
+    def tell(
+        which: NDArray[np.bool_], kind: str, severity: Severity, message: str, advice: str
+    ) -> Iterator[Finding]:
+        chosen = np.flatnonzero(which)
+        if not len(chosen):
+            return
+        n_exact = int(found.exact[chosen].sum())
+        details = []
+        for pair, is_exact, alike in zip(
+            found.pairs[chosen], found.exact[chosen], found.similarity[chosen], strict=True
+        ):
+            how = "exactly" if is_exact else f"nearly ({alike:.3f})"
+            details += [f"{how} {names[i]} ({labels[i]})" for i in pair[::-1]]
+        message = message.format(f"{_number(len(chosen), 'pair')} of images ({n_exact} exact)")
+        yield Finding(kind, severity, message, advice, found.pairs[chosen].ravel(), details)
+
+    yield from tell(
+        other_label,
+        "two labels",
+        "error",
+        "{} of the same cell under two labels.",
+        "One label of each pair is wrong: keep the image with the right one, or remove both.",
+    )
+    yield from tell(
+        across & ~other_label,
+        "copies across parts",
+        "error",
+        "{} of the same cell in two parts of the split, so that the test is not new to the model.",
+        "Remove the copies from one part, or split again with suggest_split.",
+    )
+    yield from tell(
+        rest,
+        "copies",
+        "error" if parts is None and n_copies > _MANY_COPIES * len(labels) else "warning",
+        "{} of the same cell under one label.",
+        "Keep one of each, or split with suggest_split, which keeps copies together.",
+    )
+
+
+def _about_groups(groups: NDArray[Any] | None, parts: NDArray[Any] | None) -> Iterator[Finding]:
+    if groups is None or parts is None:
+        return
+    named = {g: set(parts[groups == g].tolist()) for g in np.unique(groups).tolist()}
+    shared = [g for g, found in named.items() if len(found) > 1]
+    if shared:
+        yield Finding(
+            "groups across parts",
+            "error",
+            f"{_number(len(shared), 'group')} in several parts of the split, such as "
+            f"{shared[0]!r}, so that patients or slides of the test are not new to the model.",
+            "Move all images of a group to one part, or split again with suggest_split.",
+        )
+
+
+def _about_outliers(outliers: Outliers) -> Iterator[Finding]:
+    for kind, (*_, meaning) in KINDS.items():
+        which = np.flatnonzero(outliers.kinds == kind)
+        if len(which):
+            yield Finding(
+                "outlier",
+                "warning",
+                f"{_number(len(which), 'image')} with {meaning}.",
+                "Look at them. Remove what is not a cell of the class; what also occurs in "
+                "practice should stay.",
+                outliers.indices[which],
+                [f"{kind}, {outliers.scores[i]:.1f} times the limit" for i in which],
+            )
+
+
+def _about_shortcuts(shortcuts: Sequence[Shortcut], kept: NDArray[np.intp]) -> Iterator[Finding]:
+    for source, told in _TOLD.items():
+        strong = [one for one in shortcuts if one.source == source and one.low >= told]
+        if not strong:
+            continue
+        is_sure = any(one.low >= _SURE.get(source, 2.0) for one in strong)
+        severity: Severity = "note"
+        if source in _SURE:
+            severity = "error" if is_sure else "warning"
+        said = [f"{s.label} (AUC {s.auc:.2f}, {s.low:.2f} to {s.high:.2f})" for s in strong]
+        yield Finding(
+            "shortcut",
+            severity,
+            f"The {source} alone tells {some(said, 8)} from the other classes.",
+            "If the class itself does not look so, a network may learn this instead of the cell: "
+            "image all classes alike, and test on another laboratory's images.",
+            kept[np.concatenate([one.examples[:4] for one in strong])],
+            [f"{s.label}, told by the {source}" for s in strong for _ in s.examples[:4]],
+        )
+
+
+def _about_batches(batches: Batches, kept: NDArray[np.intp]) -> Iterator[Finding]:
+    told = [
+        (
+            batch,
+            f"All {n:,} images with background {batch + 1} of {len(batches)} are of {label}.",
+        )
+        for batch, label, n in batches.pure
+    ]
+    told += [
+        (
+            batch,
+            f"{100 * share:.1f} % of the images of {label} have background {batch + 1} of "
+            f"{len(batches)}, which {100 * (batches.codes == batch).mean():.1f} % of all images "
+            "have.",
+        )
+        for label, batch, share in batches.confined
+    ]
+    for batch, message in told:
+        inside, outside = batches.codes == batch, batches.codes != batch
+        examples = np.concatenate([np.flatnonzero(part)[:4] for part in (inside, outside)])
+        yield Finding(
+            "batch",
+            "warning",
+            message,
+            "A network may tell the class by its slide: add images of it with other backgrounds, "
+            "or test where backgrounds are mixed.",
+            kept[examples],
+            [f"background {batches.codes[i] + 1}" for i in examples],
+        )
+
+
+def _about_labels(issues: LabelIssues | None) -> Iterator[Finding]:
+    if issues is not None and len(issues):
+        yield Finding(
+            "label",
+            "warning",
+            f"{_number(len(issues), 'label')} doubted by models that did not learn from the image.",
+            "Look at them, the first ones first. Correct the label if it is wrong; do not remove "
+            "images because they are difficult.",
+            issues.indices,
+            [
+                f"{given} or {suggested}? ({100 * quality:.1f} % for {given})"
+                for given, suggested, quality in zip(
+                    issues.given, issues.suggested, issues.quality, strict=True
+                )
+            ],
+        )

@@ -1,0 +1,280 @@
+"""One pass over images, in bounded memory: what the checks need to know of each of them."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from skcell._images import ImageSpec, check_images, decode_files, load_images, probe_image
+from skcell.exceptions import ImageReadError
+from skcell.metrics import describe_images
+
+#: Number of images, and of their values, that are held in memory at a time.
+CHUNK = 512
+VALUES = 2**24
+
+#: Height and width of the grey pictures by which copies are found.
+THUMBNAIL = 48
+
+#: Height and width of the coloured pictures by which images are compared as a whole.
+COARSE = 8
+
+#: Width of the border of an image, as a fraction of its height and width.
+BORDER = 0.08
+
+_BORDER_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What was seen of images.
+
+    Parameters
+    ----------
+    indices : ndarray of shape (n_read,)
+        Indices of the images that could be read; the other arrays have an entry for each.
+    failures : dict of int to str
+        Why an image could not be read, by its index.
+    spec : ImageSpec
+        Shape and dtype of the images.
+    thumbnails : ndarray of float16 of shape (n_read, THUMBNAIL, THUMBNAIL)
+        Grey pictures, from 0 to 1.
+    coarse : ndarray of float32 of shape (n_read, COARSE, COARSE, n_channels)
+        Coloured pictures, from 0 to 1.
+    names : list of str
+        Names of the features.
+    features : ndarray of shape (n_read, n_features)
+        Light, colour and sharpness; see `skcell.metrics.describe_images`.
+    border : ndarray of shape (n_read, n_channels * 10)
+        Quantiles and standard deviation of the border, and means of its corners, from 0 to 1.
+    lowest, highest : ndarray of shape (n_read,)
+        Smallest and largest value of each image, as it is stored.
+    clipped : ndarray of shape (n_read,)
+        Share of the values at the ends of the dtype's range; 0 for floats.
+    """
+
+    indices: NDArray[np.intp]
+    failures: dict[int, str]
+    spec: ImageSpec
+    thumbnails: NDArray[np.float16]
+    coarse: NDArray[np.float32]
+    names: list[str]
+    features: NDArray[np.float64]
+    border: NDArray[np.float64]
+    lowest: NDArray[np.float64]
+    highest: NDArray[np.float64]
+    clipped: NDArray[np.float64]
+
+    @property
+    def colour(self) -> NDArray[np.float64]:
+        """Mean of each channel."""
+        return self.coarse.mean(axis=(1, 2), dtype=np.float64)
+
+    @property
+    def background(self) -> NDArray[np.float64]:
+        """Colour of the background: the upper quartile of the border, or the lower if it is dark.
+
+        The background is dark, as with fluorescence, if images are darker at their border than in
+        their middle.
+        """
+        n_channels = self.coarse.shape[3]
+        quantiles = self.border[:, : 5 * n_channels].reshape(-1, 5, n_channels)
+        is_dark = quantiles[:, 2].mean() < self.coarse.mean()
+        return quantiles[:, 1 if is_dark else 3]
+
+
+def read_chunks(
+    X: Any, *, image_shape: tuple[int, ...] | None = None, raise_errors: bool = True
+) -> tuple[ImageSpec, int, Iterator[tuple[NDArray[Any], NDArray[np.intp], dict[int, str]]]]:
+    """Check `X`, and read its images some at a time.
+
+    Parameters
+    ----------
+    X : array-like
+        Images, rows of pixels, or paths.
+    image_shape : tuple of int, default=None
+        Shape of an image, for rows and paths.
+    raise_errors : bool, default=True
+        Whether a file that cannot be read is an error.
+
+    Returns
+    -------
+    spec : ImageSpec
+        Shape and dtype of the images.
+    n : int
+        Number of images.
+    chunks : iterator of (images, indices, failures)
+        Images, their indices in `X`, and why others could not be read, by index.
+    """
+    images, spec = check_images(X, image_shape=image_shape)
+    if spec.layout == "paths":
+        spec = replace(spec, dtype=_dtype_of(images, raise_errors))
+
+    n_chunk = int(np.clip(VALUES // spec.n_features, 1, CHUNK))
+
+    def read() -> Iterator[tuple[NDArray[Any], NDArray[np.intp], dict[int, str]]]:
+        for start in range(0, len(images), n_chunk):
+            part = slice(start, min(start + n_chunk, len(images)))
+            everything = np.arange(part.start, part.stop)
+            if raise_errors or spec.layout != "paths":
+                yield load_images(images, part, spec, n_jobs=-1), everything, {}
+                continue
+            assert spec.dtype != "float32"  # files are decoded to integers
+            found, kept, reasons = decode_files(images[part], spec.shape, spec.dtype)
+            failed = np.setdiff1d(everything - start, kept)
+            told = {int(start + i): reasons[str(images[start + i])] for i in failed}
+            yield found, start + kept, told
+
+    return spec, len(images), read()
+
+
+def _dtype_of(paths: NDArray[Any], raise_errors: bool) -> Any:
+    for path in paths:
+        try:
+            return probe_image(path)[1]
+        except ImageReadError:
+            if raise_errors:
+                raise
+    return "uint8"
+
+
+def scan(X: Any, *, image_shape: tuple[int, ...] | None = None, raise_errors: bool = True) -> Looks:
+    """Look at each image once.
+
+    Parameters
+    ----------
+    X, image_shape, raise_errors
+        As for `read_chunks`.
+
+    Returns
+    -------
+    Looks
+        What was seen.
+    """
+    spec, _, chunks = read_chunks(X, image_shape=image_shape, raise_errors=raise_errors)
+    parts: list[tuple[NDArray[Any], ...]] = []
+    failures: dict[int, str] = {}
+    names: list[str] = []
+    for images, indices, failed in chunks:
+        failures |= failed
+        if len(images):
+            names, features = describe_images(images)
+            parts.append((indices, *_look(images), features))
+    if not parts:
+        raise ValueError(
+            f"None of the {len(failures)} images can be read; the first: "
+            f"{next(iter(failures.values()), 'there is none')}."
+        )
+    joined = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+    indices, thumbnails, coarse, border, lowest, highest, clipped, features = joined
+    return Looks(
+        indices,
+        failures,
+        spec,
+        thumbnails,
+        coarse,
+        names,
+        features,
+        border,
+        lowest,
+        highest,
+        clipped,
+    )
+
+
+class FileHeader(NamedTuple):
+    """What a file says of itself; numbers are -1 and text is its ending where it cannot be read."""
+
+    n_bytes: int
+    format: str
+    mode: str
+    width: int
+    height: int
+
+
+def read_headers(files: Sequence[str]) -> list[FileHeader]:
+    """Read the size, format and dimensions of image files.
+
+    Parameters
+    ----------
+    files : sequence of str
+        The files.
+
+    Returns
+    -------
+    list of FileHeader
+        One for each file.
+    """
+    found = []
+    for file in files:
+        n_bytes = os.path.getsize(file) if os.path.exists(file) else -1
+        header = FileHeader(n_bytes, os.path.splitext(file)[1].lower(), "", -1, -1)
+        try:
+            with Image.open(file) as image:
+                header = FileHeader(n_bytes, image.format or "", image.mode, *image.size)
+        except Exception:  # damaged, or of a format that Pillow alone does not open
+            pass
+        found.append(header)
+    return found
+
+
+def make_thumbnails(images: NDArray[Any]) -> NDArray[np.float16]:
+    """Shrink images to grey pictures of one size, from 0 to 1.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, H, W, C)
+        The images.
+
+    Returns
+    -------
+    ndarray of float16 of shape (n, THUMBNAIL, THUMBNAIL)
+        The pictures.
+    """
+    grey = _to_unit(images).mean(axis=3)
+    return np.stack([_resize(one, THUMBNAIL) for one in grey]).astype(np.float16)
+
+
+def _look(images: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    n, height, width, n_channels = images.shape
+    unit = _to_unit(images)
+    rows, columns = (max(1, round(BORDER * side)) for side in (height, width))
+    is_border = np.ones((height, width), bool)
+    if height > 2 * rows and width > 2 * columns:
+        is_border[rows:-rows, columns:-columns] = False
+    ring = unit[:, is_border]  # (n, pixels, channels)
+    quantiles = np.quantile(ring, _BORDER_QUANTILES, axis=1).transpose(1, 0, 2)
+    corners = [
+        unit[:, top, left].mean(axis=(1, 2))
+        for top in (slice(None, rows), slice(-rows, None))
+        for left in (slice(None, columns), slice(-columns, None))
+    ]
+    border = np.concatenate([quantiles.reshape(n, -1), ring.std(axis=1), *corners], axis=1)
+    flat = images.reshape(n, -1)
+    lowest, highest = flat.min(axis=1), flat.max(axis=1)
+    clipped = np.zeros(n)
+    if images.dtype.kind in "ui":
+        ends = np.iinfo(images.dtype)
+        clipped = ((flat == ends.min) | (flat == ends.max)).mean(axis=1)
+    coarse = np.stack(
+        [np.stack([_resize(one[..., c], COARSE) for c in range(n_channels)], 2) for one in unit]
+    )
+    grey = unit.mean(axis=3)
+    thumbnails = np.stack([_resize(one, THUMBNAIL) for one in grey]).astype(np.float16)
+    return thumbnails, coarse, border, lowest.astype(float), highest.astype(float), clipped
+
+
+def _to_unit(images: NDArray[Any]) -> NDArray[np.float32]:
+    """Scale integers to 0 to 1; floats are kept."""
+    scale = 1.0 if images.dtype.kind == "f" else float(np.iinfo(images.dtype).max)
+    return images.astype(np.float32) / np.float32(scale)
+
+
+def _resize(plane: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Resize one channel, with antialiasing."""
+    image = Image.fromarray(np.ascontiguousarray(plane))
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))

@@ -1,0 +1,215 @@
+"""Find shortcuts: classes that can be told without looking at the cell."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm, rankdata
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+
+from skcell._holdout import check_groups
+from skcell._images import as_paths, check_labels
+from skcell.cleaning._scan import FileHeader, Looks, read_headers, scan
+
+_FOLDS = 5
+_FEWEST = 10  # of a class with fewer images nothing can be said
+_MOST = 10_000  # images that the small models learn from
+_TREES = 100
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """How well one thing that is not the cell tells one class from the others.
+
+    Parameters
+    ----------
+    source : str
+        "border", "mean colour", "file size", or "file format and dimensions".
+    label : object
+        The class.
+    auc : float
+        Area under the ROC curve of the class against the others, on images that the small model
+        did not learn from; 0.5 is chance.
+    low, high : float
+        Its interval. All intervals of one call hold together with a probability of 95 %.
+    examples : ndarray of int
+        Indices of images of the class that the small model is most certain of.
+    """
+
+    source: str
+    label: Any
+    auc: float
+    low: float
+    high: float
+    examples: NDArray[np.intp]
+
+    @property
+    def is_above_chance(self) -> bool:
+        """Whether the interval lies above 0.5."""
+        return self.low > 0.5
+
+
+def find_shortcuts(
+    X: ArrayLike,
+    y: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    files: Sequence[str] | None = None,
+    image_shape: tuple[int, ...] | None = None,
+    random_state: int = 0,
+) -> list[Shortcut]:
+    """Predict classes from everything but the cell, by small models.
+
+    A network learns whatever tells the classes apart. If the border of the images does, or the
+    format of their files, its score says little about cells, and falls elsewhere.
+
+    Parameters
+    ----------
+    X : array-like
+        Images `(n, H, W, C)` or `(n, H, W)`, rows of pixels, or paths of image files.
+    y : array-like of shape (n,)
+        Labels.
+    groups : array-like of shape (n,), default=None
+        Group of each image, such as its patient or slide; none is on both sides of a fold.
+    files : sequence of str, default=None
+        Files that the images were read from, for their size, format and dimensions; taken from `X`
+        if it holds paths.
+    image_shape : tuple of int, default=None
+        Shape of an image, for rows of pixels.
+    random_state : int, default=0
+        Seed of the folds and models.
+
+    Returns
+    -------
+    list of Shortcut
+        One for each source and class, those that are told best first.
+
+    Raises
+    ------
+    ValueError
+        If images, labels or groups cannot be used.
+
+    See Also
+    --------
+    find_batches : Batches of images, and the classes in each.
+
+    Notes
+    -----
+    A class that is told well by its mean colour may simply have that colour, and large cells reach
+    the border. A shortcut is a question to the person who knows the images, not an answer.
+
+    The intervals are DeLong's [1]_, with Bonferroni's correction for all classes and sources.
+
+    References
+    ----------
+    .. [1] E. R. DeLong, D. M. DeLong, D. L. Clarke-Pearson, "Comparing the areas under two or more
+       correlated receiver operating characteristic curves", Biometrics 44, 1988.
+
+    Examples
+    --------
+    >>> from skcell.cleaning import find_shortcuts
+    >>> from skcell.datasets import make_cells
+    >>> cells = make_cells(120, n_classes=2, image_size=32, random_state=0)
+    >>> cells.images[cells.target == 1, :2, :2] = 0  # a mark in the corner
+    >>> found = find_shortcuts(cells.images, cells.target)
+    >>> found[0].source, round(found[0].auc, 2)
+    ('border', 1.0)
+    """
+    looks = scan(X, image_shape=image_shape)
+    n = len(looks.indices)
+    labels, checked = check_labels(y, n), check_groups(groups, n)
+    paths = as_paths(X) if files is None else files
+    headers = None if paths is None else read_headers(paths)
+    return look_past(looks, labels, checked, headers, random_state)
+
+
+def look_past(
+    looks: Looks,
+    y: NDArray[Any],
+    groups: NDArray[Any] | None,
+    headers: Sequence[FileHeader] | None,
+    random_state: int = 0,
+) -> list[Shortcut]:
+    """Find shortcuts among images that were looked at.
+
+    Parameters
+    ----------
+    looks : Looks
+        What was seen.
+    y, groups, headers, random_state
+        As for `find_shortcuts`; entries for the images that could be read.
+
+    Returns
+    -------
+    list of Shortcut
+        Indices are positions in `looks`.
+    """
+    classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    sources = {"border": looks.border, "mean colour": looks.colour}
+    if headers is not None:
+        sources |= _describe_files(headers)
+    enough = np.flatnonzero(counts >= _FEWEST)
+    rng = np.random.default_rng(random_state)
+    chosen = np.sort(rng.permutation(np.flatnonzero(np.isin(codes, enough)))[:_MOST])
+    parts = np.arange(len(chosen)) if groups is None else groups[chosen]
+    n_folds = min(_FOLDS, len(np.unique(parts)))
+    if len(enough) < 2 or n_folds < 2:
+        return []
+    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state)
+    sources = {
+        name: values for name, values in sources.items() if (np.ptp(values, axis=0) > 0).any()
+    }
+    level = 0.05 / max(1, len(enough) * len(sources))
+    found = []
+    for name, values in sources.items():
+        model = ExtraTreesClassifier(
+            _TREES,
+            min_samples_leaf=3,
+            class_weight="balanced",
+            n_jobs=-1,
+            random_state=random_state,
+        )
+        with warnings.catch_warnings():  # of classes that live in few groups
+            warnings.simplefilter("ignore")
+            scores = cross_val_predict(
+                model, values[chosen], codes[chosen], cv=folds, method="predict_proba", groups=parts
+            )
+        for column, code in enumerate(np.unique(codes[chosen])):
+            is_one = codes[chosen] == code
+            if is_one.sum() < _FEWEST:  # few are left of many images
+                continue
+            auc, low, high = _auc_interval(scores[is_one, column], scores[~is_one, column], level)
+            sure = np.argsort(-np.where(is_one, scores[:, column], -1), kind="stable")
+            examples = chosen[sure[: min(8, int(is_one.sum()))]]
+            found.append(Shortcut(name, classes[code].tolist(), auc, low, high, examples))
+    return sorted(found, key=lambda one: -one.low)
+
+
+def _describe_files(headers: Sequence[FileHeader]) -> dict[str, NDArray[np.float64]]:
+    """Return the size of files, and their format and dimensions, as numbers."""
+    kinds: dict[tuple[str, str], int] = {}
+    numbers = [kinds.setdefault((one.format, one.mode), len(kinds)) for one in headers]
+    return {
+        "file size": np.array([[float(one.n_bytes)] for one in headers]),
+        "file format and dimensions": np.array(
+            [(k, one.width, one.height) for k, one in zip(numbers, headers, strict=True)], float
+        ),
+    }
+
+
+def _auc_interval(
+    positive: NDArray[np.float64], negative: NDArray[np.float64], level: float
+) -> tuple[float, float, float]:
+    """Return the area under the ROC curve, and DeLong's interval."""
+    m, n = len(positive), len(negative)
+    ranks = rankdata(np.concatenate([positive, negative]))
+    above = (ranks[:m] - rankdata(positive)) / n  # share of the negatives below each positive
+    below = 1 - (ranks[m:] - rankdata(negative)) / m
+    auc = float(above.mean())
+    variance = above.var(ddof=1) / m + below.var(ddof=1) / n
+    half = float(norm.ppf(1 - level / 2) * np.sqrt(variance))
+    return auc, max(0.0, auc - half), min(1.0, auc + half)

@@ -1,0 +1,172 @@
+"""The commands that look at data and models, and write pages."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from skcell.cli._common import (
+    FAILED,
+    LARGEST,
+    check_out,
+    check_outside,
+    quietly_starting,
+    reported,
+    short_warnings,
+)
+
+if TYPE_CHECKING:
+    from skcell.cleaning import DatasetCheck
+
+CHECK_EPILOG = """Examples: skcell check cells/ -o check.html. With patients in the file names, and
+a look at the labels: skcell check cells/ --groups "(P[0-9]+)_" --labels -o check.html"""
+
+REPORT_EPILOG = """Example: skcell report cells.skcell labelled/ -o report.html"""
+
+_COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
+
+
+def check(
+    folder: Annotated[
+        str,
+        typer.Argument(
+            help="Folder with a sub-folder of images for each class; or with parts, such as train "
+            "and test, which have these."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Page with pictures, *.html; a table of all findings lies beside."
+        ),
+    ] = None,
+    groups: Annotated[
+        str | None, typer.Option(help="Patients or slides: as --groups of train.")
+    ] = None,
+    by_folder: Annotated[
+        bool,
+        typer.Option(
+            "--group-by-folder", help="Each sub-folder of a class folder is a patient or slide."
+        ),
+    ] = False,
+    labels: Annotated[
+        bool,
+        typer.Option(
+            "--labels",
+            help="Look for wrong labels by small networks; takes minutes, needs skcell[cleaning].",
+        ),
+    ] = False,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            min=8, max=LARGEST, help="Height and width. (default: by the files, up to 96)"
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Random seed.")] = 0,
+) -> None:
+    """Check a folder of images for what would falsify a score.
+
+    Looks for copies of images, also mirrored, turned or changed a little; for copies under two
+    labels or in two parts of a split; for files that cannot be read; for images that are blank,
+    blurred, empty or of other colours; and for borders, files and backgrounds that give the class
+    away. The exit code is 1 if something would falsify a score or stop training.
+    """
+    console = Console()
+    with reported(console):
+        if out is not None:
+            out = _check_page(out)
+            check_outside(out, folder)
+        if labels:
+            from skcell._optional import import_optional
+
+            import_optional("cleanlab", purpose="--labels", extra="cleaning")
+        with quietly_starting(console):
+            from skcell import tasks
+        with short_warnings():
+            found = tasks.check_folder(
+                folder,
+                image_size=image_size,
+                groups=groups,
+                group_by_folder=by_folder,
+                labels=labels,
+                random_state=seed,
+                notify=lambda text: console.print(Text(text), soft_wrap=True),
+            )
+        _show(found, console)
+        if out is not None:
+            name = Path(folder).expanduser().resolve().name
+            page, table = tasks.save_check(found, out, title=f"Check of {name}")
+            console.print(Text(f"The page is {page}, the table {table}."), soft_wrap=True)
+    if not found.passed:
+        raise typer.Exit(FAILED)
+
+
+def report(
+    model: Annotated[Path, typer.Argument(help="File that `skcell train` wrote.")],
+    folder: Annotated[
+        str,
+        typer.Argument(
+            help="Labelled images that the model was not trained on: a folder with a sub-folder "
+            "for each class."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page, *.html.")],
+    groups: Annotated[
+        str | None, typer.Option(help="Patients or slides: as --groups of train.")
+    ] = None,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Skip image files that cannot be read.")
+    ] = False,
+) -> None:
+    """Write all about a model on one page that can be sent to a colleague.
+
+    The data and their problems, scores with intervals, confusions with pictures, calibration,
+    accuracy under corruptions, what the model looks at, its mistakes, and a model card. The page is
+    one file without links to others.
+    """
+    console = Console()
+    with reported(console):
+        out = _check_page(out)
+        check_outside(out, folder)
+        from skcell.persistence import read_info
+
+        read_info(model)  # a file that is none is refused before Keras starts
+        with quietly_starting(console):
+            from skcell import tasks
+        with short_warnings():
+            page, found = tasks.report_model(
+                model,
+                folder,
+                out,
+                groups=groups,
+                skip_broken=skip_broken,
+                notify=lambda text: console.print(Text(text), soft_wrap=True),
+            )
+        n = len(found.y_true)
+        console.print(Text(f"Right: {found.accuracy} of {n:,} test images", style="bold"))
+        console.print(Text(f"The page is {page}."), soft_wrap=True)
+
+
+def _check_page(out: Path) -> Path:
+    """Return the name of a page that can be written."""
+    out = check_out(out)
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--out {out}: the name must end in .html.")
+    return out
+
+
+def _show(found: "DatasetCheck", console: Console) -> None:
+    """Print what was found."""
+    from skcell.cleaning import describe_verdict
+
+    for one in found.findings:
+        text = Text(f"{one.severity.capitalize()}: ", style=f"bold {_COLOURS[one.severity]}")
+        text.append(one.message, style="default not bold")
+        console.print(text, soft_wrap=True)
+        for i, detail in list(zip(one.indices, one.details, strict=True))[:2]:
+            console.print(Text(f"    {found.names[i]}: {detail}", style="dim"), soft_wrap=True)
+        if one.advice:
+            console.print(Text(f"    {one.advice}"), soft_wrap=True)
+    console.print(Text(describe_verdict(found), style="bold"), soft_wrap=True)

@@ -1,0 +1,30 @@
+"""See what a model learned, where it fails, and why."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "_classes": [
+            "AccuracyCoverageDisplay",
+            "ClassCurvesDisplay",
+            "ClassRecallDisplay",
+            "ReliabilityDisplay",
+        ],
+        "_corruption_report": [
+            "CORRUPTION_SETS",
+            "CorruptionDisplay",
+            "CorruptionReport",
+            "corruption_report",
+        ],
+        "_embedding": ["EmbeddingDisplay"],
+        "_maps": ["grad_cam", "occlusion_map", "spotlight"],
+        "_samples": [
+            "AugmentationDisplay",
+            "ConfusionPicturesDisplay",
+            "ExplanationDisplay",
+            "ResamplingDisplay",
+        ],
+        "_training_curves": ["TrainingCurvesDisplay"],
+    },
+)

@@ -1,0 +1,66 @@
+"""What the displays share."""
+
+from typing import Any
+
+#: Colours that people with any colour vision tell apart, and that differ in brightness, so that
+#: they can be told apart in grey print as well (from the scheme "viridis").
+GREYS = ("#440154", "#31688e", "#35b779", "#b5a614", "#7e3a8c", "#21918c", "#90793a", "#5a5a5a")
+
+
+def new_axes(ax: Any, size: tuple[float, float]) -> Any:
+    """Return the axes to draw on, on a new figure if there are none.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes or None
+        Axes.
+    size : tuple of float
+        Width and height of a new figure, in inches.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Axes.
+    """
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def legend_columns(n: int) -> int:
+    """Return the number of columns of a legend beside the axes.
+
+    Parameters
+    ----------
+    n : int
+        Number of entries.
+
+    Returns
+    -------
+    int
+        Number of columns.
+    """
+    return 1 + (n - 1) // 16 if n else 1
+
+
+def shorten(name: Any, most: int = 24) -> str:
+    """Shorten a name for an axis; the middle is left out.
+
+    Parameters
+    ----------
+    name : object
+        Name of a class or file.
+    most : int, default=24
+        Number of characters.
+
+    Returns
+    -------
+    str
+        The name.
+    """
+    text = str(name)
+    if len(text) <= most:
+        return text
+    return f"{text[: most - most // 3 - 1]}…{text[-(most // 3) :]}"

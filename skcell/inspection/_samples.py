@@ -1,0 +1,393 @@
+"""Displays of images: mistakes, explanations, augmentation, resampling."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+
+from skcell._images import check_labels
+from skcell._pages import to_picture
+from skcell.inspection._maps import grad_cam, occlusion_map, spotlight
+from skcell.inspection._plotting import new_axes, shorten
+
+
+class _PictureGrid:
+    """Rows of pictures with a name for each row and a title for each picture.
+
+    Parameters
+    ----------
+    rows : list of (str, list of (picture, str))
+        Name of each row, and its pictures with their titles.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib.axes.Axes of shape (n_rows, n_columns)
+        The axes.
+    figure_ : matplotlib.figure.Figure
+        The figure.
+    """
+
+    def __init__(self, rows: Sequence[tuple[str, Sequence[tuple[Any, str]]]]):
+        self.rows = rows
+
+    def plot(self) -> Self:
+        """Draw on a new figure.
+
+        Returns
+        -------
+        object
+            This display.
+        """
+        n_rows, n_columns = len(self.rows), max((len(p) for _, p in self.rows), default=0)
+        first = new_axes(None, (2.2 + 1.15 * max(1, n_columns), 0.3 + 1.45 * max(1, n_rows)))
+        self.figure_ = first.figure
+        first.remove()
+        self.axes_ = self.figure_.subplots(max(1, n_rows), max(1, n_columns), squeeze=False)
+        for ax in self.axes_.ravel():
+            ax.set_axis_off()
+        for row, (name, pictures) in zip(self.axes_, self.rows, strict=False):
+            row[0].text(
+                -0.08,
+                0.5,
+                name,
+                transform=row[0].transAxes,
+                ha="right",
+                va="center",
+                fontsize="small",
+            )
+            for ax, (picture, title) in zip(row, pictures, strict=False):
+                shown = np.asarray(picture)
+                ax.imshow(shown, cmap="gray" if shown.ndim == 2 else None, vmin=0, vmax=255)
+                ax.set_title(title, fontsize="x-small")
+        return self
+
+
+class ConfusionPicturesDisplay(_PictureGrid):
+    """Show images of the most frequent confusions, the most certain ones first.
+
+    Parameters
+    ----------
+    rows : list of (str, list of (picture, str))
+        Name of each confusion, and its pictures with their titles.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib.axes.Axes of shape (n_rows, n_columns)
+        The axes.
+    figure_ : matplotlib.figure.Figure
+        The figure.
+
+    See Also
+    --------
+    sklearn.metrics.ConfusionMatrixDisplay : The numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skcell.inspection import ConfusionPicturesDisplay
+    >>> images = np.zeros((3, 8, 8), np.uint8)
+    >>> p = [[0.9, 0.1], [0.4, 0.6], [0.3, 0.7]]
+    >>> display = ConfusionPicturesDisplay.from_predictions(images, ["a", "a", "b"], p)
+    >>> display.rows[0][0]
+    'a, taken for b: 1'
+    """
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: ArrayLike, y: ArrayLike, *, n_confusions: int = 5, n_images: int = 6
+    ) -> Self:
+        """Predict images, and show the most frequent confusions.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted classifier.
+        X : array-like of shape (n, H, W, C) or (n, H, W)
+            Images that it was not trained on.
+        y : array-like of shape (n,)
+            Their labels.
+        n_confusions : int, default=5
+            Number of pairs of classes.
+        n_images : int, default=6
+            Number of images of each.
+
+        Returns
+        -------
+        ConfusionPicturesDisplay
+            The display.
+        """
+        p = estimator.predict_proba(X)
+        return cls.from_predictions(
+            X, y, p, estimator.classes_, n_confusions=n_confusions, n_images=n_images
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        X: ArrayLike,
+        y_true: ArrayLike,
+        probabilities: ArrayLike,
+        classes: ArrayLike | None = None,
+        *,
+        n_confusions: int = 5,
+        n_images: int = 6,
+    ) -> Self:
+        """Show the most frequent confusions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H, W, C) or (n, H, W)
+            The images.
+        y_true : array-like of shape (n,)
+            True labels.
+        probabilities : array-like of shape (n, n_classes)
+            Probability of each class.
+        classes : array-like of shape (n_classes,), default=None
+            The class of each column; None takes the sorted labels.
+        n_confusions, n_images : int
+            Number of pairs of classes, and of images of each.
+
+        Returns
+        -------
+        ConfusionPicturesDisplay
+            The display.
+        """
+        images, p = np.asarray(X), np.asarray(probabilities, dtype=np.float64)
+        labels = check_labels(y_true, len(p), "y_true")
+        names = np.unique(labels) if classes is None else np.asarray(classes)
+        predicted, confidence = names[p.argmax(axis=1)], p.max(axis=1)
+        wrong = np.flatnonzero(predicted != labels)
+        pairs: dict[tuple[Any, Any], list[int]] = {}
+        for i in wrong[np.argsort(-confidence[wrong], kind="stable")]:
+            pairs.setdefault((labels[i], predicted[i]), []).append(int(i))
+        often = sorted(pairs, key=lambda pair: -len(pairs[pair]))[:n_confusions]
+        rows = [
+            (
+                f"{shorten(a)}, taken for {shorten(b)}: {len(pairs[a, b])}",
+                [
+                    (to_picture(images[i]), f"{100 * confidence[i]:.0f} %")
+                    for i in pairs[a, b][:n_images]
+                ],
+            )
+            for a, b in often
+        ]
+        return cls(rows).plot()
+
+
+class ExplanationDisplay(_PictureGrid):
+    """Show images, and beside each what speaks for its predicted class.
+
+    Parameters
+    ----------
+    rows : list of (str, list of (picture, str))
+        Name of each row, and its pictures with their titles.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib.axes.Axes of shape (n_rows, n_columns)
+        The axes.
+    figure_ : matplotlib.figure.Figure
+        The figure.
+
+    See Also
+    --------
+    grad_cam, occlusion_map : The maps.
+
+    Examples
+    --------
+    >>> from skcell import CellCNNClassifier
+    >>> from skcell.datasets import make_cells
+    >>> from skcell.inspection import ExplanationDisplay
+    >>> cells = make_cells(60, n_classes=2, image_size=32, random_state=0)
+    >>> clf = CellCNNClassifier(filters=(8, 16), dense_units=16, epochs=2, random_state=0)
+    >>> clf = clf.fit(cells.images, cells.target)
+    >>> ExplanationDisplay.from_estimator(clf, cells.images[:3]).axes_.shape
+    (2, 3)
+    """
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        target: Any = None,
+        *,
+        method: Literal["grad-cam", "hires-cam", "occlusion"] = "grad-cam",
+    ) -> Self:
+        """Explain predictions, and show them.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted classifier.
+        X : array-like of shape (n, H, W, C) or (n, H, W)
+            Images; about ten at most.
+        target : object or array-like of shape (n,), default=None
+            Class that is explained; None explains the predicted one.
+        method : {"grad-cam", "hires-cam", "occlusion"}, default="grad-cam"
+            How the maps are computed.
+
+        Returns
+        -------
+        ExplanationDisplay
+            The display.
+        """
+        images = np.asarray(X)
+        if method == "occlusion":
+            maps = np.maximum(occlusion_map(estimator, images, target), 0)
+            maps = maps / np.maximum(maps.max(axis=(1, 2), keepdims=True), 1e-12)
+        else:
+            maps = grad_cam(estimator, images, target, method=method)
+        p = estimator.predict_proba(images)
+        titles = [
+            f"{shorten(estimator.classes_[i], 14)} {100 * row[i]:.0f} %"
+            for row in p
+            for i in [row.argmax()]
+        ]
+        plain = [(to_picture(x), title) for x, title in zip(images, titles, strict=True)]
+        lit = [(spotlight(x, heat), "") for x, heat in zip(images, maps, strict=True)]
+        return cls([("image", plain), (method, lit)]).plot()
+
+
+class AugmentationDisplay(_PictureGrid):
+    """Show what augmentation makes of images.
+
+    Parameters
+    ----------
+    rows : list of (str, list of (picture, str))
+        Name of each row, and its pictures with their titles.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib.axes.Axes of shape (n_rows, n_columns)
+        The axes.
+    figure_ : matplotlib.figure.Figure
+        The figure.
+
+    Examples
+    --------
+    >>> from skcell import ImageAugmenter
+    >>> from skcell.datasets import make_cells
+    >>> from skcell.inspection import AugmentationDisplay
+    >>> images = make_cells(2, n_classes=2, image_size=32, random_state=0).images
+    >>> AugmentationDisplay.from_augmenter(ImageAugmenter(rotation=0.1), images).axes_.shape
+    (2, 7)
+    """
+
+    @classmethod
+    def from_augmenter(cls, augmenter: Any, X: ArrayLike, *, n_views: int = 6) -> Self:
+        """Change images as in training, and show them.
+
+        Parameters
+        ----------
+        augmenter : ImageAugmenter or str
+            The augmentation, or the name of a preset.
+        X : array-like of shape (n, H, W, C) or (n, H, W)
+            Images; about six at most.
+        n_views : int, default=6
+            Number of changed copies of each.
+
+        Returns
+        -------
+        AugmentationDisplay
+            The display.
+        """
+        from skcell._digest import digest_images
+        from skcell.augmentation import ImageAugmenter
+
+        if isinstance(augmenter, str):
+            augmenter = ImageAugmenter.from_preset(augmenter)
+        images = np.asarray(X)
+        stack = images[..., None] if images.ndim == 3 else images
+        digests = digest_images(stack)
+        views = [augmenter.make_view(stack, digests, view) for view in range(n_views)]
+        rows = [
+            (
+                "",
+                [(to_picture(one), "image"), *((to_picture(view[i]), "") for view in views)],
+            )
+            for i, one in enumerate(stack)
+        ]
+        return cls(rows).plot()
+
+
+class ResamplingDisplay(_PictureGrid):
+    """Show synthetic images beside the images that they were made of.
+
+    Parameters
+    ----------
+    rows : list of (str, list of (picture, str))
+        Name of each row, and its pictures with their titles.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib.axes.Axes of shape (n_rows, n_columns)
+        The axes.
+    figure_ : matplotlib.figure.Figure
+        The figure.
+
+    Examples
+    --------
+    >>> from skcell import ImageSMOTE
+    >>> from skcell.datasets import make_cells
+    >>> from skcell.inspection import ResamplingDisplay
+    >>> cells = make_cells(41, n_classes=2, image_size=32, random_state=0)
+    >>> display = ResamplingDisplay.from_sampler(
+    ...     ImageSMOTE(random_state=0), cells.images[:30], cells.target[:30], n_images=2
+    ... )
+    >>> [title for _, title in display.rows[0][1]]
+    ['parent', 'synthetic', 'parent']
+    """
+
+    @classmethod
+    def from_sampler(cls, sampler: Any, X: ArrayLike, y: ArrayLike, *, n_images: int = 5) -> Self:
+        """Resample images, and show some that are new.
+
+        Parameters
+        ----------
+        sampler : ImageSMOTE
+            The sampler; it is cloned.
+        X : array-like of shape (n, H, W, C) or (n, H, W)
+            Images.
+        y : array-like of shape (n,)
+            Their labels.
+        n_images : int, default=5
+            Number of synthetic images.
+
+        Returns
+        -------
+        ResamplingDisplay
+            The display: the two parents of each synthetic image, and the image between them.
+
+        Raises
+        ------
+        TypeError
+            If the sampler does not say what its images were made of.
+        """
+        images, labels = np.asarray(X), np.asarray(y)
+        fitted = clone(sampler)
+        new_images, new_labels = fitted.fit_resample(images, labels)
+        if not hasattr(fitted, "parents_"):
+            raise TypeError(
+                f"{type(sampler).__name__} does not say what its images were made of; "
+                "ResamplingDisplay shows those of ImageSMOTE."
+            )
+        n_new = len(fitted.parents_)
+        start = len(new_images) - n_new
+        chosen = np.unique(np.linspace(0, n_new - 1, min(n_images, n_new)).astype(int))
+        rows = []
+        for i in chosen if n_new else ():
+            a, b = fitted.parents_[i]
+            rows.append(
+                (
+                    f"{shorten(new_labels[start + i])}, {100 * fitted.steps_[i]:.0f} % of the way",
+                    [
+                        (to_picture(images[a]), "parent"),
+                        (to_picture(new_images[start + i]), "synthetic"),
+                        (to_picture(images[b]), "parent"),
+                    ],
+                )
+            )
+        return cls(rows).plot()

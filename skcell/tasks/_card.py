@@ -1,0 +1,139 @@
+"""The model card: what is known of a model, and what its makers have to add."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from skcell._version import __version__
+from skcell.persistence import ModelInfo
+from skcell.tasks._evaluation import Evaluation
+
+#: Shown where only the makers know.
+BLANK = ""
+
+Card = Sequence[tuple[str, Sequence[tuple[str, str]]]]
+
+
+def make_card(info: ModelInfo, found: Evaluation, data: str) -> Card:
+    """Fill in a model card as far as it is known.
+
+    Parameters
+    ----------
+    info : ModelInfo
+        What the model file says.
+    found : Evaluation
+        The test.
+    data : str
+        Name of the test data.
+
+    Returns
+    -------
+    list of (str, list of (str, str))
+        Sections with items and what is known of them; `BLANK` where it is not.
+
+    References
+    ----------
+    .. [1] A. S. Tejani et al., "Checklist for Artificial Intelligence in Medical Imaging (CLAIM):
+       2024 Update", Radiology: Artificial Intelligence 6(4), 2024.
+    """
+    training = info.training
+    made = training.get("data", {}) if isinstance(training.get("data"), Mapping) else {}
+    choices = [str(one) for one in training.get("choices", [])]
+    shape = " x ".join(map(str, info.image_shape or ()))
+    groups = made.get("n_groups")
+    split = next((c for c in choices if c.startswith(("A stratified", "The test images"))), BLANK)
+    return [
+        (
+            "Use",
+            [
+                ("Intended use, users and patients", BLANK),
+                (
+                    "What it must not be used for",
+                    "To decide about a patient by itself; on cells of kinds that it was not "
+                    "trained on; on images of another microscope, stain or camera, unless it was "
+                    "tested there.",
+                ),
+                ("Clearance by authorities", BLANK),
+            ],
+        ),
+        (
+            "Data",
+            [
+                ("Source of the training images, dates, laboratories", _source(made)),
+                ("Which patients and images were included", BLANK),
+                ("Microscope, stain, camera", BLANK),
+                ("Removal of personal data", BLANK),
+                ("Number of images", _counts(made)),
+                (
+                    "Preparation of the images",
+                    f"Resized to {shape} values of {info.dtype}; nothing else before the network."
+                    if shape
+                    else BLANK,
+                ),
+                ("Missing or damaged images", BLANK),
+            ],
+        ),
+        (
+            "Reference standard",
+            [
+                ("Classes", ", ".join(map(str, info.classes))),
+                ("How and by whom the labels were given; their agreement", BLANK),
+            ],
+        ),
+        (
+            "Split",
+            [
+                ("How images were assigned to training and test", split),
+                (
+                    "Level of the split",
+                    f"Patient or slide: {groups} groups."
+                    if groups
+                    else "Image. Images of one patient may be in both parts: expect lower scores "
+                    "on other patients.",
+                ),
+            ],
+        ),
+        (
+            "Model",
+            [
+                ("Estimator and its parameters", " ".join(info.estimator.split())),
+                ("Choices, and why", " ".join(choices)),
+                ("Software", _software(info)),
+            ],
+        ),
+        (
+            "Test",
+            [
+                ("Data", f"{data}, {len(found.y_true):,} images"),
+                ("Accuracy, with its 95 % interval", str(found.accuracy)),
+                (
+                    "Mean recall of the classes, with its 95 % interval",
+                    str(found.balanced_accuracy),
+                ),
+                ("Images of another laboratory", BLANK),
+                ("Age, sex and origin of the patients", BLANK),
+                ("Limits that are known", BLANK),
+            ],
+        ),
+        ("Who", [("Makers and contact", BLANK), ("Funding and interests", BLANK)]),
+    ]
+
+
+def _source(made: Mapping[str, Any]) -> str:
+    if "name" not in made:
+        return BLANK
+    return f"Folder {made['name']!r}; SHA-256 of its images {made.get('digest', 'unknown')}."
+
+
+def _counts(made: Mapping[str, Any]) -> str:
+    told = []
+    for key, name in (("n_train", "training"), ("n_test", "test")):
+        counts = made.get(key)
+        if isinstance(counts, Mapping):
+            classes = ", ".join(f"{label} {n:,}" for label, n in counts.items())
+            told.append(f"{name} {sum(counts.values()):,} ({classes})")
+    return "; ".join(told) or BLANK
+
+
+def _software(info: ModelInfo) -> str:
+    versions = {"skcell": __version__, **{k: v for k, v in info.software.items() if v}}
+    return ", ".join(f"{name} {version}" for name, version in versions.items())

@@ -1,0 +1,166 @@
+"""Check a folder of images before a model is trained on it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+
+from skcell._files import replace_file, to_csv
+from skcell._images import decode_files
+from skcell.classifiers import CellCNNClassifier
+from skcell.cleaning import DatasetCheck, check_dataset
+from skcell.datasets import load_image_folder
+from skcell.tasks._training import choose_size, find_groups
+
+#: Height and width of the images, and number of folds and epochs, of the models that doubt labels.
+LABEL_SIZE = 32
+LABEL_FOLDS = 3
+LABEL_EPOCHS = 12
+
+
+def check_folder(
+    folder: str | os.PathLike[str],
+    *,
+    image_size: int | None = None,
+    groups: str | None = None,
+    group_by_folder: bool = False,
+    labels: bool = False,
+    random_state: int = 0,
+    notify: Callable[[str], None] = lambda text: None,
+) -> DatasetCheck:
+    """Check a folder of images: copies, labels, outliers, shortcuts, batches.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Folder with a sub-folder for each class; or with parts, such as ``train`` and ``test``,
+        which have these.
+    image_size : int, default=None
+        Height and width that images are resized to; None chooses by the files.
+    groups : str, default=None
+        Patients or slides, as for `skcell.datasets.read_groups`.
+    group_by_folder : bool, default=False
+        Whether each sub-folder of a class folder is one patient or slide.
+    labels : bool, default=False
+        Whether wrong labels are looked for, by small networks that each learn from two thirds of
+        the images and doubt the labels of the others. This takes minutes, and needs the extra
+        ``cleaning``.
+    random_state : int, default=0
+        Seed.
+    notify : callable
+        Called with a sentence about each step.
+
+    Returns
+    -------
+    DatasetCheck
+        What was found.
+
+    Raises
+    ------
+    ValueError
+        If the folder has no classes.
+
+    See Also
+    --------
+    skcell.cleaning.check_dataset : The same for arrays.
+    """
+    root = os.path.expanduser(os.fspath(folder))
+    cells = load_image_folder(root, load_images=False, on_error="warn")
+    names = cells.target_names[cells.target]
+    found = find_groups(cells, groups, group_by_folder, root)
+    size = choose_size(cells.filenames)[0] if image_size is None else image_size
+    probabilities = None
+    if labels:
+        notify(f"Training {LABEL_FOLDS} small networks that doubt labels ...")
+        probabilities = _doubt(cells.filenames, names, found, random_state)
+    notify(f"Checking {len(names):,} images ...")
+    return check_dataset(
+        cells.filenames,
+        names,
+        found,
+        cells.get("split"),
+        probabilities=probabilities,
+        names=[os.path.relpath(file, root) for file in cells.filenames],
+        image_shape=(size, size, 3),
+        random_state=random_state,
+    )
+
+
+def save_check(check: DatasetCheck, path: str | os.PathLike[str], *, title: str) -> list[Path]:
+    """Write a check as a page, and its findings as a table beside it.
+
+    Parameters
+    ----------
+    check : DatasetCheck
+        The check.
+    path : str or path-like
+        The page, ``*.html``.
+    title : str
+        Title of the page.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The page and the table.
+    """
+    page = check.report(path, title=title)
+    table = page.with_suffix(".csv")
+    replace_file(table, to_csv(check.to_records()))
+    return [page, table]
+
+
+def doubt_labels(
+    images: NDArray[Any], labels: NDArray[Any], groups: NDArray[Any] | None, random_state: int = 0
+) -> NDArray[np.float64]:
+    """Predict the class of each image by small networks that did not learn from it.
+
+    Parameters
+    ----------
+    images : ndarray of uint8 of shape (n, H, W, C)
+        Small images.
+    labels : ndarray of shape (n,)
+        Labels, some of which may be wrong.
+    groups : ndarray of shape (n,) or None
+        Patient or slide of each image.
+    random_state : int, default=0
+        Seed.
+
+    Returns
+    -------
+    ndarray of shape (n, n_classes)
+        Probability of each class, sorted, for `skcell.cleaning.find_label_issues`.
+
+    Raises
+    ------
+    ValueError
+        If a class has one image alone.
+    """
+    n_folds = min(LABEL_FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
+    if n_folds < 2:
+        raise ValueError("Labels cannot be doubted with a class of one image: add images of it.")
+    clf = CellCNNClassifier(
+        epochs=LABEL_EPOCHS, augmentation="symmetries", tta="none", random_state=random_state
+    )
+    return cross_val_predict(
+        clf,
+        images,
+        labels,
+        cv=StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state),
+        groups=np.arange(len(labels)) if groups is None else groups,
+        method="predict_proba",
+    )
+
+
+def _doubt(
+    files: NDArray[np.str_], labels: NDArray[np.str_], groups: NDArray[np.str_] | None, seed: int
+) -> NDArray[np.float64]:
+    """Return probabilities of networks that did not learn from the image."""
+    images, kept, _ = decode_files(files, (LABEL_SIZE, LABEL_SIZE, 3), "uint8")
+    probabilities = (labels[:, None] == np.unique(labels)).astype(np.float64)  # if unreadable
+    some_groups = None if groups is None else groups[kept]
+    probabilities[kept] = doubt_labels(images, labels[kept], some_groups, seed)
+    return probabilities

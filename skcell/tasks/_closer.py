@@ -1,0 +1,251 @@
+"""A closer look at a model's test: pictures, explanations, curves, corruptions."""
+
+import io
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from skcell._images import decode_files
+from skcell._pages import LARGEST, png_uri, to_data_uri
+from skcell.calibration import CalibratedClassifier
+from skcell.inspection import (
+    AccuracyCoverageDisplay,
+    ClassCurvesDisplay,
+    ClassRecallDisplay,
+    CorruptionDisplay,
+    CorruptionReport,
+    EmbeddingDisplay,
+    ReliabilityDisplay,
+    TrainingCurvesDisplay,
+    corruption_report,
+    grad_cam,
+    spotlight,
+)
+from skcell.persistence import find_image_spec
+from skcell.tasks._evaluation import Evaluation
+from skcell.tasks._inner import classifier_of
+
+#: Number of wrong images, of confusions, and of images of each, on a page.
+MOST_WRONG = 60
+MOST_CONFUSIONS = 6
+MOST_OF_EACH = 6
+
+#: Number of images in the map, and of those that are corrupted, at these strengths.
+MAPPED = 400
+CORRUPTED = 150
+STRENGTHS = (1, 3, 5)
+
+_MOST_CURVES = 12  # classes whose curves can be told apart
+
+
+@dataclass(frozen=True)
+class CloserLook:
+    """What a page shows besides figures.
+
+    Parameters
+    ----------
+    wrong, right : list of int
+        Wrong images, the most certain first; and some right ones of each class.
+    confusions : list of (object, object, int, list of int)
+        True and predicted class, number of images, and some of them.
+    pictures, heat : dict of int to str
+        Pictures, and the same with what speaks for the prediction, as ``data:`` addresses.
+    plots : dict of str to (str, str)
+        Description and ``data:`` address of each plot.
+    corruption : CorruptionReport or None
+        Accuracy under corruptions.
+    """
+
+    wrong: list[int]
+    right: list[int]
+    confusions: list[tuple[Any, Any, int, list[int]]]
+    pictures: dict[int, str] = field(repr=False)
+    heat: dict[int, str] = field(repr=False)
+    plots: dict[str, tuple[str, str]] = field(repr=False)
+    corruption: CorruptionReport | None = None
+
+
+def look_closer(
+    model: Any,
+    found: Evaluation,
+    root: str | None,
+    *,
+    deep: bool = False,
+    notify: Callable[[str], None] = lambda text: None,
+) -> CloserLook:
+    """Look closer at the images of an evaluation.
+
+    Parameters
+    ----------
+    model : estimator
+        The model.
+    found : Evaluation
+        Its evaluation.
+    root : str or None
+        Folder that the names of the images start from; without it there are no pictures.
+    deep : bool, default=False
+        Whether to map the images and to corrupt some, which takes a minute or more.
+    notify : callable
+        Called with a sentence about each step.
+
+    Returns
+    -------
+    CloserLook
+        Pictures, explanations, plots.
+    """
+    confidence = found.probabilities.max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
+    is_right = found.y_true == found.y_pred
+    wrong = [int(i) for i in order if not is_right[i]]
+    right = []  # the most certain one of each class
+    for label in found.classes:
+        right += [int(i) for i in order if is_right[i] and found.y_true[i] == label][:1]
+    pairs: dict[tuple[Any, Any], list[int]] = {}
+    for i in wrong:
+        pairs.setdefault((found.y_true[i], found.y_pred[i]), []).append(i)
+    often = sorted(pairs, key=lambda pair: -len(pairs[pair]))[:MOST_CONFUSIONS]
+    confusions = [(a, b, len(pairs[a, b]), pairs[a, b][:MOST_OF_EACH]) for a, b in often]
+    shown = sorted({*wrong[:MOST_WRONG], *right, *(i for *_, some in confusions for i in some)})
+    pictures, heat = {}, {}
+    if root is not None:
+        paths = [os.path.join(root, found.files[i]) for i in shown]
+        pictures = {i: uri for i, path in zip(shown, paths, strict=True) if (uri := _picture(path))}
+        heat = _explain(model, found, root, shown)
+    plots = _plot_predictions(model, found)
+    corruption = None
+    if deep and root is not None:
+        notify("Looking at the images under corruptions ...")
+        more, corruption = _look_deep(model, found, root)
+        plots |= more
+    return CloserLook(wrong, right, confusions, pictures, heat, plots, corruption)
+
+
+def _picture(path: str) -> str:
+    try:
+        with Image.open(path) as image:
+            small = image.convert("RGB")
+            small.thumbnail((LARGEST, LARGEST))
+            return to_data_uri(small)
+    except Exception:  # a page without a picture is better than none
+        return ""
+
+
+def _read(
+    model: Any, found: Evaluation, root: str, indices: NDArray[np.intp]
+) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Read images as the model takes them; those whose files are gone are left out."""
+    spec = find_image_spec(model)
+    assert spec is not None  # it has predicted files,
+    assert spec.dtype != "float32"  # which have integers
+    paths = [os.path.join(root, found.files[i]) for i in indices]
+    images, kept, _ = decode_files(paths, spec.shape, spec.dtype)
+    return images, indices[kept]
+
+
+def _explain(model: Any, found: Evaluation, root: str, shown: list[int]) -> dict[int, str]:
+    images, kept = _read(model, found, root, np.array(shown, np.intp))
+    if not len(images):
+        return {}
+    try:
+        maps = grad_cam(model, images, found.y_pred[kept], method="hires-cam")
+    except (TypeError, ValueError):  # no network, or none with height and width
+        return {}
+    lit = (spotlight(image, heat) for image, heat in zip(images, maps, strict=True))
+    return {int(i): to_data_uri(one) for i, one in zip(kept, lit, strict=True)}
+
+
+def _plot_predictions(model: Any, found: Evaluation) -> dict[str, tuple[str, str]]:
+    y, p, classes = found.y_true, found.probabilities, found.classes
+    plots = {
+        "recall": (
+            "Recall of each class with its 95 % interval",
+            _draw(
+                (6.4, 1.2 + 0.3 * len(found.per_class)),
+                ClassRecallDisplay.from_predictions,
+                y,
+                found.y_pred,
+            ),
+        ),
+        "reliability": (
+            "Share of right predictions by stated probability",
+            _draw((4.6, 4.4), ReliabilityDisplay(found.reliability).plot),
+        ),
+        "coverage": (
+            "Accuracy by the share of images that the model decides",
+            _draw((4.6, 4.4), AccuracyCoverageDisplay.from_predictions, y, p, classes),
+        ),
+    }
+    if len(classes) <= _MOST_CURVES:
+        for kind, name in (("roc", "ROC"), ("precision_recall", "Precision-recall")):
+            plots[kind] = (
+                f"{name} curve of each class against the others",
+                _draw((7.0, 4.2), ClassCurvesDisplay.from_predictions, y, p, classes, kind=kind),
+            )
+    history = _history(model)
+    if history is not None:
+        display = TrainingCurvesDisplay(*history)
+        plots["training"] = (
+            "Loss and accuracy over the epochs of training",
+            _draw((8.4, 3.4), lambda ax: display.plot(axes=ax), columns=2),
+        )
+    return plots
+
+
+def _history(model: Any) -> tuple[dict[str, Any], int | None] | None:
+    try:
+        clf = classifier_of(model)
+    except TypeError:
+        return None
+    history = getattr(clf, "history_", None)
+    if not history or len(history["loss"]) < 2:
+        return None
+    best = None
+    if clf.best_epochs():
+        best = int(np.nanargmin(history["val_loss"])) + 1
+    return history, best
+
+
+def _look_deep(
+    model: Any, found: Evaluation, root: str
+) -> tuple[dict[str, tuple[str, str]], CorruptionReport | None]:
+    """Return the map of the images, and the accuracy under corruptions."""
+    chosen = np.sort(np.random.default_rng(0).permutation(len(found.files))[:MAPPED])
+    images, kept = _read(model, found, root, chosen)
+    labels = found.y_true[kept]
+    plots = {}
+    inner = model.estimator_ if isinstance(model, CalibratedClassifier) else model
+    try:
+        uri = _draw((7.2, 4.8), EmbeddingDisplay.from_estimator, inner, images, labels)
+        plots["map"] = ("Map of the images: near are those that look alike to the network", uri)
+    except (TypeError, ValueError):  # no network, or too few images
+        pass
+    corruption = None
+    if images.dtype == np.uint8 and images.shape[3] in (1, 3) and len(images):
+        corruption = corruption_report(
+            model, images, labels, strengths=STRENGTHS, max_images=CORRUPTED
+        )
+        display = CorruptionDisplay(corruption)
+        plots["corruption"] = (
+            "Accuracy by strength of each kind of corruption",
+            _draw((6.4, 4.2), display.plot),
+        )
+    return plots, corruption
+
+
+def _draw(
+    size: tuple[float, float], plot: Callable[..., Any], *args: Any, columns: int = 1, **kwargs: Any
+) -> str:
+    """Draw on a figure of its own, and return it as a ``data:`` address."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(1, columns)
+    plot(*args, **kwargs, ax=axes)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=130)
+    return png_uri(stream.getvalue())

@@ -1,0 +1,122 @@
+"""Corruptions do what their names say, the same every time, and scores under them are right."""
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import balanced_accuracy_score
+
+from skcell.inspection import CORRUPTION_SETS, CorruptionDisplay, corruption_report
+
+
+class BrightnessClassifier(ClassifierMixin, BaseEstimator):
+    """Calls images bright or dark."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.where(X.reshape(len(X), -1).mean(axis=1) > 128, "bright", "dark")
+
+
+@pytest.fixture(scope="module")
+def two():
+    rng = np.random.default_rng(0)
+    levels = np.repeat([100, 160], 10)
+    images = rng.normal(levels[:, None, None, None], 12, (20, 32, 32, 3))
+    images = np.clip(images, 0, 255).astype(np.uint8)
+    return images, np.repeat(["dark", "bright"], 10)
+
+
+@pytest.mark.parametrize("name", CORRUPTION_SETS)
+def test_each_corruption_changes_images_more_with_its_strength(name, cells):
+    images = cells.images[:8]
+    for named in CORRUPTION_SETS[name].values():
+        for one, changes in named.items():
+            assert len(changes) == 5
+            apart = []
+            for change in changes:
+                changed = change(images, np.random.default_rng(1))
+                again = change(images, np.random.default_rng(1))
+                assert changed.dtype == np.uint8
+                assert changed.shape == images.shape
+                assert (changed == again).all(), "the same for the same seed"
+                apart.append(np.abs(changed.astype(int) - images).mean())
+            # Random places of few bubbles and deposits vary more than their strengths.
+            assert apart[4] > apart[0] or one in ("bubble", "stain_deposit"), one
+            assert apart[4] > 0.3, one
+
+
+def test_scores_are_those_of_the_changed_images(two):
+    images, labels = two
+    clf = BrightnessClassifier().fit(images, labels)
+    own = {
+        "light": {
+            "darker": [
+                lambda x, rng, f=f: (x * f).astype(np.uint8) for f in (1, 0.9, 0.85, 0.75, 0.5)
+            ]
+        }
+    }
+    report = corruption_report(clf, images, labels, own)
+    expected = [
+        (clf.predict((images * f).astype(np.uint8)) == labels).mean()
+        for f in (1, 0.9, 0.85, 0.75, 0.5)
+    ]
+    assert report.accuracy["darker"].tolist() == expected
+    assert report.clean_accuracy[0] == 1
+    assert report.clean_accuracy[1] < 1
+    assert report.mean_accuracy == pytest.approx(np.mean(expected))
+    assert report.balanced_error is None
+    darkest = clf.predict((images * 0.5).astype(np.uint8))
+    assert report.balanced_accuracy["darker"][4] == balanced_accuracy_score(labels, darkest)
+    frame = report.to_frame()
+    assert len(frame) == 5
+    assert ((frame.low <= frame.accuracy) & (frame.accuracy <= frame.high)).all()
+    assert len(CorruptionDisplay(report).plot().ax_.lines) == 2
+
+
+def test_errors_relative_to_alexnet_are_the_papers(two):
+    """Balanced error over AlexNet's, and its rise over the rise of AlexNet's, in the mean."""
+    images, labels = two
+    clf = BrightnessClassifier().fit(images, labels)
+    report = corruption_report(clf, images, labels, "medmnist-c-blood")
+    assert set(report.accuracy) == {
+        *("pixelate", "jpeg_compression", "defocus_blur", "motion_blur", "brightness_up"),
+        *("brightness_down", "contrast_up", "contrast_down", "saturate", "stain_deposit", "bubble"),
+    }
+    errors = {name: 1 - scores.mean() for name, scores in report.balanced_accuracy.items()}
+    from skcell.inspection import _corruption_report as module
+
+    expected = np.mean([errors[name] / module._ALEXNET[name] for name in errors])
+    assert report.balanced_error == pytest.approx(expected)
+    rise = [errors[n] / (module._ALEXNET[n] - module._ALEXNET_CLEAN) for n in errors]
+    assert report.relative_balanced_error == pytest.approx(np.mean(rise)), "clean error is 0"
+    part = corruption_report(clf, images, labels, "medmnist-c-blood", strengths=[1, 5])
+    assert part.balanced_error is None, "of all five strengths alone"
+
+
+def test_grey_images_and_a_choice_of_images(two):
+    images, labels = two
+    clf = BrightnessClassifier().fit(images, labels)
+    grey = corruption_report(clf, images[..., 0], labels, strengths=[2], max_images=8)
+    assert grey.n_images == 8
+    assert not {"colour", "stain"} & set(grey.kinds.values())
+    again = corruption_report(clf, images[..., 0], labels, strengths=[2], max_images=8)
+    assert grey.to_records() == again.to_records()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"corruptions": "rain"}, "There is no set of corruptions 'rain'; choose one of"),
+        ({"strengths": [0]}, "strengths must be from 1 to 5"),
+        ({"strengths": []}, "strengths must be from 1 to 5"),
+        ({"corruptions": {"a": {"b": []}}}, "'b' has 0 strengths; give 5"),
+    ],
+)
+def test_wrong_arguments(two, arguments, match):
+    clf = BrightnessClassifier().fit(*two)
+    with pytest.raises(ValueError, match=match):
+        corruption_report(clf, *two, **arguments)
+    with pytest.raises(ValueError, match="images of uint8"):
+        corruption_report(clf, two[0] / 255, two[1])

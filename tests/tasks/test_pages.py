@@ -1,0 +1,264 @@
+"""The commands that check and report, and their pages in a real browser."""
+
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+import traceback
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from skcell import CellCNNClassifier, tasks
+from skcell.cli import app
+from skcell.datasets import make_cells
+from skcell.persistence import save
+from skcell.tasks import CloserLook, evaluate, make_page
+
+HOSTILE = "<script>alert('x')</script>&"
+
+
+def run(*arguments, cwd):
+    """Run a command in this process, which has started Keras already."""
+    with contextlib.chdir(cwd):
+        done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise AssertionError("".join(traceback.format_exception(done.exception)))
+    return SimpleNamespace(returncode=done.exit_code, stdout=done.stdout, stderr=done.stderr)
+
+
+def write(root, images, labels):
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (root / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(root / label / f"{i:03d}{HOSTILE.replace('/', '')}.png")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder of cells with hostile names, a model of them, and its report."""
+    root = tmp_path_factory.mktemp("pages")
+    cells = make_cells(220, n_classes=3, image_size=32, random_state=0)
+    names = np.array(["normal", "a & b < c", "x" * 40])
+    write(root / "cells", cells.images[:160], names[cells.target[:160]])
+    later = cells.target[160:].copy()
+    later[:9] = (later[:9] + 1) % 3  # so that something is wrong
+    write(root / "later", cells.images[160:], names[later])
+    trained = tasks.train(root / "cells", epochs=4)
+    trained.save(root / "cells.skcell")
+    done = run("report", "cells.skcell", "later", "-o", "report.html", cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert "of 60 test images" in done.stdout
+    return root
+
+
+@pytest.fixture(scope="module")
+def browser():
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no browser: apt-get install chromium")
+    return found
+
+
+def look(browser, page, folder, script="", *, width=1200, options=()):
+    """Return the document after a script, and what the console said."""
+    file = folder / "looked.html"
+    text = page.read_text().replace("</body>", f"<script>(() => {{{script}}})();</script></body>")
+    file.write_text(text)
+    options = [
+        *("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile"),
+        *("--disable-background-networking", "--no-first-run", "--enable-logging=stderr"),
+        *(f"--window-size={width},900", *options),
+    ]
+    done = subprocess.run(
+        [browser, *options, "--dump-dom", file.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return done.stdout, console
+
+
+SEEN = "document.body.dataset.seen = JSON.stringify(%s);"
+
+
+def seen(dom):
+    found = re.search(r'data-seen="([^"]*)"', dom)
+    assert found, "the script did not end"
+    return json.loads(found[1].replace("&quot;", '"'))
+
+
+class Links(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found, self.scripts, self.ids, self.images = [], 0, [], []
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.found += [v for k, v in attributes if k in ("src", "href")]
+        self.scripts += tag == "script"
+        self.ids += [given["id"]] if "id" in given else []
+        if tag == "img":
+            self.images.append(given)
+
+
+PAGES = ["report.html", "cells-report/report.html"]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_one_file_with_names_as_text(place, name):
+    text = (place / name).read_text()
+    assert HOSTILE not in text
+    assert "a & b < c" not in text
+    links = Links()
+    links.feed(text)
+    assert links.scripts == 1, "the page's own"
+    assert all(link.startswith(("data:image/", "#")) for link in links.found)
+    assert {link[1:] for link in links.found if link.startswith("#")} <= set(links.ids)
+    assert all(image["alt"] for image in links.images)
+    assert len(text) < 10e6
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("width", [1200, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_in_a_browser(place, browser, tmp_path, name, width, scheme):
+    script = SEEN % (
+        "[document.body.scrollWidth <= window.innerWidth, "
+        "[...document.querySelectorAll('.plot img')].every(i => i.naturalWidth > 300), "
+        "document.querySelectorAll('h1').length, "
+        "getComputedStyle(document.body).backgroundColor, "
+        "getComputedStyle(document.querySelector('.plot img')).filter]"
+    )
+    dark = ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
+    dom, console = look(browser, place / name, tmp_path, script, width=width, options=dark)
+    fits, drawn, n_titles, colour, inverted = seen(dom)
+    assert console == []
+    assert fits, "nothing is wider than the window"
+    assert drawn
+    assert n_titles == 1
+    assert (colour == "rgb(24, 24, 24)") == (scheme == "dark")
+    assert (inverted != "none") == (scheme == "dark")
+
+
+def test_an_image_is_enlarged_and_wrong_ones_are_filtered(place, browser, tmp_path):
+    script = """
+    const wrong = document.querySelector('#wrong').closest('section');
+    const button = wrong.querySelector('.enlarge'), dialog = document.querySelector('dialog');
+    button.focus(); button.click();
+    const open = [dialog.open, dialog.querySelectorAll('img').length,
+                  dialog.querySelectorAll('dt').length, dialog.querySelector('h3').textContent,
+                  document.activeElement.textContent];
+    dialog.querySelector('button').click();
+    const closed = dialog.open, figures = [...wrong.querySelectorAll('figure[data-group]')];
+    const select = wrong.querySelector('select'), counts = [];
+    for (const option of select.options) {
+      select.value = option.value; select.dispatchEvent(new Event('change'));
+      counts.push(figures.filter(f => !f.hidden).length);
+    }
+    const said = wrong.querySelector('.shown').textContent;
+    """
+    script += SEEN % "[open, closed, figures.length, counts, said]"
+    dom, console = look(browser, place / "report.html", tmp_path, script)
+    assert console == []
+    opened, closed, n_all, counts, said = seen(dom)
+    is_open, n_images, n_classes, title, focused = opened
+    assert (is_open, n_images, n_classes, focused) == (True, 2, 3, "Close"), "image and map"
+    assert ".png" in title
+    assert not closed
+    assert counts[0] == n_all > 0
+    assert sum(counts[1:]) == 2 * n_all, "each under its true class, and its predicted one"
+    assert said == f"{counts[-1]} shown"
+
+
+def test_a_page_is_printed(place, browser, tmp_path):
+    pdf = tmp_path / "report.pdf"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    page = (place / "report.html").as_uri()
+    subprocess.run(
+        [browser, *options, f"--print-to-pdf={pdf}", page], capture_output=True, timeout=120
+    )
+    content = pdf.read_bytes()
+    assert content.startswith(b"%PDF")
+    n_pages = len(re.findall(rb"/Type\s*/Page[^s]", content))
+    assert 3 <= n_pages <= 40
+
+
+def test_the_report_says_what_is_known(place):
+    text = (place / "report.html").read_text()
+    for heading in ("The data", "Under corruptions", "Where it looks", "Model card", "Training"):
+        assert heading in text, heading
+    assert "SHA-256" in text
+    assert "to be filled in" in text
+    assert "CLAIM 2024" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (["report", "cells.skcell", "later", "-o", "report.txt"], "must end in .html"),
+        (["report", "cells.skcell", "later", "-o", "later/report.html"], "inside the image folder"),
+        (["report", "later", "later", "-o", "report.html"], "later"),
+        (["check", "nothing"], "nothing"),
+        (["check", "later", "-o", "check.pdf"], "must end in .html"),
+        (["check", "later", "-o", "none/check.html"], "There is no folder 'none'"),
+        (["check", "later", "--group-by-folder"], "no class folder has sub-folders"),
+    ],
+)
+def test_requests_that_are_refused(place, arguments, match):
+    done = run(*arguments, cwd=place)
+    assert done.returncode == 2
+    assert match in done.stderr.replace("\n", " ")
+
+
+def test_check_ends_with_an_error_for_what_falsifies_a_score(place, tmp_path):
+    clean = run("check", "cells", "-o", tmp_path / "clean.html", cwd=place)
+    assert clean.returncode == 0, clean.stdout
+    shutil.copytree(place / "cells", tmp_path / "cells")
+    some = sorted((tmp_path / "cells" / "normal").iterdir())[0]
+    turned = Image.open(some).transpose(Image.Transpose.ROTATE_90)
+    turned.save(tmp_path / "cells" / ("x" * 40) / "copy.png")
+    done = run("check", "cells", "-o", "check.html", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "of the same cell under two labels" in done.stdout
+    assert "copy.png" in (tmp_path / "check.csv").read_text()
+    assert "same cell under two labels" in (tmp_path / "check.html").read_text()
+
+
+def test_check_doubts_labels(place, tmp_path):
+    shutil.copytree(place / "cells", tmp_path / "cells")
+    moved = sorted((tmp_path / "cells" / "normal").iterdir())[:3]
+    for file in moved:
+        file.rename(tmp_path / "cells" / "a & b < c" / f"moved{file.name}")
+    check = tasks.check_folder(tmp_path / "cells", labels=True)
+    assert check.label_issues is not None
+    told = [check.names[i] for i in check.label_issues.indices]
+    assert len(told) < 60
+    assert all(Path(tmp_path / "cells" / name).is_file() for name in told)
+
+
+def test_the_page_stays_small_with_many_wrong_images(tmp_path):
+    """20,000 images, none right: pictures are those of sixty, and of the frequent confusions."""
+    cells = make_cells(60, n_classes=3, image_size=32, random_state=0)
+    clf = CellCNNClassifier(filters=(8,), dense_units=8, epochs=1, random_state=0)
+    clf.fit(cells.images, cells.target)
+    save(clf, tmp_path / "model.skcell")
+    files = []
+    for i, image in enumerate(cells.images):
+        files.append(f"{i}.png")
+        Image.fromarray(image).resize((400, 400)).save(tmp_path / files[-1])
+    many = np.arange(20_000) % 60
+    wrong = (clf.predict(cells.images) + 1) % 3
+    found = evaluate(clf, cells.images[many], wrong[many], files=[files[i] for i in many.tolist()])
+    seen = tasks.look_closer(clf, found, str(tmp_path))
+    page = make_page(found, seen, title="many")
+    assert isinstance(seen, CloserLook)
+    assert len(seen.wrong) == 20_000
+    assert len(page) < 10e6
+    assert page.count("<figure data-group") < 200
