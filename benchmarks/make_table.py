@@ -335,8 +335,8 @@ def render_cleaning() -> str:
     time = found["time"]
     text += "\n".join(
         textwrap.wrap(
-            f"All but the last rows are in per cent, medians over {len(labels)} seeds. Of the labels "
-            f"that were changed (2 % of 4,000 cells of 28 pixels), `skcell check --labels` lists "
+            f"Recall and precision are in per cent, medians over {len(labels)} seeds. Of the labels"
+            " that were changed (2 % of 4,000 cells of 28 pixels), `skcell check --labels` lists "
             f"{means['recall']} %; {means['precision']} % of all that it lists, and "
             f"{means['precision of the first']} % of the first 80, were changed; its suggestion is "
             f"right for {means['right suggestions']} % of those. {time['n_images']:,} images of 96 "

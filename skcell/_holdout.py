@@ -172,11 +172,16 @@ def _pair(indices: NDArray[np.intp], names: NDArray[Any]) -> str:
     return " = ".join(str(names[index]) for index in indices[:2])
 
 
+#: A cluster of copies with more than this share of a holdout is split as a group.
+_LARGE = 0.1
+
+
 class Purpose(NamedTuple):
-    """What a holdout is for, and what to do if there can be none."""
+    """What a holdout is for, what to do if there can be none, and how its share is called."""
 
     name: str
     otherwise: str
+    share: str = "validation_fraction"
 
 
 EARLY_STOPPING = Purpose("early_stopping", "set early_stopping=False")
@@ -219,7 +224,9 @@ def split_holdout(
     """
     if copies is not None and copies.max() < len(copies) - 1:
         if groups is not None:
-            groups = _join(np.unique(groups, return_inverse=True)[1], copies)
+            groups = join_groups(groups, copies)
+        elif np.bincount(copies).max() > _LARGE * fraction * len(y):
+            groups = copies  # where a cluster goes decides how large the holdout is
         else:  # split one copy of each image; the others follow it
             _, first = np.unique(copies, return_index=True)
             train, held = split_holdout(
@@ -236,14 +243,14 @@ def split_holdout(
     if counts.min() < 2:
         raise ValueError(
             f"{purpose.name} holds out images of every class, but class "
-            f"{classes.tolist()[counts.argmin()]!r} has only one image; add images of this class, "
-            f"or {purpose.otherwise}."
+            f"{classes.tolist()[counts.argmin()]!r} has only one image, apart from copies of it; "
+            f"add images of this class, or {purpose.otherwise}."
         )
     if n_held < len(classes) or len(y) - n_held < len(classes):
         raise ValueError(
-            f"validation_fraction={fraction} of {len(y)} images holds out {n_held}, which leaves "
+            f"{purpose.share}={fraction} of {len(y)} images holds out {n_held}, which leaves "
             f"one side with fewer images than the {len(classes)} classes; change "
-            f"validation_fraction, or {purpose.otherwise}."
+            f"{purpose.share}, or {purpose.otherwise}."
         )
     if groups is None:
         return _split_images(codes, counts, n_held, random_state)
@@ -260,8 +267,22 @@ def split_holdout(
     return train, held
 
 
-def _join(groups: NDArray[np.intp], copies: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Merge all groups that are connected by copies of an image."""
+def join_groups(groups: ArrayLike, copies: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Merge all groups that are connected by copies of an image.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n,)
+        Group of each image.
+    copies : ndarray of int of shape (n,)
+        A number that copies of an image share.
+
+    Returns
+    -------
+    ndarray of int of shape (n,)
+        The merged groups.
+    """
+    groups = np.unique(np.asarray(groups), return_inverse=True)[1]
     n_groups = int(groups.max()) + 1
     n = n_groups + int(copies.max()) + 1
     edges = coo_array((np.ones(len(groups)), (groups, n_groups + copies)), shape=(n, n))

@@ -71,6 +71,39 @@ def decode_image(
     return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
+def decode_picture(path: str | os.PathLike[str], largest: int) -> NDArray[np.uint8]:
+    """Read one image file to be shown: as `decode_image`, but with its own shape.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    largest : int
+        Height and width that larger images are reduced to, in proportion.
+
+    Returns
+    -------
+    ndarray of uint8 of shape (height, width, channels)
+        The image.
+
+    Raises
+    ------
+    ImageReadError
+        If the file cannot be read, or is not a supported image.
+    """
+    try:
+        image, alpha = read_pixels(path, smallest=largest)
+        if alpha:
+            image = _over_white(image)
+        ratio = min(1.0, largest / max(image.shape[:2]))
+        image = _resize(image, *(max(1, round(ratio * side)) for side in image.shape[:2]))
+    except Exception as error:  # as in `decode_image`
+        raise read_error(path, error) from error
+    if image.dtype == np.uint8:
+        return image
+    return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
 def decode_files(
     paths: Sequence[str] | NDArray[Any],
     shape: Shape,

@@ -29,7 +29,7 @@ class Batches:
     Parameters
     ----------
     codes : ndarray of int of shape (n,)
-        Batch of each image; batch 0 is the largest.
+        Batch of each image; batch 0 is the largest, and -1 stands for files that cannot be read.
     colours : ndarray of shape (n_batches, n_channels)
         Median background of each batch, in units of the dtype's range.
     classes : list
@@ -181,9 +181,11 @@ def _cluster(colours: NDArray[np.float64]) -> NDArray[np.intp]:
     best = min(fits, key=lambda fit: fit.bic(some))
     merged = _merge(best)
     codes = merged[best.predict(values)]
-    # Too small batches join the nearest; at most six share 50 images, so that one is large.
+    # Too small batches join the nearest.
     sizes = np.bincount(codes, minlength=merged.max() + 1)
     large = np.flatnonzero(sizes >= max(_SMALLEST * n, _FEWEST))
+    if not len(large):
+        return np.zeros(n, np.intp)
     centres = np.stack([values[codes == b].mean(axis=0) for b in large])
     lost = ~np.isin(codes, large)
     distances = ((values[lost][:, None] - centres) ** 2).sum(axis=2)

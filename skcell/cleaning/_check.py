@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -148,7 +148,11 @@ def check_dataset(
     labels, checked = check_labels(y, n), check_groups(groups, n)
     parts = None if split is None else check_labels(split, n, "split", "part")
     paths = as_paths(X) if files is None else list(files)
-    shown = [str(i) for i in range(n)] if names is None and paths is None else list(names or paths)  # type: ignore[arg-type] # one of them is given
+    shown = [str(i) for i in range(n)]
+    if names is not None:
+        shown = list(names)
+    elif paths is not None:
+        shown = paths
     for what, given in {"names": shown, "files": paths}.items():
         if given is not None and len(given) != n:
             raise ValueError(f"{what} has {len(given)} entries for {n} images.")
@@ -157,15 +161,21 @@ def check_dataset(
     headers = None if paths is None else read_headers([paths[i] for i in kept])
     if duplicates is None:
         readable = images if len(kept) == n else images[kept]
-        duplicates = _spread(compare(readable, looks.thumbnails, None), kept, n)
+        duplicates = _spread(compare(readable, looks.thumbnails, looks.spread, None), kept, n)
     elif len(duplicates.clusters) != n:
         raise ValueError(f"duplicates are of {len(duplicates.clusters)} images, X of {n}.")
     own = labels[kept]
     outliers = judge(looks, own)
     outliers = Outliers(kept[outliers.indices], outliers.kinds, outliers.scores)
     some_groups = duplicates.clusters if checked is None else checked
-    shortcuts = look_past(looks, own, some_groups[kept], headers, random_state)
+    shortcuts = [
+        replace(one, examples=kept[one.examples])
+        for one in look_past(looks, own, some_groups[kept], headers, random_state)
+    ]
     batches = group(looks, own)
+    codes = np.full(n, -1)
+    codes[kept] = batches.codes
+    batches = replace(batches, codes=codes)
     issues = None if probabilities is None else find_label_issues(labels, probabilities)
     findings = find_faults(
         looks,

@@ -34,13 +34,14 @@ SYMMETRIES = (
 
 _GRID = 16  # height and width of the pictures that are compared with all others
 _CANDIDATES = 8  # of each image, the most similar others are compared in detail
-_SIMILAR = 0.7  # correlation from which they are
+_SIMILAR = 0.5  # correlation from which they are
 _NARROW, _WIDE = 0.7, 2.0  # details between these sizes are compared, in pixels of thumbnails
 _MOVED = 3  # by which images are moved against each other, in pixels of thumbnails
 _FINER = 2  # steps of a movement in one pixel
 _MOST_BETWEEN = 1.25  # by which half a step may raise a correlation
 _BLOCK = 512
-_PLAIN = 1e-3  # standard deviation of the details of an image of one colour
+_PLAIN = 0.03  # contrast of an image of one colour, as a share of that of the others
+_MANY = 50  # images of which something may be common to all
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,8 @@ def find_duplicates(
     of 96 x 96, nearly two of one of 28 x 28. Copies that were cropped further, scaled, or turned by
     other angles than quarters are not found. Images of one colour have no details: they count only
     as exact copies. Time grows with the square of the number of images, memory with their number:
-    some 10 kB each.
+    some 15 kB each. What all images have in
+    common, such as a mask or a frame, is subtracted if there are 50 images.
 
     Examples
     --------
@@ -165,13 +167,18 @@ def find_duplicates(
     """
     _, n, chunks = read_chunks(X, image_shape=image_shape)
     thumbnails = np.empty((n, THUMBNAIL, THUMBNAIL), np.float16)
+    spread = np.empty(n)
     for images, indices, _ in chunks:
-        thumbnails[indices] = make_thumbnails(images)
-    return compare(X, thumbnails, check_groups(groups, n), threshold)
+        thumbnails[indices], _, spread[indices] = make_thumbnails(images)
+    return compare(X, thumbnails, spread, check_groups(groups, n), threshold)
 
 
 def compare(
-    X: Any, thumbnails: NDArray[np.float16], groups: NDArray[Any] | None, threshold: float = 0.92
+    X: Any,
+    thumbnails: NDArray[np.float16],
+    spread: NDArray[np.float64],
+    groups: NDArray[Any] | None,
+    threshold: float = 0.92,
 ) -> Duplicates:
     """Find copies of images whose grey pictures are at hand.
 
@@ -180,7 +187,9 @@ def compare(
     X : array-like
         Images, rows or paths, for exact copies.
     thumbnails : ndarray of shape (n, THUMBNAIL, THUMBNAIL)
-        Grey pictures.
+        Grey pictures, standardized.
+    spread : ndarray of shape (n,)
+        Their standard deviation before.
     groups : ndarray of shape (n,) or None
         Groups.
     threshold : float
@@ -198,10 +207,12 @@ def compare(
     if copies is None:  # objects that are compared as arrays
         copies = np.arange(n)
     _, first, copy_of = np.unique(copies, return_index=True, return_inverse=True)
+    is_plain = spread <= _PLAIN * np.median(spread)
+    near = first[~is_plain[first]]
     pairs, similarity, symmetry = _find_near(
-        thumbnails[first], None if groups is None else groups[first], threshold
+        thumbnails[near], None if groups is None else groups[near], threshold
     )
-    pairs = first[pairs]
+    pairs = near[pairs]
     later = np.setdiff1d(np.arange(n), first)
     same = np.stack([first[copy_of[later]], later], axis=1)
     everything = np.sort(np.concatenate([same, pairs]).reshape(-1, 2), axis=1)
@@ -242,9 +253,7 @@ def _find_near(
     thumbnails: NDArray[np.float16], groups: NDArray[Any] | None, threshold: float
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
     """Return pairs of images that are nearly the same, their similarity and their symmetry."""
-    details = np.concatenate(
-        [_details(thumbnails[i : i + _BLOCK]) for i in range(0, len(thumbnails), _BLOCK)]
-    )
+    details = _find_details(thumbnails)
     found = [np.empty((0, 3), np.intp), *_candidates(thumbnails, groups)]
     candidates = np.concatenate(found)
     # The same pairs in the order of their symmetry, so that each block has few of them.
@@ -264,9 +273,11 @@ def _candidates(
     """Yield (first, second, symmetry) of images that are similar on a coarse grid."""
     side = THUMBNAIL // _GRID
     grid = thumbnails.reshape(-1, _GRID, side, _GRID, side).mean(axis=(2, 4), dtype=np.float32)
+    if len(grid) >= _MANY:
+        grid -= grid.mean(axis=0)
     grid -= grid.mean(axis=(1, 2), keepdims=True)
     norm = np.sqrt((grid**2).sum(axis=(1, 2), keepdims=True))
-    grid /= np.maximum(norm, _PLAIN * _GRID)
+    grid /= np.maximum(norm, 1e-6)
     codes = None if groups is None else np.unique(groups, return_inverse=True)[1]
     columns = np.ascontiguousarray(grid.reshape(len(grid), -1).T)
     for start in range(0, len(grid), _BLOCK):
@@ -296,13 +307,17 @@ def _candidates(
 _INVERSE = np.array([0, 1, 2, 3, 4, 6, 5, 7])
 
 
-def _details(thumbnails: NDArray[np.float16]) -> NDArray[np.float32]:
-    """Return what is neither noise nor light, with a mean square of 1; 0 for plain images."""
-    pictures = thumbnails.astype(np.float32)
-    narrow, wide = (gaussian_filter(pictures, (0, s, s)) for s in (_NARROW, _WIDE))
-    details = narrow - wide
-    spread = details.std(axis=(1, 2), keepdims=True)
-    return np.where(spread < _PLAIN, 0, details / np.maximum(spread, _PLAIN)).astype(np.float32)
+def _find_details(thumbnails: NDArray[np.float16]) -> NDArray[np.float32]:
+    """Return what is neither noise, nor light, nor common to all, with a mean square of 1."""
+    details = np.empty(thumbnails.shape, np.float32)
+    for start in range(0, len(thumbnails), _BLOCK):
+        pictures = thumbnails[start : start + _BLOCK].astype(np.float32)
+        narrow, wide = (gaussian_filter(pictures, (0, s, s)) for s in (_NARROW, _WIDE))
+        details[start : start + _BLOCK] = narrow - wide
+    if len(details) >= _MANY:  # a mask, a frame, a scale bar
+        details -= details.mean(axis=0)
+    details /= np.maximum(details.std(axis=(1, 2), keepdims=True), 1e-6)
+    return details
 
 
 def _correlate(details: NDArray[np.float32], candidates: NDArray[np.intp]) -> NDArray[np.float64]:

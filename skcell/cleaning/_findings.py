@@ -23,8 +23,8 @@ _STRETCHED = 1.1  # ratio of aspect ratios
 
 #: From which lower end of its interval a shortcut is told, and is an error. Colour and file size
 #: come from the cell itself as well, and are never an error.
-_TOLD = {"border": 0.85, "file format and dimensions": 0.7, "mean colour": 0.97, "file size": 0.97}
-_SURE = {"border": 0.95, "file format and dimensions": 0.95}
+_TOLD = {"border": 0.8, "file format and dimensions": 0.7, "mean colour": 0.97, "file size": 0.97}
+_SURE = {"border": 0.9, "file format and dimensions": 0.9}
 
 
 def find_faults(
@@ -46,7 +46,7 @@ def find_faults(
     given : tuple
         Labels, parts, groups and names of all images.
     duplicates, outliers, shortcuts, batches, issues
-        What was found; shortcuts and batches by position in `looks`.
+        What was found.
 
     Returns
     -------
@@ -54,15 +54,14 @@ def find_faults(
         The findings.
     """
     labels, parts, groups, names = given
-    kept = looks.indices
     found = [
         *_about_files(looks, headers),
         *_about_classes(labels, parts),
         *_about_copies(duplicates, labels, parts, groups, names),
-        *_about_groups(groups, parts),
+        *_about_groups(labels, groups, parts),
         *_about_outliers(outliers),
-        *_about_shortcuts(shortcuts, kept),
-        *_about_batches(batches, kept),
+        *_about_shortcuts(shortcuts),
+        *_about_batches(batches),
         *_about_labels(issues),
     ]
     order = ("error", "warning", "note")
@@ -204,8 +203,22 @@ def _about_copies(
     )
 
 
-def _about_groups(groups: NDArray[Any] | None, parts: NDArray[Any] | None) -> Iterator[Finding]:
-    if groups is None or parts is None:
+def _about_groups(
+    labels: NDArray[Any], groups: NDArray[Any] | None, parts: NDArray[Any] | None
+) -> Iterator[Finding]:
+    if groups is None:
+        return
+    n_groups = {c: len(set(groups[labels == c].tolist())) for c in np.unique(labels).tolist()}
+    alone = [label for label, n in n_groups.items() if n == 1]
+    if alone:
+        yield Finding(
+            "one group",
+            "error",
+            f"All images of {some(alone, 8)} come from one group each: whether a model knows the "
+            "class, or the patient or slide, cannot be told.",
+            "Add images of these classes from other patients or slides.",
+        )
+    if parts is None:
         return
     named = {g: set(parts[groups == g].tolist()) for g in np.unique(groups).tolist()}
     shared = [g for g, found in named.items() if len(found) > 1]
@@ -234,7 +247,7 @@ def _about_outliers(outliers: Outliers) -> Iterator[Finding]:
             )
 
 
-def _about_shortcuts(shortcuts: Sequence[Shortcut], kept: NDArray[np.intp]) -> Iterator[Finding]:
+def _about_shortcuts(shortcuts: Sequence[Shortcut]) -> Iterator[Finding]:
     for source, told in _TOLD.items():
         strong = [one for one in shortcuts if one.source == source and one.low >= told]
         if not strong:
@@ -250,12 +263,12 @@ def _about_shortcuts(shortcuts: Sequence[Shortcut], kept: NDArray[np.intp]) -> I
             f"The {source} alone tells {some(said, 8)} from the other classes.",
             "If the class itself does not look so, a network may learn this instead of the cell: "
             "image all classes alike, and test on another laboratory's images.",
-            kept[np.concatenate([one.examples[:4] for one in strong])],
+            np.concatenate([one.examples[:4] for one in strong]),
             [f"{s.label}, told by the {source}" for s in strong for _ in s.examples[:4]],
         )
 
 
-def _about_batches(batches: Batches, kept: NDArray[np.intp]) -> Iterator[Finding]:
+def _about_batches(batches: Batches) -> Iterator[Finding]:
     told = [
         (
             batch,
@@ -273,7 +286,8 @@ def _about_batches(batches: Batches, kept: NDArray[np.intp]) -> Iterator[Finding
         for label, batch, share in batches.confined
     ]
     for batch, message in told:
-        inside, outside = batches.codes == batch, batches.codes != batch
+        inside = batches.codes == batch
+        outside = ~inside & (batches.codes >= 0)  # -1 for files that cannot be read
         examples = np.concatenate([np.flatnonzero(part)[:4] for part in (inside, outside)])
         yield Finding(
             "batch",
@@ -281,7 +295,7 @@ def _about_batches(batches: Batches, kept: NDArray[np.intp]) -> Iterator[Finding
             message,
             "A network may tell the class by its slide: add images of it with other backgrounds, "
             "or test where backgrounds are mixed.",
-            kept[examples],
+            examples,
             [f"background {batches.codes[i] + 1}" for i in examples],
         )
 

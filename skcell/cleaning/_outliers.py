@@ -170,13 +170,15 @@ def judge(looks: Looks, y: NDArray[Any] | None, threshold: float = 1.0) -> Outli
 def _measure(looks: Looks) -> dict[str, NDArray[np.float64]]:
     """Return logarithms of what is measured, in one column or several for each name."""
     pictures = looks.thumbnails.astype(np.float32)
-    scale = max(float(np.quantile(np.abs(pictures[:1000]), 0.99)), 1e-6)  # 1 for most integers
+    pictures *= looks.spread[:, None, None].astype(np.float32)
+    pictures += looks.mean[:, None, None].astype(np.float32)
+    scale = float(np.quantile(np.abs(pictures[:1000]), 0.99)) or 1.0  # 1 for most integers
     quarter = THUMBNAIL // 4
     middle = pictures[:, quarter:-quarter, quarter:-quarter]
     background = looks.background.mean(axis=1)
     distance = np.abs(middle - background[:, None, None].astype(np.float32))
     measured = {
-        "contrast": np.log(pictures.std(axis=(1, 2)) / scale + 2e-3),
+        "contrast": np.log(looks.spread / scale + 2e-3),
         "sharpness": looks.features[:, looks.names.index("sharpness")],
         "light": np.log(np.maximum(background / scale, 0) + _DARKEST),
         "centre": np.log(

@@ -73,7 +73,7 @@ def describe_verdict(check: CheckRecord) -> str:
         return "Nothing was found that falsifies a score."
     if check.passed:
         return f"Nothing was found that falsifies a score; worth a look: {told}."
-    return f"Something was found that falsifies a score, or stops training: {told}."
+    return f"Something was found that may falsify a score, or that stops training: {told}."
 
 
 def _count_classes(check: CheckRecord) -> Table:

@@ -31,8 +31,8 @@ class Finding:
     ----------
     kind : str
         "unreadable", "few images", "unequal classes", "missing class", "two labels",
-        "copies across parts", "copies", "groups across parts", "outlier", "label", "shortcut",
-        "batch", "clipped" or "aspect ratio".
+        "copies across parts", "copies", "groups across parts", "one group", "outlier", "label",
+        "shortcut", "batch", "clipped" or "aspect ratio".
     severity : {"error", "warning", "note"}
         An error falsifies a score, or stops training.
     message : str

@@ -42,7 +42,9 @@ class Looks:
     spec : ImageSpec
         Shape and dtype of the images.
     thumbnails : ndarray of float16 of shape (n_read, THUMBNAIL, THUMBNAIL)
-        Grey pictures, from 0 to 1.
+        Grey pictures, with a mean of 0 and a standard deviation of 1; 0 for plain ones.
+    mean, spread : ndarray of shape (n_read,)
+        Mean and standard deviation of each, where 1 is the end of an integer's range.
     coarse : ndarray of float32 of shape (n_read, COARSE, COARSE, n_channels)
         Coloured pictures, from 0 to 1.
     names : list of str
@@ -61,6 +63,8 @@ class Looks:
     failures: dict[int, str]
     spec: ImageSpec
     thumbnails: NDArray[np.float16]
+    mean: NDArray[np.float64]
+    spread: NDArray[np.float64]
     coarse: NDArray[np.float32]
     names: list[str]
     features: NDArray[np.float64]
@@ -170,12 +174,14 @@ def scan(X: Any, *, image_shape: tuple[int, ...] | None = None, raise_errors: bo
             f"{next(iter(failures.values()), 'there is none')}."
         )
     joined = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
-    indices, thumbnails, coarse, border, lowest, highest, clipped, features = joined
+    indices, thumbnails, mean, spread, coarse, border, lowest, highest, clipped, features = joined
     return Looks(
         indices,
         failures,
         spec,
         thumbnails,
+        mean,
+        spread,
         coarse,
         names,
         features,
@@ -222,8 +228,10 @@ def read_headers(files: Sequence[str]) -> list[FileHeader]:
     return found
 
 
-def make_thumbnails(images: NDArray[Any]) -> NDArray[np.float16]:
-    """Shrink images to grey pictures of one size, from 0 to 1.
+def make_thumbnails(
+    images: NDArray[Any],
+) -> tuple[NDArray[np.float16], NDArray[np.float64], NDArray[np.float64]]:
+    """Shrink images to grey pictures of one size, and standardize each.
 
     Parameters
     ----------
@@ -232,11 +240,16 @@ def make_thumbnails(images: NDArray[Any]) -> NDArray[np.float16]:
 
     Returns
     -------
-    ndarray of float16 of shape (n, THUMBNAIL, THUMBNAIL)
-        The pictures.
+    thumbnails : ndarray of float16 of shape (n, THUMBNAIL, THUMBNAIL)
+        The pictures, with a mean of 0 and a standard deviation of 1; 0 for plain ones.
+    mean, spread : ndarray of shape (n,)
+        Their mean and standard deviation.
     """
     grey = _to_unit(images).mean(axis=3)
-    return np.stack([_resize(one, THUMBNAIL) for one in grey]).astype(np.float16)
+    pictures = np.stack([_resize(one, THUMBNAIL) for one in grey]).astype(np.float64)
+    mean, spread = pictures.mean(axis=(1, 2)), pictures.std(axis=(1, 2))
+    divisor = np.where(spread > 0, spread, 1)[:, None, None]
+    return ((pictures - mean[:, None, None]) / divisor).astype(np.float16), mean, spread
 
 
 def _look(images: NDArray[Any]) -> tuple[NDArray[Any], ...]:
@@ -263,9 +276,14 @@ def _look(images: NDArray[Any]) -> tuple[NDArray[Any], ...]:
     coarse = np.stack(
         [np.stack([_resize(one[..., c], COARSE) for c in range(n_channels)], 2) for one in unit]
     )
-    grey = unit.mean(axis=3)
-    thumbnails = np.stack([_resize(one, THUMBNAIL) for one in grey]).astype(np.float16)
-    return thumbnails, coarse, border, lowest.astype(float), highest.astype(float), clipped
+    return (
+        *make_thumbnails(images),
+        coarse,
+        border,
+        lowest.astype(float),
+        highest.astype(float),
+        clipped,
+    )
 
 
 def _to_unit(images: NDArray[Any]) -> NDArray[np.float32]:

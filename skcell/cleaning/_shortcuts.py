@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, rankdata
+from scipy.stats import beta, norm, rankdata
 from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.model_selection import StratifiedGroupKFold
 
 from skcell._holdout import check_groups
 from skcell._images import as_paths, check_labels
@@ -102,7 +102,9 @@ def find_shortcuts(
     A class that is told well by its mean colour may simply have that colour, and large cells reach
     the border. A shortcut is a question to the person who knows the images, not an answer.
 
-    The intervals are DeLong's [1]_, with Bonferroni's correction for all classes and sources.
+    The intervals are DeLong's [1]_, and never narrower than those of a share of as many trials as
+    the class has images, or groups; with Bonferroni's correction for all classes and sources. A
+    class that lives in one group has no figure: nothing can be learned of it without that group.
 
     References
     ----------
@@ -148,45 +150,64 @@ def look_past(
     list of Shortcut
         Indices are positions in `looks`.
     """
-    classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    names, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    parts = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    n_groups = np.array([len(np.unique(parts[codes == code])) for code in range(len(names))])
+    # Of a class in one group, a model that has not seen the group knows nothing.
+    enough = np.flatnonzero((counts >= _FEWEST) & (n_groups > 1))
     sources = {"border": looks.border, "mean colour": looks.colour}
     if headers is not None:
         sources |= _describe_files(headers)
-    enough = np.flatnonzero(counts >= _FEWEST)
+    sources = {name: v for name, v in sources.items() if (np.ptp(v, axis=0) > 0).any()}
+    if len(enough) < 2:
+        return []
     rng = np.random.default_rng(random_state)
     chosen = np.sort(rng.permutation(np.flatnonzero(np.isin(codes, enough)))[:_MOST])
-    parts = np.arange(len(chosen)) if groups is None else groups[chosen]
-    n_folds = min(_FOLDS, len(np.unique(parts)))
-    if len(enough) < 2 or n_folds < 2:
-        return []
-    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state)
-    sources = {
-        name: values for name, values in sources.items() if (np.ptp(values, axis=0) > 0).any()
-    }
     level = 0.05 / max(1, len(enough) * len(sources))
     found = []
-    for name, values in sources.items():
-        model = ExtraTreesClassifier(
-            _TREES,
-            min_samples_leaf=3,
-            class_weight="balanced",
-            n_jobs=-1,
-            random_state=random_state,
-        )
-        with warnings.catch_warnings():  # of classes that live in few groups
-            warnings.simplefilter("ignore")
-            scores = cross_val_predict(
-                model, values[chosen], codes[chosen], cv=folds, method="predict_proba", groups=parts
-            )
-        for column, code in enumerate(np.unique(codes[chosen])):
+    for source, values in sources.items():
+        scores = _predict(values[chosen], codes[chosen], parts[chosen], enough, random_state)
+        for column, code in enumerate(enough):
             is_one = codes[chosen] == code
-            if is_one.sum() < _FEWEST:  # few are left of many images
+            own, others = (scores[part, column] for part in (is_one, ~is_one))
+            own, others = own[np.isfinite(own)], others[np.isfinite(others)]
+            if min(len(own), len(others)) < _FEWEST:  # few are left of many images
                 continue
-            auc, low, high = _auc_interval(scores[is_one, column], scores[~is_one, column], level)
+            n_apart = len(own)
+            if groups is not None:
+                n_apart = min(n_groups[code], len(np.unique(parts[codes != code])))
+            auc, low, high = _auc_interval(own, others, n_apart, level)
             sure = np.argsort(-np.where(is_one, scores[:, column], -1), kind="stable")
             examples = chosen[sure[: min(8, int(is_one.sum()))]]
-            found.append(Shortcut(name, classes[code].tolist(), auc, low, high, examples))
+            found.append(Shortcut(source, names.tolist()[code], auc, low, high, examples))
     return sorted(found, key=lambda one: -one.low)
+
+
+def _predict(
+    values: NDArray[np.float64],
+    codes: NDArray[np.intp],
+    groups: NDArray[np.intp],
+    classes: NDArray[np.intp],
+    seed: int,
+) -> NDArray[np.float64]:
+    """Predict the classes of images by models that did not see their groups.
+
+    The probabilities of a class are NaN where a model did not see the class.
+    """
+    scores = np.full((len(codes), len(classes)), np.nan)
+    folds = StratifiedGroupKFold(
+        min(_FOLDS, len(np.unique(groups))), shuffle=True, random_state=seed
+    )
+    with warnings.catch_warnings():  # of classes that have fewer images than folds
+        warnings.simplefilter("ignore")
+        splits = list(folds.split(values, codes, groups))
+    for train, test in splits:
+        model = ExtraTreesClassifier(
+            _TREES, min_samples_leaf=3, class_weight="balanced", n_jobs=-1, random_state=seed
+        ).fit(values[train], codes[train])
+        columns = np.searchsorted(classes, model.classes_)
+        scores[np.ix_(test, columns)] = model.predict_proba(values[test])
+    return scores
 
 
 def _describe_files(headers: Sequence[FileHeader]) -> dict[str, NDArray[np.float64]]:
@@ -202,9 +223,13 @@ def _describe_files(headers: Sequence[FileHeader]) -> dict[str, NDArray[np.float
 
 
 def _auc_interval(
-    positive: NDArray[np.float64], negative: NDArray[np.float64], level: float
+    positive: NDArray[np.float64], negative: NDArray[np.float64], n_apart: int, level: float
 ) -> tuple[float, float, float]:
-    """Return the area under the ROC curve, and DeLong's interval."""
+    """Return the area under the ROC curve and its interval.
+
+    DeLong's interval is a point where all are told apart, and takes images of one group for
+    independent. It is never taken narrower than that of a share of `n_apart` independent trials.
+    """
     m, n = len(positive), len(negative)
     ranks = rankdata(np.concatenate([positive, negative]))
     above = (ranks[:m] - rankdata(positive)) / n  # share of the negatives below each positive
@@ -212,4 +237,7 @@ def _auc_interval(
     auc = float(above.mean())
     variance = above.var(ddof=1) / m + below.var(ddof=1) / n
     half = float(norm.ppf(1 - level / 2) * np.sqrt(variance))
-    return auc, max(0.0, auc - half), min(1.0, auc + half)
+    hits = auc * n_apart
+    low = float(beta.ppf(level / 2, hits, n_apart - hits + 1)) if hits > 0 else 0.0
+    high = float(beta.ppf(1 - level / 2, hits + 1, n_apart - hits)) if hits < n_apart else 1.0
+    return auc, max(0.0, min(low, auc - half)), min(1.0, max(high, auc + half))

@@ -9,7 +9,7 @@ from skcell._holdout import Purpose, check_groups, split_holdout
 from skcell._images import check_labels
 from skcell.cleaning._duplicates import Duplicates
 
-_PURPOSE = Purpose("the test", "add images")
+_PURPOSE = Purpose("the test", "add images", "test_size")
 
 
 def suggest_split(
@@ -22,8 +22,8 @@ def suggest_split(
 ) -> NDArray[np.str_]:
     """Split images into training and test such that no score is flattered.
 
-    Each class has about the same share in both parts; all images of a group, and all copies of an
-    image, are in one part.
+    Each class has about the same share in both parts, as far as this is possible: all images of a
+    group, and all copies of an image, are in one part.
 
     Parameters
     ----------

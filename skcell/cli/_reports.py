@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from skcell._text import printable
 from skcell.cli._common import (
     FAILED,
     LARGEST,
@@ -39,7 +40,9 @@ def check(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="Page with pictures, *.html; a table of all findings lies beside."
+            "--out",
+            "-o",
+            help="Page with pictures, *.html; beside it, *-findings.csv has the images.",
         ),
     ] = None,
     groups: Annotated[
@@ -94,10 +97,11 @@ def check(
                 random_state=seed,
                 notify=lambda text: console.print(Text(text), soft_wrap=True),
             )
-        _show(found, console)
         if out is not None:
             name = Path(folder).expanduser().resolve().name
             page, table = tasks.save_check(found, out, title=f"Check of {name}")
+        _show(found, console)
+        if out is not None:
             console.print(Text(f"The page is {page}, the table {table}."), soft_wrap=True)
     if not found.passed:
         raise typer.Exit(FAILED)
@@ -163,10 +167,11 @@ def _show(found: "DatasetCheck", console: Console) -> None:
 
     for one in found.findings:
         text = Text(f"{one.severity.capitalize()}: ", style=f"bold {_COLOURS[one.severity]}")
-        text.append(one.message, style="default not bold")
+        text.append(printable(one.message), style="default not bold")
         console.print(text, soft_wrap=True)
         for i, detail in list(zip(one.indices, one.details, strict=True))[:2]:
-            console.print(Text(f"    {found.names[i]}: {detail}", style="dim"), soft_wrap=True)
+            line = printable(f"    {found.names[i]}: {detail}")
+            console.print(Text(line, style="dim"), soft_wrap=True)
         if one.advice:
             console.print(Text(f"    {one.advice}"), soft_wrap=True)
     console.print(Text(describe_verdict(found), style="bold"), soft_wrap=True)

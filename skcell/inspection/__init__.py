@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "ConfusionPicturesDisplay",
             "ExplanationDisplay",
             "ResamplingDisplay",
+            "find_confusions",
         ],
         "_training_curves": ["TrainingCurvesDisplay"],
     },

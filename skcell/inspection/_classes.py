@@ -476,6 +476,11 @@ class ClassCurvesDisplay:
         p = np.zeros((len(labels), len(classes)))
         folds = np.full(len(labels), -1)
         tests = cv_results["indices"]["test"]
+        if len(np.unique(np.concatenate(tests))) < sum(map(len, tests)):
+            raise ValueError(
+                "Some images are in several tests, as with ShuffleSplit or repeated folds; use "
+                "folds that test each image once."
+            )
         for number, (fitted, test) in enumerate(zip(cv_results["estimator"], tests, strict=True)):
             columns = np.searchsorted(classes, fitted.classes_)
             p[np.ix_(test, columns)] = fitted.predict_proba(images[test])

@@ -83,7 +83,7 @@ class CorruptionReport:
     def balanced_error(self) -> float | None:
         """Mean balanced error relative to that of AlexNet; below 1 is better.
 
-        It is known for the set "medmnist-c-blood" with all five strengths, and else None.
+        It is known for all of the set "medmnist-c-blood" with all five strengths, and else None.
         """
         errors = self._relative_errors(0.0, 0.0)
         return None if errors is None else float(np.mean(errors))
@@ -95,7 +95,9 @@ class CorruptionReport:
         return None if errors is None else float(np.mean(errors))
 
     def _relative_errors(self, clean: float, alexnet: float) -> list[float] | None:
-        if self.corruptions != "medmnist-c-blood" or len(self.strengths) < N_STRENGTHS:
+        if self.corruptions != "medmnist-c-blood" or set(self.accuracy) != set(_ALEXNET):
+            return None
+        if set(self.strengths) != set(range(1, N_STRENGTHS + 1)):
             return None
         return [
             (float(1 - scores.mean()) - clean) / (_ALEXNET[name] - alexnet)
@@ -240,6 +242,8 @@ def corruption_report(
     number = 0
     for named in chosen.values():
         for one, changes in named.items():
+            if one in found:
+                raise ValueError(f"There are two corruptions {one!r}; names must differ.")
             if len(changes) != N_STRENGTHS:
                 raise ValueError(f"{one!r} has {len(changes)} strengths; give {N_STRENGTHS}.")
             number += 1

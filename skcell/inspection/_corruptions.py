@@ -173,17 +173,20 @@ def scale(factor: float) -> Corruption:
     """Enlarge, or shrink and fill up by reflection."""
 
     def corrupt(images: Images, rng: np.random.Generator) -> Images:
-        size = images.shape[1]
-        new = round(size * factor)
-        resized = _each(lambda image: image.resize((new, new), Image.Resampling.BICUBIC))(
+        sides = images.shape[1:3]
+        height, width = (max(1, round(side * factor)) for side in sides)
+        resized = _each(lambda image: image.resize((width, height), Image.Resampling.BICUBIC))(
             images, rng
         )
-        if new >= size:
-            start = (new - size) // 2
-            return resized[:, start : start + size, start : start + size]
-        before = (size - new) // 2
-        after = size - new - before
-        return np.pad(resized, ((0, 0), (before, after), (before, after), (0, 0)), "symmetric")
+        for axis, (side, new) in enumerate(zip(sides, (height, width), strict=True), start=1):
+            start = abs(new - side) // 2
+            if new >= side:
+                resized = resized.take(range(start, start + side), axis=axis)
+            else:
+                edges = [(0, 0)] * 4
+                edges[axis] = (start, side - new - start)
+                resized = np.pad(resized, edges, "symmetric")
+        return resized
 
     return corrupt
 
@@ -334,11 +337,13 @@ MEDMNIST_C_BLOOD: dict[str, dict[str, list[Corruption]]] = {
         "defocus_blur": [defocus(r / _REFERENCE) for r in (2, 3, 4, 5, 6)],
         "motion_blur": _levels(one_sided_motion, (3, 3), (5, 5), (10, 5), (10, 7), (10, 9)),
     },
-    "colour": {
+    "light": {
         "brightness_up": _levels(lamp, 1.1, 1.2, 1.3, 1.35, 1.4),
         "brightness_down": _levels(lamp, 0.9, 0.8, 0.7, 0.6, 0.5),
         "contrast_up": _levels(mean_contrast, 1.1, 1.15, 1.2, 1.25, 1.3),
         "contrast_down": _levels(mean_contrast, 0.9, 0.8, 0.7, 0.6, 0.5),
+    },
+    "colour": {
         "saturate": _levels(more_saturation, 0.05, 0.1, 0.15, 0.17, 0.2),
     },
     "task": {

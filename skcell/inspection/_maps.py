@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skcell._images import ImageSpec, load_images
@@ -167,6 +168,8 @@ def occlusion_map(
     for name, value in {"patch": patch, "stride": stride}.items():
         if not 0 < value <= 1:
             raise ValueError(f"{name} must be above 0 and at most 1; got {value!r}.")
+    if stride > patch:
+        raise ValueError(f"stride={stride} leaves out pixels between covers of patch={patch}.")
     images = np.asarray(X)
     if images.ndim not in (3, 4):
         raise ValueError(
@@ -254,7 +257,27 @@ def _find_codes(estimator: Any, X: Any, target: Any) -> NDArray[np.intp]:
 
 
 def find_networks(model: Any, X: Any) -> Iterator[tuple[BaseCellClassifier, Any]]:
-    """Yield the classifiers of skcell inside an estimator, and the images that each sees."""
+    """Yield the classifiers of skcell inside an estimator, and the images that each sees.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted classifier, or an estimator around one, or an ensemble that averages several.
+    X : array-like
+        Images, as the estimator takes them.
+
+    Yields
+    ------
+    classifier : BaseCellClassifier
+        The classifier.
+    images : array-like
+        What it sees of them.
+
+    Raises
+    ------
+    TypeError
+        If there is none, or if the members of an ensemble do not all know its classes.
+    """
     if isinstance(model, BaseCellClassifier):
         yield model, X
         return
@@ -264,18 +287,23 @@ def find_networks(model: Any, X: Any) -> Iterator[tuple[BaseCellClassifier, Any]
                 X = step.transform(X)
         yield from find_networks(model.steps[-1][1], X)
         return
-    for name in ("best_estimator_", "estimator_", "estimator"):
+    for name in ("best_estimator_", "estimator_"):
         inner = getattr(model, name, None)
-        if inner is not None and not hasattr(model, "estimators_"):
+        if inner is not None:
             yield from find_networks(inner, X)
             return
-    members = getattr(model, "estimators_", None)
-    if members is None or not hasattr(model, "classes_") or hasattr(model, "final_estimator_"):
+    if isinstance(model, FrozenEstimator):
+        yield from find_networks(model.estimator, X)
+        return
+    members = np.ravel(np.asarray(getattr(model, "estimators_", []), dtype=object))
+    n_classes = len(getattr(model, "classes_", ()))
+    averages = not hasattr(model, "final_estimator_")  # as stacking has
+    if not len(members) or not averages or any(len(m.classes_) != n_classes for m in members):
         raise TypeError(
             f"{type(model).__name__} has no network of skcell that grad_cam can explain. Use "
             "occlusion_map, which explains any classifier of images."
         )
-    for member in np.ravel(np.asarray(members, dtype=object)):
+    for member in members:
         yield from find_networks(member, X)
 
 

@@ -61,6 +61,8 @@ def shorten(name: Any, most: int = 24) -> str:
         The name.
     """
     text = str(name)
-    if len(text) <= most:
-        return text
-    return f"{text[: most - most // 3 - 1]}…{text[-(most // 3) :]}"
+    if len(text) > most:
+        text = f"{text[: most - most // 3 - 1]}…{text[-(most // 3) :]}"
+    # Dollars begin formulas, and matplotlib leaves labels that begin with "_" out of legends.
+    text = text.replace("$", r"\$")
+    return f"\u200b{text}" if text.startswith("_") else text

@@ -4,13 +4,39 @@ from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from skcell._images import check_labels
 from skcell._pages import to_picture
 from skcell.inspection._maps import grad_cam, occlusion_map, spotlight
 from skcell.inspection._plotting import new_axes, shorten
+
+
+def find_confusions(
+    y_true: NDArray[Any], y_pred: NDArray[Any], confidence: NDArray[np.float64]
+) -> list[tuple[Any, Any, list[int]]]:
+    """Group wrong predictions by their true and predicted class.
+
+    Parameters
+    ----------
+    y_true, y_pred : ndarray of shape (n,)
+        True and predicted labels.
+    confidence : ndarray of shape (n,)
+        Probability of the predicted class.
+
+    Returns
+    -------
+    list of (object, object, list of int)
+        True class, predicted class, and indices, the most certain first; the most frequent
+        confusion first.
+    """
+    wrong = np.flatnonzero(y_pred != y_true)
+    pairs: dict[tuple[Any, Any], list[int]] = {}
+    for i in wrong[np.argsort(-confidence[wrong], kind="stable")].tolist():
+        pairs.setdefault((y_true[i], y_pred[i]), []).append(i)
+    often = sorted(pairs.items(), key=lambda item: -len(item[1]))
+    return [(a, b, found) for (a, b), found in often]
 
 
 class _PictureGrid:
@@ -158,26 +184,18 @@ class ConfusionPicturesDisplay(_PictureGrid):
         labels = check_labels(y_true, len(p), "y_true")
         names = np.unique(labels) if classes is None else np.asarray(classes)
         predicted, confidence = names[p.argmax(axis=1)], p.max(axis=1)
-        wrong = np.flatnonzero(predicted != labels)
-        pairs: dict[tuple[Any, Any], list[int]] = {}
-        for i in wrong[np.argsort(-confidence[wrong], kind="stable")]:
-            pairs.setdefault((labels[i], predicted[i]), []).append(int(i))
-        often = sorted(pairs, key=lambda pair: -len(pairs[pair]))[:n_confusions]
         rows = [
             (
-                f"{shorten(a)}, taken for {shorten(b)}: {len(pairs[a, b])}",
-                [
-                    (to_picture(images[i]), f"{100 * confidence[i]:.0f} %")
-                    for i in pairs[a, b][:n_images]
-                ],
+                f"{shorten(a)}, taken for {shorten(b)}: {len(found)}",
+                [(to_picture(images[i]), f"{100 * confidence[i]:.0f} %") for i in found[:n_images]],
             )
-            for a, b in often
+            for a, b, found in find_confusions(labels, predicted, confidence)[:n_confusions]
         ]
         return cls(rows).plot()
 
 
 class ExplanationDisplay(_PictureGrid):
-    """Show images, and beside each what speaks for its predicted class.
+    """Show images, and below each what speaks for its predicted class, or another.
 
     Parameters
     ----------
@@ -240,11 +258,13 @@ class ExplanationDisplay(_PictureGrid):
             maps = maps / np.maximum(maps.max(axis=(1, 2), keepdims=True), 1e-12)
         else:
             maps = grad_cam(estimator, images, target, method=method)
-        p = estimator.predict_proba(images)
+        p, classes = estimator.predict_proba(images), np.asarray(estimator.classes_).tolist()
+        codes = p.argmax(axis=1).tolist()
+        if target is not None:
+            codes = [classes.index(one) for one in np.broadcast_to(target, len(p)).tolist()]
         titles = [
-            f"{shorten(estimator.classes_[i], 14)} {100 * row[i]:.0f} %"
-            for row in p
-            for i in [row.argmax()]
+            f"{shorten(classes[i], 14)} {100 * row[i]:.0f} %"
+            for row, i in zip(p, codes, strict=True)
         ]
         plain = [(to_picture(x), title) for x, title in zip(images, titles, strict=True)]
         lit = [(spotlight(x, heat), "") for x, heat in zip(images, maps, strict=True)]

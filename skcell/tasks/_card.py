@@ -39,8 +39,8 @@ def make_card(info: ModelInfo, found: Evaluation, data: str) -> Card:
     made = training.get("data", {}) if isinstance(training.get("data"), Mapping) else {}
     choices = [str(one) for one in training.get("choices", [])]
     shape = " x ".join(map(str, info.image_shape or ()))
-    groups = made.get("n_groups")
-    split = next((c for c in choices if c.startswith(("A stratified", "The test images"))), BLANK)
+    splits = ("A stratified", "A part of", "The test images")
+    split = next((c for c in choices if c.startswith(splits)), BLANK)
     return [
         (
             "Use",
@@ -83,13 +83,7 @@ def make_card(info: ModelInfo, found: Evaluation, data: str) -> Card:
             "Split",
             [
                 ("How images were assigned to training and test", split),
-                (
-                    "Level of the split",
-                    f"Patient or slide: {groups} groups."
-                    if groups
-                    else "Image. Images of one patient may be in both parts: expect lower scores "
-                    "on other patients.",
-                ),
+                ("Level of the split", _level(made)),
             ],
         ),
         (
@@ -122,6 +116,16 @@ def _source(made: Mapping[str, Any]) -> str:
     if "name" not in made:
         return BLANK
     return f"Folder {made['name']!r}; SHA-256 of its images {made.get('digest', 'unknown')}."
+
+
+def _level(made: Mapping[str, Any]) -> str:
+    if "n_groups" not in made:
+        return BLANK
+    if made["n_groups"]:
+        return f"Patient or slide: {made['n_groups']} groups."
+    return (
+        "Image. Images of one patient may be in both parts: expect lower scores on other patients."
+    )
 
 
 def _counts(made: Mapping[str, Any]) -> str:

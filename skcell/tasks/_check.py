@@ -1,18 +1,21 @@
 """Check a folder of images before a model is trained on it."""
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedGroupKFold
 
 from skcell._files import replace_file, to_csv
+from skcell._holdout import join_groups
 from skcell._images import decode_files
 from skcell.classifiers import CellCNNClassifier
-from skcell.cleaning import DatasetCheck, check_dataset
+from skcell.cleaning import DatasetCheck, check_dataset, find_duplicates
 from skcell.datasets import load_image_folder
 from skcell.tasks._training import choose_size, find_groups
 
@@ -108,7 +111,7 @@ def save_check(check: DatasetCheck, path: str | os.PathLike[str], *, title: str)
         The page and the table.
     """
     page = check.report(path, title=title)
-    table = page.with_suffix(".csv")
+    table = page.with_name(f"{page.stem}-findings.csv")
     replace_file(table, to_csv(check.to_records()))
     return [page, table]
 
@@ -132,27 +135,43 @@ def doubt_labels(
     Returns
     -------
     ndarray of shape (n, n_classes)
-        Probability of each class, sorted, for `skcell.cleaning.find_label_issues`.
+        Probability of each class, sorted, for `skcell.cleaning.find_label_issues`. Copies of an
+        image, and images of one patient, are never on both sides. Labels of a class that no other
+        patient has are taken for right.
 
     Raises
     ------
     ValueError
-        If a class has one image alone.
+        If there are not two classes that can be learned.
     """
-    n_folds = min(LABEL_FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
-    if n_folds < 2:
-        raise ValueError("Labels cannot be doubted with a class of one image: add images of it.")
+    clusters = find_duplicates(images).clusters
+    parts = clusters if groups is None else join_groups(groups, clusters)
+    classes, codes = np.unique(labels, return_inverse=True)
+    n_parts = [len(np.unique(parts[codes == code])) for code in range(len(classes))]
+    probabilities = np.eye(len(classes))[codes]
+    # A class of one patient is not known where this patient is left out.
+    known = np.flatnonzero(np.isin(codes, np.flatnonzero(np.array(n_parts) > 1)))
+    if len(np.unique(codes[known])) < 2:
+        raise ValueError(
+            "Labels cannot be doubted: fewer than two classes have images of two patients, or two "
+            "images that are no copies."
+        )
     clf = CellCNNClassifier(
         epochs=LABEL_EPOCHS, augmentation="symmetries", tta="none", random_state=random_state
     )
-    return cross_val_predict(
-        clf,
-        images,
-        labels,
-        cv=StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state),
-        groups=np.arange(len(labels)) if groups is None else groups,
-        method="predict_proba",
+    folds = StratifiedGroupKFold(
+        min(LABEL_FOLDS, len(np.unique(parts[known]))), shuffle=True, random_state=random_state
     )
+    with warnings.catch_warnings():  # of classes that have fewer images than folds
+        warnings.simplefilter("ignore", UserWarning)
+        splits = list(folds.split(known, codes[known], parts[known]))
+    for train, test in splits:
+        fitted = clone(clf).fit(images[known[train]], codes[known[train]])
+        rows = known[test][np.isin(codes[known[test]], fitted.classes_)]  # others stay as they are
+        if len(rows):
+            probabilities[rows] = 0
+            probabilities[np.ix_(rows, fitted.classes_)] = fitted.predict_proba(images[rows])
+    return probabilities
 
 
 def _doubt(
@@ -160,7 +179,9 @@ def _doubt(
 ) -> NDArray[np.float64]:
     """Return probabilities of networks that did not learn from the image."""
     images, kept, _ = decode_files(files, (LABEL_SIZE, LABEL_SIZE, 3), "uint8")
-    probabilities = (labels[:, None] == np.unique(labels)).astype(np.float64)  # if unreadable
+    classes, own = np.unique(labels), labels[kept]
+    probabilities = (labels[:, None] == classes).astype(np.float64)  # of unreadable files
+    columns = np.searchsorted(classes, np.unique(own))
     some_groups = None if groups is None else groups[kept]
-    probabilities[kept] = doubt_labels(images, labels[kept], some_groups, seed)
+    probabilities[np.ix_(kept, columns)] = doubt_labels(images, own, some_groups, seed)
     return probabilities

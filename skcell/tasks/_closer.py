@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from skcell._images import decode_files
+from skcell._images import decode_files, decode_picture
 from skcell._pages import LARGEST, png_uri, to_data_uri
 from skcell.calibration import CalibratedClassifier
+from skcell.exceptions import ImageReadError
 from skcell.inspection import (
     AccuracyCoverageDisplay,
     ClassCurvesDisplay,
@@ -23,6 +23,7 @@ from skcell.inspection import (
     ReliabilityDisplay,
     TrainingCurvesDisplay,
     corruption_report,
+    find_confusions,
     grad_cam,
     spotlight,
 )
@@ -50,7 +51,7 @@ class CloserLook:
     Parameters
     ----------
     wrong, right : list of int
-        Wrong images, the most certain first; and some right ones of each class.
+        Wrong images, the most certain first; and the most certain right one of each class.
     confusions : list of (object, object, int, list of int)
         True and predicted class, number of images, and some of them.
     pictures, heat : dict of int to str
@@ -105,11 +106,8 @@ def look_closer(
     right = []  # the most certain one of each class
     for label in found.classes:
         right += [int(i) for i in order if is_right[i] and found.y_true[i] == label][:1]
-    pairs: dict[tuple[Any, Any], list[int]] = {}
-    for i in wrong:
-        pairs.setdefault((found.y_true[i], found.y_pred[i]), []).append(i)
-    often = sorted(pairs, key=lambda pair: -len(pairs[pair]))[:MOST_CONFUSIONS]
-    confusions = [(a, b, len(pairs[a, b]), pairs[a, b][:MOST_OF_EACH]) for a, b in often]
+    often = find_confusions(found.y_true, found.y_pred, confidence)[:MOST_CONFUSIONS]
+    confusions = [(a, b, len(some), some[:MOST_OF_EACH]) for a, b, some in often]
     shown = sorted({*wrong[:MOST_WRONG], *right, *(i for *_, some in confusions for i in some)})
     pictures, heat = {}, {}
     if root is not None:
@@ -127,11 +125,8 @@ def look_closer(
 
 def _picture(path: str) -> str:
     try:
-        with Image.open(path) as image:
-            small = image.convert("RGB")
-            small.thumbnail((LARGEST, LARGEST))
-            return to_data_uri(small)
-    except Exception:  # a page without a picture is better than none
+        return to_data_uri(decode_picture(path, LARGEST))
+    except ImageReadError:  # a page without a picture is better than none
         return ""
 
 
@@ -186,28 +181,20 @@ def _plot_predictions(model: Any, found: Evaluation) -> dict[str, tuple[str, str
                 f"{name} curve of each class against the others",
                 _draw((7.0, 4.2), ClassCurvesDisplay.from_predictions, y, p, classes, kind=kind),
             )
-    history = _history(model)
-    if history is not None:
-        display = TrainingCurvesDisplay(*history)
+    clf = _classifier(model)
+    if clf is not None and len(getattr(clf, "history_", {}).get("loss", ())) > 1:
         plots["training"] = (
             "Loss and accuracy over the epochs of training",
-            _draw((8.4, 3.4), lambda ax: display.plot(axes=ax), columns=2),
+            _draw((8.4, 3.4), TrainingCurvesDisplay.from_estimator, clf, columns=2),
         )
     return plots
 
 
-def _history(model: Any) -> tuple[dict[str, Any], int | None] | None:
+def _classifier(model: Any) -> Any:
     try:
-        clf = classifier_of(model)
-    except TypeError:
+        return classifier_of(model)
+    except TypeError:  # there are none, or several
         return None
-    history = getattr(clf, "history_", None)
-    if not history or len(history["loss"]) < 2:
-        return None
-    best = None
-    if clf.best_epochs():
-        best = int(np.nanargmin(history["val_loss"])) + 1
-    return history, best
 
 
 def _look_deep(
@@ -245,7 +232,7 @@ def _draw(
 
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, columns)
-    plot(*args, **kwargs, ax=axes)
+    plot(*args, **kwargs, **{"ax" if columns == 1 else "axes": axes})
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=130)
     return png_uri(stream.getvalue())

@@ -16,7 +16,7 @@ from sklearn.base import clone
 
 from skcell._digest import digest_images
 from skcell._environment import software
-from skcell._holdout import Purpose, split_holdout
+from skcell._holdout import Purpose, join_groups, split_holdout
 from skcell.calibration import CalibratedClassifier
 from skcell.classifiers import (
     BaseCellClassifier,
@@ -53,6 +53,7 @@ FEWEST = 4
 #: With a larger ratio of the largest class to the smallest, classes are weighted.
 UNEQUAL = 5
 
+_ABOUT = 0.03  # by which a fifth may differ
 _PROBED = 50  # files whose size is looked up
 _TEST = Purpose("the test", "add images")
 
@@ -75,6 +76,8 @@ class TrainingResult:
         Name, number of images of each class in training and test, split, and digest.
     check : DatasetCheck
         What was found in the data, with pictures.
+    tested_model : CalibratedClassifier
+        The model that was tested: `model`, unless this was trained again on all images.
     """
 
     model: CalibratedClassifier
@@ -83,6 +86,7 @@ class TrainingResult:
     warnings: list[str]
     data: dict[str, Any] = field(repr=False)
     check: DatasetCheck = field(repr=False)
+    tested_model: CalibratedClassifier = field(repr=False)
 
     def save(self, path: str | os.PathLike[str]) -> list[Path]:
         """Write the model, and beside it a folder with its test.
@@ -109,7 +113,7 @@ class TrainingResult:
         report = write_report(
             report_folder(model),
             self.evaluation,
-            look_closer(self.model, self.evaluation, self.data["folder"]),
+            look_closer(self.tested_model, self.evaluation, self.data["folder"]),
             figures,
             table="test.csv",
             title=f"Model of {self.data['name']}",
@@ -123,7 +127,18 @@ class TrainingResult:
 
 
 def report_folder(model: Path) -> Path:
-    """Return the folder beside a model file for what was found out about it."""
+    """Return the folder beside a model file for what was found out about it.
+
+    Parameters
+    ----------
+    model : Path
+        File of the model.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
     return model.with_name(f"{model.stem}-report")
 
 
@@ -244,7 +259,12 @@ def train(
     model = CalibratedClassifier(
         clf, validation_fraction=CALIBRATION_FRACTION, random_state=random_state
     )
-    part = None if found is None else found[train_part]
+    # Copies of an image are not on both sides of the calibration either.
+    together: NDArray[Any] | None = found
+    if len(duplicates):
+        clusters = duplicates.clusters
+        together = clusters if found is None else join_groups(found, clusters)
+    part = None if together is None else together[train_part]
     notify(f"Training on {len(train_part):,} images of {image_size} x {image_size} pixels ...")
     model.fit(cells.images[train_part], labels[train_part], groups=part)
     choices.append(
@@ -259,10 +279,11 @@ def train(
         groups=None if found is None else found[test_part],
         files=names[test_part].tolist(),
     )
+    tested = model
     final = final and not _stopped(callbacks)
     if final:
         notify(f"Training again, on all {len(labels):,} images ...")
-        again = clone(model).fit(cells.images, labels, groups=found)
+        again = clone(model).fit(cells.images, labels, groups=together)
         final = not _stopped(callbacks)  # else it is kept as it was before
         model = again if final else model
     if final:
@@ -270,7 +291,7 @@ def train(
             "After the test, the model was trained again on all images. The scores are those of "
             "the model before."
         )
-    for fitted in (model, model.estimator):
+    for fitted in (model, model.estimator, tested, tested.estimator):
         classifier_of(fitted).set_params(callbacks=None, verbose=0)
     data = {
         "name": os.path.basename(os.path.abspath(root)),
@@ -282,7 +303,7 @@ def train(
         "n_groups": None if found is None else len(np.unique(found)),
         "trained_on_all": final,
     }
-    return TrainingResult(model, evaluation, choices, told, data, check)
+    return TrainingResult(model, evaluation, choices, told, data, check, tested)
 
 
 def _stopped(callbacks: Sequence[Any]) -> bool:
@@ -408,7 +429,11 @@ def _split(
         purpose=_TEST,
     )
     whole = "" if groups is None else ", in whole groups"
-    sentence = f"A stratified fifth of the images tests the model{whole}; it was never trained on."
+    share = len(test_part) / len(labels)
+    part = "A stratified fifth"
+    if abs(share - TEST_FRACTION) > _ABOUT:  # groups or clusters of copies are large
+        part = f"A part of {100 * share:.0f} %"
+    sentence = f"{part} of the images tests the model{whole}; it was never trained on."
     return train_part, test_part, sentence
 
 

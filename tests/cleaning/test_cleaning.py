@@ -30,6 +30,12 @@ def drawn():
     return make_cells(120, n_classes=2, image_size=48, random_state=0)
 
 
+@pytest.fixture(scope="module")
+def many():
+    """300 drawn cells of two classes, 32x32."""
+    return make_cells(300, n_classes=2, image_size=32, random_state=0)
+
+
 def with_copy(images, copy):
     return np.concatenate([images, np.asarray(copy, images.dtype)[None]])
 
@@ -232,14 +238,14 @@ def test_few_images_have_no_outliers(drawn):
 # Shortcuts and batches
 
 
-def test_a_mark_in_a_corner_is_a_shortcut(drawn):
-    images = drawn.images.copy()
-    images[drawn.target == 1, -3:, -3:] = 30
-    best = find_shortcuts(images, drawn.target)[0]
+def test_a_mark_in_a_corner_is_a_shortcut(many):
+    images = many.images.copy()
+    images[many.target == 1, -3:, -3:] = 30
+    best = find_shortcuts(images, many.target)[0]
     assert (best.source, best.is_above_chance) == ("border", True)
-    assert best.low > 0.95
-    assert (drawn.target[best.examples] == best.label).all()
-    check = check_dataset(images, drawn.target)
+    assert 0.9 < best.low < best.auc <= best.high <= 1
+    assert (many.target[best.examples] == best.label).all()
+    check = check_dataset(images, many.target)
     assert [f.severity for f in check.findings if "border alone" in f.message] == ["error"]
     assert not check.passed
 
@@ -255,14 +261,74 @@ def test_labels_at_random_have_no_shortcuts():
     assert told == 0
 
 
-def test_the_format_of_files_is_a_shortcut(drawn, tmp_path):
+def test_the_format_of_files_is_a_shortcut(many, tmp_path):
     files = []
-    for i, (image, label) in enumerate(zip(drawn.images, drawn.target, strict=True)):
+    for i, (image, label) in enumerate(zip(many.images, many.target, strict=True)):
         files.append(str(tmp_path / f"{i}.{'png' if label else 'jpg'}"))
         Image.fromarray(image).save(files[-1], quality=95)
-    check = check_dataset(files, drawn.target, image_shape=(48, 48, 3))
+    check = check_dataset(files, many.target, image_shape=(32, 32, 3))
     (told,) = [f for f in check.findings if "file format and dimensions alone" in f.message]
     assert told.severity == "error"
+
+
+def test_a_class_of_one_patient_is_told(many):
+    """Nothing can be said of the border of a class that no other patient has."""
+    images = many.images.copy()
+    images[many.target == 1, :6, :6] = 0
+    check = check_dataset(images, many.target, groups=many.target)
+    assert [f.kind for f in check.findings if f.severity == "error"] == ["one group"]
+    assert check.shortcuts == []
+    three = np.where(many.target == 1, 9, np.arange(300) % 3)
+    labels = np.where(many.target == 1, "one", np.where(np.arange(300) % 2, "two", "three"))
+    check = check_dataset(images, labels, groups=three)
+    assert {s.label for s in check.shortcuts} == {"two", "three"}
+    assert any("All images of one come" in f.message for f in check.findings)
+
+
+def test_what_all_images_share_makes_no_copies():
+    """A round mask, a frame and a scale bar; and copies among such images are found."""
+    images = make_cells(150, image_size=96, random_state=0).images
+    y, x = np.mgrid[:96, :96] - 47.5
+    masked, framed, barred = images.copy(), images.copy(), images.copy()
+    masked[:, np.hypot(y, x) > 33] = 0
+    framed[:, np.maximum(abs(y), abs(x)) > 37] = 0
+    barred[:, -8:-5, -40:-6] = 0
+    for some in (masked, framed, barred):
+        assert len(find_duplicates(some)) == 0
+        both = np.concatenate([some, (some[:5] * 0.8).astype(np.uint8)])
+        pairs = find_duplicates(both).pairs.tolist()
+        assert sorted(pairs) == [[i, 150 + i] for i in range(5)]
+
+
+@pytest.mark.parametrize("scale", [1e-5, 1.0, 100.0])
+def test_copies_do_not_depend_on_the_scale_of_pixels(drawn, scale):
+    images = np.concatenate([drawn.images, np.rot90(drawn.images[:3], axes=(1, 2))])
+    found = find_duplicates((images / 255 * scale).astype(np.float32))
+    assert len(found) == 3
+
+
+def test_a_large_cluster_does_not_decide_the_size_of_the_test():
+    labels = np.repeat([0, 1], 100)
+    images = make_cells(200, n_classes=2, image_size=32, random_state=0).images
+    images[:80] = images[0]
+    duplicates = find_duplicates(images)
+    sizes = [
+        (suggest_split(labels, duplicates=duplicates, random_state=s) == "test").sum()
+        for s in range(5)
+    ]
+    assert max(sizes) <= 50
+
+
+@pytest.mark.parametrize("kind", [object, "<U5", "series", int, bool])
+def test_labels_of_every_type(drawn, kind):
+    names = np.where(drawn.target, "b", "a")
+    labels = drawn.target.astype(kind) if kind in (int, bool) else names
+    if kind in ("series", object):
+        labels = pd.Series(names, dtype=object)
+        labels = labels if kind == "series" else labels.to_numpy()
+    check = check_dataset(drawn.images, labels, names=np.array([f"{i}.png" for i in range(120)]))
+    assert sum(check.classes.values()) == 120
+    assert len(check.shortcuts) >= 4
 
 
 def test_groups_are_not_split_by_the_folds_of_shortcuts():

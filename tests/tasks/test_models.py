@@ -155,7 +155,7 @@ def test_train_uses_a_split_of_the_folder_and_tells_of_copies(place, tmp_path):
     result = tasks.train(tmp_path, epochs=1)
     assert len(result.evaluation.files) == 16
     assert any("own part 'test'" in sentence for sentence in result.choices)
-    assert any("2 image(s) have exact copies on both sides" in text for text in result.warnings)
+    assert any("of the same cell in two parts of the split" in text for text in result.warnings)
 
 
 def test_train_weights_unequal_classes_and_says_so(place, tmp_path):
@@ -468,8 +468,9 @@ def test_hostile_names_are_text_on_the_page(place, tmp_path):
     clf = CellCNNClassifier(filters=(8,), epochs=1, random_state=0, batch_norm=False)
     model = CalibratedClassifier(clf, random_state=0).fit(cells.images, y)
     result = tasks.evaluate(model, cells.images, y, files=[name] * 60)
-    page = tasks.make_page(result, title=name, paragraphs=[name], warnings=[name])
-    assert "<script" not in page
+    look = tasks.look_closer(model, result, None)
+    page = tasks.make_page(result, look, title=name, paragraphs=[name], warnings=[name])
+    assert "<script>alert" not in page
     assert "&lt;script&gt;" in page
 
 

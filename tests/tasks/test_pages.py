@@ -227,7 +227,7 @@ def test_check_ends_with_an_error_for_what_falsifies_a_score(place, tmp_path):
     done = run("check", "cells", "-o", "check.html", cwd=tmp_path)
     assert done.returncode == 1
     assert "of the same cell under two labels" in done.stdout
-    assert "copy.png" in (tmp_path / "check.csv").read_text()
+    assert "copy.png" in (tmp_path / "check-findings.csv").read_text()
     assert "same cell under two labels" in (tmp_path / "check.html").read_text()
 
 
