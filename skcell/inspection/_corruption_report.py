@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import recall_score
 from sklearn.model_selection import train_test_split
 
 from skcell._images import check_labels
@@ -226,9 +226,12 @@ def corruption_report(
     if grey:
         chosen = {kind: named for kind, named in chosen.items() if kind not in ("colour", "stain")}
 
+    present = np.unique(labels)
+
     def score(changed: NDArray[Any]) -> tuple[float, float]:
         predicted = estimator.predict(changed)
-        return float((predicted == labels).mean()), balanced_accuracy_score(labels, predicted)
+        recall = recall_score(labels, predicted, labels=present, average="macro", zero_division=0)
+        return float((predicted == labels).mean()), float(recall)
 
     def corrupt(change: Corruption, number: int) -> NDArray[Any]:
         rng = np.random.default_rng([random_state, number])
@@ -255,7 +258,7 @@ def corruption_report(
         strengths=levels,
         kinds={one: kind for kind, named in chosen.items() for one in named},
         clean_accuracy=(clean, *accuracy_interval(round(clean * n), n)),
-        clean_balanced_accuracy=float(clean_balanced),
+        clean_balanced_accuracy=clean_balanced,
         accuracy={one: np.array([a for a, _ in scores]) for one, scores in found.items()},
         balanced_accuracy={one: np.array([b for _, b in scores]) for one, scores in found.items()},
     )

@@ -1,11 +1,18 @@
 """Corruptions do what their names say, the same every time, and scores under them are right."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import balanced_accuracy_score
 
 from skcell.inspection import CORRUPTION_SETS, CorruptionDisplay, corruption_report
+
+MEDMNIST = (
+    *("pixelate", "jpeg_compression", "defocus_blur", "motion_blur", "brightness_up"),
+    *("brightness_down", "contrast_up", "contrast_down", "saturate", "stain_deposit", "bubble"),
+)
 
 
 class BrightnessClassifier(ClassifierMixin, BaseEstimator):
@@ -80,10 +87,7 @@ def test_errors_relative_to_alexnet_are_the_papers(two):
     images, labels = two
     clf = BrightnessClassifier().fit(images, labels)
     report = corruption_report(clf, images, labels, "medmnist-c-blood")
-    assert set(report.accuracy) == {
-        *("pixelate", "jpeg_compression", "defocus_blur", "motion_blur", "brightness_up"),
-        *("brightness_down", "contrast_up", "contrast_down", "saturate", "stain_deposit", "bubble"),
-    }
+    assert set(report.accuracy) == set(MEDMNIST)
     errors = {name: 1 - scores.mean() for name, scores in report.balanced_accuracy.items()}
     from skcell.inspection import _corruption_report as module
 
@@ -93,6 +97,32 @@ def test_errors_relative_to_alexnet_are_the_papers(two):
     assert report.relative_balanced_error == pytest.approx(np.mean(rise)), "clean error is 0"
     part = corruption_report(clf, images, labels, "medmnist-c-blood", strengths=[1, 5])
     assert part.balanced_error is None, "of all five strengths alone"
+
+
+def test_images_that_are_not_square(two):
+    images, labels = two
+    clf = BrightnessClassifier().fit(images, labels)
+    for name in CORRUPTION_SETS:
+        report = corruption_report(clf, images[:, :24], labels, name, strengths=[5])
+        assert len(report.accuracy) > 10
+
+
+def test_errors_relative_to_alexnet_need_all_corruptions(two):
+    images, labels = two
+    clf = BrightnessClassifier().fit(images, labels)
+    report = corruption_report(clf, images[..., 0], labels, "medmnist-c-blood")
+    assert set(MEDMNIST) - set(report.accuracy) == {"saturate"}
+    assert report.balanced_error is None
+
+
+def test_a_test_without_a_class(two):
+    """The mean of the recalls is that of the classes that are there."""
+    images, labels = two
+    clf = BrightnessClassifier().fit(images, labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report = corruption_report(clf, images[:10], labels[:10], strengths=[5])
+    assert report.clean_balanced_accuracy == 1
 
 
 def test_grey_images_and_a_choice_of_images(two):
@@ -112,6 +142,10 @@ def test_grey_images_and_a_choice_of_images(two):
         ({"strengths": [0]}, "strengths must be from 1 to 5"),
         ({"strengths": []}, "strengths must be from 1 to 5"),
         ({"corruptions": {"a": {"b": []}}}, "'b' has 0 strengths; give 5"),
+        (
+            {"corruptions": {k: {"b": [lambda x, rng: x] * 5} for k in "ac"}},
+            "two corruptions 'b'",
+        ),
     ],
 )
 def test_wrong_arguments(two, arguments, match):

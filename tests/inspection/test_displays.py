@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, recall_score, roc_auc_score
-from sklearn.model_selection import cross_validate
+from sklearn.model_selection import ShuffleSplit, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -107,6 +107,30 @@ def test_curves_of_folds(cells):
     assert display.areas[2][1] == pytest.approx(roc_auc_score(cells.target[test] == 2, p[:, 2]))
     with pytest.raises(ValueError, match="return_estimator=True"):
         ClassCurvesDisplay.from_cv_results({}, cells.images, cells.target)
+
+
+def test_folds_that_test_an_image_twice_are_refused(cells):
+    flat = FunctionTransformer(lambda X: X.reshape(len(X), -1) / 255.0)
+    results = cross_validate(
+        make_pipeline(flat, LogisticRegression(max_iter=10)),
+        cells.images,
+        cells.target,
+        cv=ShuffleSplit(3, random_state=0),
+        return_estimator=True,
+        return_indices=True,
+    )
+    with pytest.raises(ValueError, match="test each image once"):
+        ClassCurvesDisplay.from_cv_results(results, cells.images, cells.target)
+
+
+def test_names_with_dollars_and_underscores_are_shown():
+    y = np.array([r"a$\frac$", "_other", "b"] * 20)
+    display = EmbeddingDisplay(np.random.default_rng(0).normal(size=(60, 2)), y).plot()
+    display.figure_.canvas.draw()
+    shown = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert len(shown) == 3
+    assert any("_other" in text for text in shown)
+    ClassRecallDisplay.from_predictions(y, y).figure_.canvas.draw()
 
 
 def test_displays_of_a_classifier(fitted, cells):

@@ -6,6 +6,7 @@ from scipy.stats import spearmanr
 from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline as sklearn_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -222,11 +223,23 @@ def test_wrong_arguments_of_grad_cam(fitted, marked, arguments, match):
 
 
 def test_wrong_arguments_of_occlusion(fitted, marked):
-    for arguments, match in (({"patch": 0}, "patch must be"), ({"stride": 2}, "stride must be")):
+    for arguments, match in (
+        ({"patch": 0}, "patch must be"),
+        ({"stride": 2}, "stride must be"),
+        ({"patch": 0.1, "stride": 0.3}, "leaves out pixels"),
+    ):
         with pytest.raises(ValueError, match=match):
             occlusion_map(fitted, marked[0][:2], **arguments)
     with pytest.raises(ValueError, match="got the shape"):
         occlusion_map(fitted, marked[0][:2].reshape(2, -1))
+
+
+def test_members_that_know_other_classes_are_refused(marked):
+    """The members of one-against-rest know "a" or not, so their maps are of other questions."""
+    three = np.where(np.arange(160) % 5 == 0, "c", marked[1])
+    one_against_rest = OneVsRestClassifier(CellCNNClassifier(**{**SMALL, "epochs": 1}))
+    with pytest.raises(TypeError, match="no network of skcell"):
+        grad_cam(one_against_rest.fit(marked[0], three), marked[0][:2])
 
 
 def test_a_spotlight_is_bright_where_the_map_is():

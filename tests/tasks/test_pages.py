@@ -16,10 +16,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from skcell import CellCNNClassifier, tasks
+from skcell._images import decode_picture
 from skcell.cli import app
 from skcell.datasets import make_cells
-from skcell.persistence import save
+from skcell.persistence import read_info, save
 from skcell.tasks import CloserLook, evaluate, make_page
+from skcell.tasks._card import make_card
 
 HOSTILE = "<script>alert('x')</script>&"
 
@@ -229,6 +231,62 @@ def test_check_ends_with_an_error_for_what_falsifies_a_score(place, tmp_path):
     assert "of the same cell under two labels" in done.stdout
     assert "copy.png" in (tmp_path / "check-findings.csv").read_text()
     assert "same cell under two labels" in (tmp_path / "check.html").read_text()
+
+
+def test_check_does_not_overwrite_the_table_of_patients(place, tmp_path):
+    table = tmp_path / "check.csv"
+    files = sorted((place / "cells").rglob("*.png"))
+    names = [file.relative_to(place / "cells") for file in files]
+    lines = [f'"{name}",P{i % 9}' for i, name in enumerate(names)]
+    table.write_text("\n".join(["file,group", *lines]))
+    before = table.read_text()
+    done = run("check", "cells", "--groups", table, "-o", tmp_path / "check.html", cwd=place)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert table.read_text() == before
+
+
+def test_pictures_are_upright_and_16_bits_are_scaled(tmp_path):
+    deep = np.linspace(0, 65535, 40 * 60).astype(np.uint16).reshape(40, 60)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    shown = decode_picture(str(tmp_path / "deep.png"), 320)
+    assert shown.shape == (40, 60, 1)
+    assert 100 < shown.mean() < 155
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by the camera
+    image = Image.fromarray(np.full((20, 600, 3), 90, np.uint8))
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    assert decode_picture(str(tmp_path / "turned.jpg"), 320).shape == (320, 11, 3)
+
+
+def test_the_card_leaves_blank_what_is_not_known(place, tmp_path):
+    cells = make_cells(60, n_classes=2, image_size=24, random_state=0)
+    clf = CellCNNClassifier(filters=(8,), dense_units=8, epochs=1, random_state=0)
+    save(clf.fit(cells.images, cells.target), tmp_path / "plain.skcell")
+    found = evaluate(clf, cells.images, cells.target)
+    card = {
+        item: known
+        for _, items in make_card(read_info(tmp_path / "plain.skcell"), found, "x")
+        for item, known in items
+    }
+    assert card["Level of the split"] == ""
+    assert card["Number of images"] == ""
+    assert card["Accuracy, with its 95 % interval"] == str(found.accuracy)
+    known = {
+        item: text
+        for _, items in make_card(read_info(place / "cells.skcell"), found, "x")
+        for item, text in items
+    }
+    assert known["Level of the split"].startswith("Image.")
+
+
+def test_the_tested_model_is_explained_after_training_again(place):
+    result = tasks.train(place / "cells", epochs=1, final=True)
+    assert result.tested_model is not result.model
+    files = [place / "cells" / name for name in result.evaluation.files]
+    images = np.stack([np.asarray(Image.open(file)) for file in files])
+    p = result.tested_model.predict_proba(images)
+    assert np.allclose(p, result.evaluation.probabilities)
+    assert not np.allclose(result.model.predict_proba(images), p)
 
 
 def test_check_doubts_labels(place, tmp_path):
