@@ -7,7 +7,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "_classes": [
             "AccuracyCoverageDisplay",
-            "ClassCurvesDisplay",
             "ClassRecallDisplay",
             "ReliabilityDisplay",
         ],
@@ -17,6 +16,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "CorruptionReport",
             "corruption_report",
         ],
+        "_curves": ["ClassCurvesDisplay"],
         "_embedding": ["EmbeddingDisplay"],
         "_maps": ["grad_cam", "occlusion_map", "spotlight"],
         "_samples": [
