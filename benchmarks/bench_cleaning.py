@@ -9,7 +9,7 @@ and `y`. In each of `--seeds` seeds, faults are planted into images of each data
   installed, with a distance of up to 8 bits) are the rival.
 - outliers: blurred, blank, noisy, dark, of other colours, and a corner of the image alone.
 - labels: a fiftieth of the labels is changed, on images of 28 pixels.
-- shortcuts: a mark in the corner of one class, a tint of its border, PNG instead of JPEG files, and
+- shortcuts: a mark in the corner of the largest class, a tint of its border, PNG instead of JPEG files, and
   nothing (labels at random).
 
     python benchmarks/bench_cleaning.py --data cells/ --other other.npz
@@ -195,7 +195,8 @@ def find_shortcuts(images: np.ndarray, labels: np.ndarray, seed: int) -> dict[st
     from skcell.cleaning import check_dataset
 
     rng = np.random.default_rng(seed)
-    label = np.unique(labels)[0]
+    names, counts = np.unique(labels, return_counts=True)
+    label = names[counts.argmax()]
     of_class = np.flatnonzero(labels == label)
     marked, tinted = images.copy(), images.copy()
     size = max(2, images.shape[1] // 16)

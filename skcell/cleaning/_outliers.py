@@ -26,7 +26,8 @@ KINDS = {
 }
 
 _FEWEST = 20  # of a class with fewer images nothing is learned; they are compared with all
-_WITHIN = 3.29  # standard deviations of a normal distribution between its quantiles 0.05 and 0.95
+_TAIL = 0.15  # share of outliers on either side that does not hide them
+_WITHIN = 2.073  # standard deviations of a normal distribution between its quantiles 0.15 and 0.85
 _LEAST_SPREAD = 0.05  # of logarithms: five per cent
 _DARKEST = 0.02  # added before logarithms of colours, so that black is not infinitely far
 
@@ -211,5 +212,5 @@ def _deviations(values: NDArray[np.float64], y: NDArray[Any] | None) -> NDArray[
 
 
 def _standardize(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    low, middle, high = np.quantile(values, (0.05, 0.5, 0.95), axis=0)
+    low, middle, high = np.quantile(values, (_TAIL, 0.5, 1 - _TAIL), axis=0)
     return (values - middle) / np.maximum((high - low) / _WITHIN, _LEAST_SPREAD)
