@@ -9,8 +9,8 @@ and `y`. In each of `--seeds` seeds, faults are planted into images of each data
   installed, with a distance of up to 8 bits) are the rival.
 - outliers: blurred, blank, noisy, dark, of other colours, and a corner of the image alone.
 - labels: a fiftieth of the labels is changed, on images of 28 pixels.
-- shortcuts: a mark in the corner of the largest class, a tint of its border, PNG instead of JPEG files, and
-  nothing (labels at random).
+- shortcuts: a mark in the corner of the largest class, a tint of its border, PNG instead of JPEG
+  files, and nothing (labels at random).
 
     python benchmarks/bench_cleaning.py --data cells/ --other other.npz
     python benchmarks/bench_cleaning.py --data cells/ --n-files 50000   # time and memory alone
