@@ -332,7 +332,7 @@ def render_cleaning() -> str:
     text = table(columns, lines) + "\n"
     labels = found["labels"]
     means = {key: percent(statistics.median([run[key] for run in labels])) for key in labels[0]}
-    time = found["time"]
+    time, files = found["time"], load("cleaning_files")["results"]["files"]
     text += "\n".join(
         textwrap.wrap(
             f"Recall and precision are in per cent, medians over {len(labels)} seeds. Of the labels"
@@ -341,7 +341,9 @@ def render_cleaning() -> str:
             f"{means['precision of the first']} % of the first 80, were changed; its suggestion is "
             f"right for {means['right suggestions']} % of those. {time['n_images']:,} images of 96 "
             f"pixels took `find_duplicates` {time['find_duplicates_seconds']:.0f} s and "
-            f"`check_dataset` {time['check_dataset_seconds']:.0f} s on two cores.",
+            f"`check_dataset` {time['check_dataset_seconds']:.0f} s on two cores; "
+            f"{files['n_files']:,} files took `check_dataset` {files['seconds']:.0f} s and "
+            f"{files['peak_rss_mib']:,.0f} MiB of memory.",
             118,
         )
     )
