@@ -1,8 +1,8 @@
 """Time of 100 explanations beside that of predicting the same images.
 
-Both are run before they are timed, since the first call of each traces the network. The images are
-new ones in each repeat, so that `TransferClassifier` has not cached their features. Its network has
-random weights, which takes the same time.
+Both are run before they are timed, since the first call of each traces the network.
+`TransferClassifier` does not cache features here. Its network has random weights, which takes the
+same time.
 
     python benchmarks/bench_explain.py
     KERAS_BACKEND=jax python benchmarks/bench_explain.py --name explain_jax
@@ -37,7 +37,12 @@ def main() -> None:
         "CellCNNClassifier": CellCNNClassifier(epochs=1, random_state=0),
         "SEInceptionResNetClassifier": SEInceptionResNetClassifier(epochs=1, random_state=0),
         "TransferClassifier": TransferClassifier(
-            backbone="mobilenet_v2", weights=None, unfreeze=None, epochs=1, random_state=0
+            backbone="mobilenet_v2",
+            weights=None,
+            unfreeze=None,
+            cache=False,
+            epochs=1,
+            random_state=0,
         ),
     }
     results = {}

@@ -40,5 +40,6 @@ for file in result.save("cells.skcell"):
 # %%
 # All about the model, on the later images. The page opens in a browser.
 
-page, found = report_model("cells.skcell", "later", "report.html")
+page, found, notes = report_model("cells.skcell", "later", "report.html")
 print(f"{page}: accuracy {found.accuracy}, {page.stat().st_size / 1e6:.1f} MB")
+print("\n".join(notes))

@@ -128,6 +128,22 @@ def digest_images(images: NDArray[Any], indices: NDArray[np.intp] | None = None)
         return [one for part in pool.map(digest_part, parts) for one in part]
 
 
+def join_digests(digests: list[bytes]) -> str:
+    """Compute one digest of a set of images; their order does not matter.
+
+    Parameters
+    ----------
+    digests : list of bytes
+        Result of `digest_images`.
+
+    Returns
+    -------
+    str
+        The digest.
+    """
+    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+
+
 def is_installed(module: str) -> bool:
     """Return whether a module is installed, so that its version identifies its code.
 

@@ -140,7 +140,7 @@ def report(
         with quietly_starting(console):
             from skcell import tasks
         with short_warnings():
-            page, found = tasks.report_model(
+            page, found, notes = tasks.report_model(
                 model,
                 folder,
                 out,
@@ -148,6 +148,8 @@ def report(
                 skip_broken=skip_broken,
                 notify=lambda text: console.print(Text(text), soft_wrap=True),
             )
+        for note in notes:
+            console.print(Text(note, style="yellow"), soft_wrap=True)
         n = len(found.y_true)
         console.print(Text(f"Right: {found.accuracy} of {n:,} test images", style="bold"))
         console.print(Text(f"The page is {page}."), soft_wrap=True)

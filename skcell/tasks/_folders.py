@@ -1,13 +1,14 @@
 """Evaluate a model on a folder of images, and adapt it to one."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skcell._digest import digest_images, join_digests
 from skcell._images import decode_files
 from skcell.calibration import CalibratedClassifier, ShiftReport
 from skcell.datasets import SPLITS, load_image_folder, read_groups
@@ -52,6 +53,7 @@ def evaluate_folder(
     groups: str | None = None,
     coverage: float = 0.9,
     skip_broken: bool = False,
+    training: Mapping[str, Any] = {},  # it is not changed
 ) -> tuple[Evaluation, list[str]]:
     """Evaluate a model on a folder with a sub-folder for each class.
 
@@ -67,6 +69,9 @@ def evaluate_folder(
         Share of the true classes that prediction sets should contain.
     skip_broken : bool, default=False
         Whether files that cannot be read are skipped.
+    training : mapping, default={}
+        What the file of the model says about its training. If the folder has the images of the
+        training, and no parts, a note says that the figures are not those of new images.
 
     Returns
     -------
@@ -84,6 +89,11 @@ def evaluate_folder(
         part = "test" if "test" in cells.split else "val"
         used = cells.split == part
         notes.append(f"The part {part!r} of the folder is used.")
+    elif _digest_of(training) == join_digests(digest_images(cells.images)):
+        notes.append(
+            "These are the images that the model was trained on: the figures flatter, and say "
+            "nothing about new images. Use others, or the test that was written beside the model."
+        )
     by_name = {str(label): label for label in classes}
     surplus = sorted(set(labels[used]) - set(by_name))
     if surplus:
@@ -114,6 +124,12 @@ def evaluate_folder(
         coverage=coverage,
     )
     return result, notes
+
+
+def _digest_of(training: Mapping[str, Any]) -> str | None:
+    """Return the digest of the images of a training, if it is known."""
+    data = training.get("data")
+    return data.get("digest") if isinstance(data, Mapping) else None
 
 
 def adapt_to_folder(

@@ -69,7 +69,7 @@ def report_model(
     groups: str | None = None,
     skip_broken: bool = False,
     notify: Callable[[str], None] = lambda text: None,
-) -> tuple[Path, Evaluation]:
+) -> tuple[Path, Evaluation, list[str]]:
     """Check labelled images, test a model on them, and write one page about both.
 
     Parameters
@@ -94,12 +94,16 @@ def report_model(
         The page.
     evaluation : Evaluation
         The figures of the test.
+    notes : list of str
+        What to know about the images of the test.
     """
     info, model = read_info(path), load(path)
     root = os.path.expanduser(os.fspath(folder))
     name = os.path.basename(os.path.abspath(root))
     notify("Testing the model ...")
-    found, notes = evaluate_folder(model, root, groups=groups, skip_broken=skip_broken)
+    found, notes = evaluate_folder(
+        model, root, groups=groups, skip_broken=skip_broken, training=info.training
+    )
     check = check_folder(root, groups=groups, notify=notify)
     look = look_closer(model, found, root, deep=True, notify=notify)
     page = make_page(
@@ -113,4 +117,4 @@ def report_model(
     )
     file = Path(out).expanduser()
     replace_file(file, page.encode())
-    return file, found
+    return file, found, notes

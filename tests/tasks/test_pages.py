@@ -219,6 +219,18 @@ def test_requests_that_are_refused(place, arguments, match):
     assert match in done.stderr.replace("\n", " ")
 
 
+def test_images_of_the_training_are_not_a_test(place, tmp_path):
+    """The whole folder that a model was trained on is recognized, whatever its name is."""
+    shutil.copytree(place / "cells", tmp_path / "renamed")
+    for command in (["evaluate"], ["report", "-o", "own.html"]):
+        done = run(*command[:1], "cells.skcell", tmp_path / "renamed", *command[1:], cwd=place)
+        assert done.returncode == 0, done.stderr
+        assert "the images that the model was trained on" in done.stdout
+    assert "the images that the model was trained on" in (place / "own.html").read_text()
+    other = run("evaluate", "cells.skcell", "later", cwd=place)
+    assert "trained on: the figures" not in other.stdout
+
+
 def test_check_ends_with_an_error_for_what_falsifies_a_score(place, tmp_path):
     clean = run("check", "cells", "-o", tmp_path / "clean.html", cwd=place)
     assert clean.returncode == 0, clean.stdout
