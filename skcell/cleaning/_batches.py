@@ -11,7 +11,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
 
 from skcell._images import check_labels
-from skcell.cleaning._scan import Looks, scan
+from skcell.cleaning._scan import Looks, check, scan
 
 _MOST_BATCHES = 6
 _MOST = 5000  # images that the mixture is fitted to
@@ -128,9 +128,9 @@ def find_batches(
     >>> found.colours[found.codes[150]].round(1)
     array([1. , 0.9, 0.4])
     """
-    looks = scan(X, image_shape=image_shape)
-    labels = None if y is None else check_labels(y, len(looks.indices))
-    return group(looks, labels)
+    images, spec = check(X, image_shape)
+    labels = None if y is None else check_labels(y, len(images))
+    return group(scan(images, spec), labels)
 
 
 def group(looks: Looks, y: NDArray[Any] | None) -> Batches:

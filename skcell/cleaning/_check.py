@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skcell._files import replace_file
 from skcell._holdout import check_groups
-from skcell._images import as_paths, check_images, check_labels, load_images
+from skcell._images import as_paths, check_labels, load_images
 from skcell._pages import to_data_uri
 from skcell.cleaning._batches import group
 from skcell.cleaning._duplicates import Duplicates, compare
@@ -20,7 +20,7 @@ from skcell.cleaning._label_issues import find_label_issues
 from skcell.cleaning._outliers import Outliers, judge
 from skcell.cleaning._page import make_page
 from skcell.cleaning._record import MOST_PICTURES, CheckRecord
-from skcell.cleaning._scan import FileHeader, Looks, read_headers, scan
+from skcell.cleaning._scan import FileHeader, Looks, check, read_headers, scan
 from skcell.cleaning._shortcuts import look_past
 
 
@@ -143,7 +143,7 @@ def check_dataset(
     >>> check.findings[0].kind, check.findings[0].indices
     ('copies across parts', array([ 7, 41]))
     """
-    images, _ = check_images(X, image_shape=image_shape)
+    images, spec = check(X, image_shape, raise_errors=False)
     n = len(images)
     labels, checked = check_labels(y, n), check_groups(groups, n)
     parts = None if split is None else check_labels(split, n, "split", "part")
@@ -156,7 +156,7 @@ def check_dataset(
     for what, given in {"names": shown, "files": paths}.items():
         if given is not None and len(given) != n:
             raise ValueError(f"{what} has {len(given)} entries for {n} images.")
-    looks = scan(images, image_shape=image_shape, raise_errors=False)
+    looks = scan(images, spec, raise_errors=False)
     kept = looks.indices
     headers = None if paths is None else read_headers([paths[i] for i in kept])
     if duplicates is None:
@@ -192,7 +192,7 @@ def check_dataset(
     )
     pictures = {}
     for i in np.intersect1d(pictured, kept):
-        pictures[int(i)] = to_data_uri(load_images(images, np.array([i]), looks.spec)[0])
+        pictures[int(i)] = to_data_uri(load_images(images, np.array([i]), spec)[0])
     return DatasetCheck(
         names=shown,
         labels=labels,

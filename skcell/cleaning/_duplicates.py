@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from skcell._holdout import check_groups, find_copies
 from skcell._optional import import_optional
-from skcell.cleaning._scan import THUMBNAIL, make_thumbnails, read_chunks
+from skcell.cleaning._scan import THUMBNAIL, check, make_thumbnails, read_chunks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,12 +165,20 @@ def find_duplicates(
     >>> found.exact
     array([False])
     """
-    _, n, chunks = read_chunks(X, image_shape=image_shape)
+    _check_threshold(threshold)
+    images, spec = check(X, image_shape)
+    n = len(images)
+    checked = check_groups(groups, n)
     thumbnails = np.empty((n, THUMBNAIL, THUMBNAIL), np.float16)
     spread = np.empty(n)
-    for images, indices, _ in chunks:
-        thumbnails[indices], _, spread[indices] = make_thumbnails(images)
-    return compare(X, thumbnails, spread, check_groups(groups, n), threshold)
+    for some, indices, _ in read_chunks(images, spec):
+        thumbnails[indices], _, spread[indices] = make_thumbnails(some)
+    return compare(images, thumbnails, spread, checked, threshold)
+
+
+def _check_threshold(threshold: float) -> None:
+    if not 0 < threshold <= 1:
+        raise ValueError(f"threshold must be above 0 and at most 1; got {threshold!r}.")
 
 
 def compare(
@@ -200,8 +208,6 @@ def compare(
     Duplicates
         The pairs.
     """
-    if not 0 < threshold <= 1:
-        raise ValueError(f"threshold must be above 0 and at most 1; got {threshold!r}.")
     n = len(thumbnails)
     copies = find_copies(X, content=True)
     if copies is None:  # objects that are compared as arrays

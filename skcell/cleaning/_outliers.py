@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skcell._images import check_labels
 from skcell._optional import import_optional
-from skcell.cleaning._scan import THUMBNAIL, Looks, scan
+from skcell.cleaning._scan import THUMBNAIL, Looks, check, scan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,9 +126,11 @@ def find_outliers(
     >>> found.indices, found.kinds
     (array([5]), array(['blurred'], dtype='<U7'))
     """
-    looks = scan(X, image_shape=image_shape)
-    labels = None if y is None else check_labels(y, len(looks.indices))
-    return judge(looks, labels, threshold)
+    if not threshold > 0:
+        raise ValueError(f"threshold must be above 0; got {threshold!r}.")
+    images, spec = check(X, image_shape)
+    labels = None if y is None else check_labels(y, len(images))
+    return judge(scan(images, spec), labels, threshold)
 
 
 def judge(looks: Looks, y: NDArray[Any] | None, threshold: float = 1.0) -> Outliers:
@@ -148,8 +150,6 @@ def judge(looks: Looks, y: NDArray[Any] | None, threshold: float = 1.0) -> Outli
     Outliers
         Positions in `looks`, which are indices if all images could be read.
     """
-    if not threshold > 0:
-        raise ValueError(f"threshold must be above 0; got {threshold!r}.")
     found: list[tuple[float, int, str]] = []
     if len(looks.indices) >= _FEWEST:
         deviations = {name: _deviations(values, y) for name, values in _measure(looks).items()}

@@ -92,48 +92,66 @@ class Looks:
 
 
 def read_chunks(
-    X: Any, *, image_shape: tuple[int, ...] | None = None, raise_errors: bool = True
-) -> tuple[ImageSpec, int, Iterator[tuple[NDArray[Any], NDArray[np.intp], dict[int, str]]]]:
-    """Check `X`, and read its images some at a time.
+    images: NDArray[Any], spec: ImageSpec, *, raise_errors: bool = True
+) -> Iterator[tuple[NDArray[Any], NDArray[np.intp], dict[int, str]]]:
+    """Read images some at a time.
+
+    Parameters
+    ----------
+    images : ndarray
+        Images, or paths, that were checked.
+    spec : ImageSpec
+        What `check_images` says of them.
+    raise_errors : bool, default=True
+        Whether a file that cannot be read is an error.
+
+    Yields
+    ------
+    images : ndarray of shape (n_read, H, W, C)
+        Some of the images.
+    indices : ndarray of shape (n_read,)
+        Their indices.
+    failures : dict of int to str
+        Why others could not be read, by index.
+    """
+    n_chunk = int(np.clip(VALUES // spec.n_features, 1, CHUNK))
+    for start in range(0, len(images), n_chunk):
+        part = slice(start, min(start + n_chunk, len(images)))
+        everything = np.arange(part.start, part.stop)
+        if raise_errors or spec.layout != "paths":
+            yield load_images(images, part, spec, n_jobs=-1), everything, {}
+            continue
+        assert spec.dtype != "float32"  # files are decoded to integers
+        found, kept, reasons = decode_files(images[part], spec.shape, spec.dtype)
+        failed = np.setdiff1d(everything - start, kept)
+        yield found, start + kept, {int(start + i): reasons[str(images[start + i])] for i in failed}
+
+
+def check(
+    X: Any, image_shape: tuple[int, ...] | None, *, raise_errors: bool = True
+) -> tuple[NDArray[Any], ImageSpec]:
+    """Check `X`, and find the dtype of files.
 
     Parameters
     ----------
     X : array-like
         Images, rows of pixels, or paths.
-    image_shape : tuple of int, default=None
+    image_shape : tuple of int or None
         Shape of an image, for rows and paths.
     raise_errors : bool, default=True
         Whether a file that cannot be read is an error.
 
     Returns
     -------
+    images : ndarray
+        Images or paths.
     spec : ImageSpec
         Shape and dtype of the images.
-    n : int
-        Number of images.
-    chunks : iterator of (images, indices, failures)
-        Images, their indices in `X`, and why others could not be read, by index.
     """
     images, spec = check_images(X, image_shape=image_shape)
     if spec.layout == "paths":
         spec = replace(spec, dtype=_dtype_of(images, raise_errors))
-
-    n_chunk = int(np.clip(VALUES // spec.n_features, 1, CHUNK))
-
-    def read() -> Iterator[tuple[NDArray[Any], NDArray[np.intp], dict[int, str]]]:
-        for start in range(0, len(images), n_chunk):
-            part = slice(start, min(start + n_chunk, len(images)))
-            everything = np.arange(part.start, part.stop)
-            if raise_errors or spec.layout != "paths":
-                yield load_images(images, part, spec, n_jobs=-1), everything, {}
-                continue
-            assert spec.dtype != "float32"  # files are decoded to integers
-            found, kept, reasons = decode_files(images[part], spec.shape, spec.dtype)
-            failed = np.setdiff1d(everything - start, kept)
-            told = {int(start + i): reasons[str(images[start + i])] for i in failed}
-            yield found, start + kept, told
-
-    return spec, len(images), read()
+    return images, spec
 
 
 def _dtype_of(paths: NDArray[Any], raise_errors: bool) -> Any:
@@ -146,12 +164,12 @@ def _dtype_of(paths: NDArray[Any], raise_errors: bool) -> Any:
     return "uint8"
 
 
-def scan(X: Any, *, image_shape: tuple[int, ...] | None = None, raise_errors: bool = True) -> Looks:
+def scan(images: NDArray[Any], spec: ImageSpec, *, raise_errors: bool = True) -> Looks:
     """Look at each image once.
 
     Parameters
     ----------
-    X, image_shape, raise_errors
+    images, spec, raise_errors
         As for `read_chunks`.
 
     Returns
@@ -159,37 +177,23 @@ def scan(X: Any, *, image_shape: tuple[int, ...] | None = None, raise_errors: bo
     Looks
         What was seen.
     """
-    spec, _, chunks = read_chunks(X, image_shape=image_shape, raise_errors=raise_errors)
-    parts: list[tuple[NDArray[Any], ...]] = []
+    columns: dict[str, list[NDArray[Any]]] = {}
     failures: dict[int, str] = {}
     names: list[str] = []
-    for images, indices, failed in chunks:
+    for some, indices, failed in read_chunks(images, spec, raise_errors=raise_errors):
         failures |= failed
-        if len(images):
-            names, features = describe_images(images)
-            parts.append((indices, *_look(images), features))
-    if not parts:
+        if len(some):
+            names, features = describe_images(some)
+            seen = {"indices": indices, "features": features, **_look(some)}
+            for name, values in seen.items():
+                columns.setdefault(name, []).append(values)
+    if not columns:
         raise ValueError(
             f"None of the {len(failures)} images can be read; the first: "
             f"{next(iter(failures.values()), 'there is none')}."
         )
-    joined = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
-    indices, thumbnails, mean, spread, coarse, border, lowest, highest, clipped, features = joined
-    return Looks(
-        indices,
-        failures,
-        spec,
-        thumbnails,
-        mean,
-        spread,
-        coarse,
-        names,
-        features,
-        border,
-        lowest,
-        highest,
-        clipped,
-    )
+    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
+    return Looks(failures=failures, spec=spec, names=names, **joined)
 
 
 class FileHeader(NamedTuple):
@@ -245,14 +249,20 @@ def make_thumbnails(
     mean, spread : ndarray of shape (n,)
         Their mean and standard deviation.
     """
-    grey = _to_unit(images).mean(axis=3)
+    return _shrink(_to_unit(images))
+
+
+def _shrink(
+    unit: NDArray[np.float32],
+) -> tuple[NDArray[np.float16], NDArray[np.float64], NDArray[np.float64]]:
+    grey = unit.mean(axis=3)
     pictures = np.stack([_resize(one, THUMBNAIL) for one in grey]).astype(np.float64)
     mean, spread = pictures.mean(axis=(1, 2)), pictures.std(axis=(1, 2))
     divisor = np.where(spread > 0, spread, 1)[:, None, None]
     return ((pictures - mean[:, None, None]) / divisor).astype(np.float16), mean, spread
 
 
-def _look(images: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+def _look(images: NDArray[Any]) -> dict[str, NDArray[Any]]:
     n, height, width, n_channels = images.shape
     unit = _to_unit(images)
     rows, columns = (max(1, round(BORDER * side)) for side in (height, width))
@@ -276,14 +286,17 @@ def _look(images: NDArray[Any]) -> tuple[NDArray[Any], ...]:
     coarse = np.stack(
         [np.stack([_resize(one[..., c], COARSE) for c in range(n_channels)], 2) for one in unit]
     )
-    return (
-        *make_thumbnails(images),
-        coarse,
-        border,
-        lowest.astype(float),
-        highest.astype(float),
-        clipped,
-    )
+    thumbnails, mean, spread = _shrink(unit)
+    return {
+        "thumbnails": thumbnails,
+        "mean": mean,
+        "spread": spread,
+        "coarse": coarse,
+        "border": border,
+        "lowest": lowest.astype(float),
+        "highest": highest.astype(float),
+        "clipped": clipped,
+    }
 
 
 def _to_unit(images: NDArray[Any]) -> NDArray[np.float32]:

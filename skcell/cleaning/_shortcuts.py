@@ -1,6 +1,5 @@
 """Find shortcuts: classes that can be told without looking at the cell."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta, norm, rankdata
 from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.model_selection import StratifiedGroupKFold
 
 from skcell._holdout import check_groups
 from skcell._images import as_paths, check_labels
-from skcell.cleaning._scan import FileHeader, Looks, read_headers, scan
+from skcell.cleaning._left_out import predict_left_out
+from skcell.cleaning._scan import FileHeader, Looks, check, read_headers, scan
 
 _FOLDS = 5
 _FEWEST = 10  # of a class with fewer images nothing can be said
@@ -121,12 +120,12 @@ def find_shortcuts(
     >>> found[0].source, round(found[0].auc, 2)
     ('border', 1.0)
     """
-    looks = scan(X, image_shape=image_shape)
-    n = len(looks.indices)
+    images, spec = check(X, image_shape)
+    n = len(images)
     labels, checked = check_labels(y, n), check_groups(groups, n)
     paths = as_paths(X) if files is None else files
     headers = None if paths is None else read_headers(paths)
-    return look_past(looks, labels, checked, headers, random_state)
+    return look_past(scan(images, spec), labels, checked, headers, random_state)
 
 
 def look_past(
@@ -166,8 +165,17 @@ def look_past(
     level = 0.05 / max(1, len(enough) * len(sources))
     found = []
     for source, values in sources.items():
-        scores = _predict(values[chosen], codes[chosen], parts[chosen], enough, random_state)
-        for column, code in enumerate(enough):
+        model = ExtraTreesClassifier(
+            _TREES,
+            min_samples_leaf=3,
+            class_weight="balanced",
+            n_jobs=-1,
+            random_state=random_state,
+        )
+        scores = predict_left_out(
+            model, values[chosen], codes[chosen], parts[chosen], _FOLDS, random_state
+        )
+        for column, code in enumerate(np.unique(codes[chosen])):
             is_one = codes[chosen] == code
             own, others = (scores[part, column] for part in (is_one, ~is_one))
             own, others = own[np.isfinite(own)], others[np.isfinite(others)]
@@ -181,33 +189,6 @@ def look_past(
             examples = chosen[sure[: min(8, int(is_one.sum()))]]
             found.append(Shortcut(source, names.tolist()[code], auc, low, high, examples))
     return sorted(found, key=lambda one: -one.low)
-
-
-def _predict(
-    values: NDArray[np.float64],
-    codes: NDArray[np.intp],
-    groups: NDArray[np.intp],
-    classes: NDArray[np.intp],
-    seed: int,
-) -> NDArray[np.float64]:
-    """Predict the classes of images by models that did not see their groups.
-
-    The probabilities of a class are NaN where a model did not see the class.
-    """
-    scores = np.full((len(codes), len(classes)), np.nan)
-    folds = StratifiedGroupKFold(
-        min(_FOLDS, len(np.unique(groups))), shuffle=True, random_state=seed
-    )
-    with warnings.catch_warnings():  # of classes that have fewer images than folds
-        warnings.simplefilter("ignore")
-        splits = list(folds.split(values, codes, groups))
-    for train, test in splits:
-        model = ExtraTreesClassifier(
-            _TREES, min_samples_leaf=3, class_weight="balanced", n_jobs=-1, random_state=seed
-        ).fit(values[train], codes[train])
-        columns = np.searchsorted(classes, model.classes_)
-        scores[np.ix_(test, columns)] = model.predict_proba(values[test])
-    return scores
 
 
 def _describe_files(headers: Sequence[FileHeader]) -> dict[str, NDArray[np.float64]]:

@@ -2,7 +2,7 @@
 
 import lazy_loader as _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach(
+__getattr__, __dir__, _names = _lazy.attach(
     __name__,
     submod_attrs={
         "_classes": [
@@ -29,3 +29,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_training_curves": ["TrainingCurvesDisplay"],
     },
 )
+
+#: Used by other parts of skcell, but not part of the public interface.
+_INTERNAL = {"find_confusions"}
+
+__all__ = sorted(set(_names) - _INTERNAL)

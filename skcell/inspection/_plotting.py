@@ -24,9 +24,25 @@ def new_axes(ax: Any, size: tuple[float, float]) -> Any:
     """
     if ax is not None:
         return ax
+    return new_figure(size).subplots()
+
+
+def new_figure(size: tuple[float, float]) -> Any:
+    """Return a new figure.
+
+    Parameters
+    ----------
+    size : tuple of float
+        Width and height, in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+    """
     import matplotlib.pyplot as plt
 
-    return plt.subplots(figsize=size, layout="constrained")[1]
+    return plt.figure(figsize=size, layout="constrained")
 
 
 def legend_columns(n: int) -> int:

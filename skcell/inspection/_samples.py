@@ -10,7 +10,7 @@ from sklearn.base import clone
 from skcell._images import check_labels
 from skcell._pages import to_picture
 from skcell.inspection._maps import grad_cam, occlusion_map, spotlight
-from skcell.inspection._plotting import new_axes, shorten
+from skcell.inspection._plotting import new_figure, shorten
 
 
 def find_confusions(
@@ -67,9 +67,7 @@ class _PictureGrid:
             This display.
         """
         n_rows, n_columns = len(self.rows), max((len(p) for _, p in self.rows), default=0)
-        first = new_axes(None, (2.2 + 1.15 * max(1, n_columns), 0.3 + 1.45 * max(1, n_rows)))
-        self.figure_ = first.figure
-        first.remove()
+        self.figure_ = new_figure((2.2 + 1.15 * max(1, n_columns), 0.3 + 1.45 * max(1, n_rows)))
         self.axes_ = self.figure_.subplots(max(1, n_rows), max(1, n_columns), squeeze=False)
         for ax in self.axes_.ravel():
             ax.set_axis_off()

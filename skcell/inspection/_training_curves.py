@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skcell.inspection._plotting import GREYS, new_axes
+from skcell.inspection._plotting import GREYS, new_figure
 
 
 class TrainingCurvesDisplay:
@@ -75,10 +75,8 @@ class TrainingCurvesDisplay:
         """
         names = [name for name in ("loss", "accuracy") if name in self.history]
         if axes is None:
-            first = new_axes(None, (4.2 * len(names), 3.4))
-            grid = first.figure.subplots(1, len(names), squeeze=False)[0]
-            first.remove()
-            axes = list(grid)
+            figure = new_figure((4.2 * len(names), 3.4))
+            axes = figure.subplots(1, len(names), squeeze=False)[0]
         self.axes_ = list(axes)
         self.figure_ = self.axes_[0].figure
         epochs = np.arange(1, len(self.history["loss"]) + 1)

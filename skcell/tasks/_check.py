@@ -1,21 +1,18 @@
 """Check a folder of images before a model is trained on it."""
 
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
-from sklearn.model_selection import StratifiedGroupKFold
 
 from skcell._files import replace_file, to_csv
 from skcell._holdout import join_groups
 from skcell._images import decode_files
 from skcell.classifiers import CellCNNClassifier
-from skcell.cleaning import DatasetCheck, check_dataset, find_duplicates
+from skcell.cleaning import DatasetCheck, check_dataset, find_duplicates, predict_left_out
 from skcell.datasets import load_image_folder
 from skcell.tasks._training import choose_size, find_groups
 
@@ -159,18 +156,13 @@ def doubt_labels(
     clf = CellCNNClassifier(
         epochs=LABEL_EPOCHS, augmentation="symmetries", tta="none", random_state=random_state
     )
-    folds = StratifiedGroupKFold(
-        min(LABEL_FOLDS, len(np.unique(parts[known]))), shuffle=True, random_state=random_state
+    found = np.full(probabilities.shape, np.nan)
+    found[np.ix_(known, np.unique(codes[known]))] = predict_left_out(
+        clf, images[known], codes[known], parts[known], LABEL_FOLDS, random_state
     )
-    with warnings.catch_warnings():  # of classes that have fewer images than folds
-        warnings.simplefilter("ignore", UserWarning)
-        splits = list(folds.split(known, codes[known], parts[known]))
-    for train, test in splits:
-        fitted = clone(clf).fit(images[known[train]], codes[known[train]])
-        rows = known[test][np.isin(codes[known[test]], fitted.classes_)]  # others stay as they are
-        if len(rows):
-            probabilities[rows] = 0
-            probabilities[np.ix_(rows, fitted.classes_)] = fitted.predict_proba(images[rows])
+    # A label that no model saw stays as it is.
+    told = np.isfinite(found[np.arange(len(codes)), codes])
+    probabilities[told] = np.nan_to_num(found[told])
     return probabilities
 
 

@@ -103,9 +103,10 @@ def look_closer(
     order = np.argsort(-confidence, kind="stable")
     is_right = found.y_true == found.y_pred
     wrong = [int(i) for i in order if not is_right[i]]
-    right = []  # the most certain one of each class
-    for label in found.classes:
-        right += [int(i) for i in order if is_right[i] and found.y_true[i] == label][:1]
+    first: dict[Any, int] = {}  # the most certain right one of each class
+    for i in order[is_right[order]].tolist():
+        first.setdefault(found.y_true[i], i)
+    right = [first[label] for label in found.classes if label in first]
     often = find_confusions(found.y_true, found.y_pred, confidence)[:MOST_CONFUSIONS]
     confusions = [(a, b, len(some), some[:MOST_OF_EACH]) for a, b, some in often]
     shown = sorted({*wrong[:MOST_WRONG], *right, *(i for *_, some in confusions for i in some)})

@@ -89,7 +89,7 @@ def evaluate_folder(
         part = "test" if "test" in cells.split else "val"
         used = cells.split == part
         notes.append(f"The part {part!r} of the folder is used.")
-    elif _digest_of(training) == join_digests(digest_images(cells.images)):
+    elif (digest := _digest_of(training)) and digest == join_digests(digest_images(cells.images)):
         notes.append(
             "These are the images that the model was trained on: the figures flatter, and say "
             "nothing about new images. Use others, or the test that was written beside the model."

@@ -25,7 +25,7 @@ from skcell.classifiers import (
     SEInceptionResNetClassifier,
     TransferClassifier,
 )
-from skcell.cleaning import DatasetCheck, check_dataset, find_duplicates
+from skcell.cleaning import DatasetCheck, check_dataset, count_labels, find_duplicates
 from skcell.datasets import load_image_folder, read_groups
 from skcell.persistence import read_info, save
 from skcell.tasks._card import make_card
@@ -298,8 +298,8 @@ def train(
         "folder": root,
         "digest": digest,
         "image_size": image_size,
-        "n_train": _count(labels[train_part]),
-        "n_test": _count(labels[test_part]),
+        "n_train": count_labels(labels[train_part]),
+        "n_test": count_labels(labels[test_part]),
         "n_groups": None if found is None else len(np.unique(found)),
         "trained_on_all": final,
     }
@@ -309,11 +309,6 @@ def train(
 def _stopped(callbacks: Sequence[Any]) -> bool:
     """Return whether the user ended training."""
     return any(getattr(callback, "stopped", False) for callback in callbacks)
-
-
-def _count(labels: NDArray[Any]) -> dict[str, int]:
-    names, counts = np.unique(labels, return_counts=True)
-    return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 
 def choose_size(files: NDArray[Any]) -> tuple[int, str]:
@@ -377,7 +372,7 @@ def find_groups(
 
 def _check_counts(labels: NDArray[Any]) -> None:
     """Refuse classes that cannot be split."""
-    counts = _count(labels)
+    counts = count_labels(labels)
     few = {name: n for name, n in counts.items() if n < FEWEST}
     told = ", ".join(f"{name} {n}" for name, n in few.items())
     if few:

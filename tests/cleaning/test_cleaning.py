@@ -406,6 +406,25 @@ def test_wrong_probabilities(p, classes, match):
         find_label_issues(["a", "b"], p, classes)
 
 
+@pytest.mark.parametrize(
+    ("find", "arguments", "match"),
+    [
+        (find_outliers, {"y": [0]}, "y has 1 entries for 3 images"),
+        (find_outliers, {"threshold": 0}, "threshold must be above 0"),
+        (find_batches, {"y": [0]}, "y has 1 entries"),
+        (find_shortcuts, {"y": [0]}, "y has 1 entries"),
+        (find_shortcuts, {"y": [0, 1, 0], "groups": [1]}, "groups has 1 entries"),
+        (find_duplicates, {"groups": [1]}, "groups has 1 entries"),
+        (find_duplicates, {"threshold": 2}, "threshold must be above 0 and at most 1"),
+    ],
+)
+def test_wrong_arguments_are_told_before_files_are_read(drawn, tmp_path, find, arguments, match):
+    files = [str(tmp_path / f"{i}.png") for i in range(3)]
+    Image.fromarray(drawn.images[0]).save(files[0])  # the others are not there
+    with pytest.raises(ValueError, match=match):
+        find(files, **arguments)
+
+
 # The whole
 
 
