@@ -1,6 +1,7 @@
 """Planted and real faults of data sets are found, and nothing is told of clean ones."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -420,7 +421,9 @@ def test_wrong_probabilities(p, classes, match):
 )
 def test_wrong_arguments_are_told_before_files_are_read(drawn, tmp_path, find, arguments, match):
     files = [str(tmp_path / f"{i}.png") for i in range(3)]
-    Image.fromarray(drawn.images[0]).save(files[0])  # the others are not there
+    Image.fromarray(drawn.images[0]).save(files[0])
+    for file in files[1:]:
+        Path(file).write_bytes(b"no image")
     with pytest.raises(ValueError, match=match):
         find(files, **arguments)
 
