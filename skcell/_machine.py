@@ -4,8 +4,8 @@ import contextlib
 import functools
 import os
 
-import archspec.cpu
 import keras
+from archspec.cpu.detect import detected_info
 
 #: Policies whose variables are the same, so that a model can move from one to the other.
 EXCHANGEABLE_POLICIES = frozenset({"float32", "mixed_bfloat16"})
@@ -48,7 +48,9 @@ def has_fast_bfloat16() -> bool:
 
         gpus = tf.config.list_physical_devices("GPU")
         if not gpus:
-            return "avx512_bf16" in archspec.cpu.host()
+            # not `archspec.cpu.host()`: a virtual machine hides some instructions of its processor,
+            # which is then taken for an older one without those that it does have
+            return "avx512_bf16" in detected_info().features
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         return all(d.get("compute_capability", (0, 0)) >= _BFLOAT16_CAPABILITY for d in details)
     if backend == "jax":
