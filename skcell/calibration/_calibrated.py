@@ -25,7 +25,7 @@ from skcell.calibration._conformal import ConformalSets
 from skcell.calibration._shift import HomeProfile, ShiftReport
 from skcell.calibration._temperature import fit_temperature, scale_probabilities
 from skcell.calibration._unknown import UnknownDetector
-from skcell.classifiers import BaseCellClassifier
+from skcell.classifiers import BaseCellClassifier, classifier_of
 from skcell.metrics import describe_images, measure_reliability
 
 #: Number of images that are loaded at a time.
@@ -290,7 +290,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
     @property
     def _classifier(self) -> BaseCellClassifier:
         """The fitted classifier of skcell inside the estimator."""
-        return _last(self.estimator_)
+        return classifier_of(self.estimator_)
 
     def _read(self, X: ArrayLike) -> Iterator[NDArray[Any]]:
         """Load images as the classifier takes them, some at a time."""

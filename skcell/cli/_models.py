@@ -199,10 +199,11 @@ def predict(
                 raise FileExistsError(f"--copy-to {copy_to} is not empty; give a new folder.")
         loaded = _open(model, console)
         from skcell import tasks
+        from skcell.classifiers import classifier_of
 
         files = tasks.find_images(sources, sys.stdin)
         if tta is not None:
-            tasks.classifier_of(loaded).set_params(tta=tta)
+            classifier_of(loaded).set_params(tta=tta)
         _warn_of_shift(tasks.look_first(loaded, files), console)
         found: Iterator[Prediction] = tasks.predict_files(
             loaded, files, coverage=coverage, min_confidence=min_confidence

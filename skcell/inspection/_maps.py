@@ -8,12 +8,11 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skcell._images import ImageSpec, load_images
 from skcell._pages import to_picture
-from skcell.classifiers import BaseCellClassifier
+from skcell.classifiers import BaseCellClassifier, inner_estimators
 from skcell.engine import Forward, make_forward, make_gradient
 
 #: Number of images that are explained at a time.
@@ -281,24 +280,16 @@ def find_networks(model: Any, X: Any) -> Iterator[tuple[BaseCellClassifier, Any]
     if isinstance(model, BaseCellClassifier):
         yield model, X
         return
-    if hasattr(model, "steps"):  # samplers do nothing in prediction
-        for _, step in model.steps[:-1]:
-            if hasattr(step, "transform"):
+    members = inner_estimators(model)
+    if hasattr(model, "steps"):
+        *before, last = members
+        for step in before:
+            if hasattr(step, "transform"):  # samplers do nothing in prediction
                 X = step.transform(X)
-        yield from find_networks(model.steps[-1][1], X)
-        return
-    for name in ("best_estimator_", "estimator_"):
-        inner = getattr(model, name, None)
-        if inner is not None:
-            yield from find_networks(inner, X)
-            return
-    if isinstance(model, FrozenEstimator):
-        yield from find_networks(model.estimator, X)
-        return
-    members = np.ravel(np.asarray(getattr(model, "estimators_", []), dtype=object))
-    n_classes = len(getattr(model, "classes_", ()))
-    averages = not hasattr(model, "final_estimator_")  # as stacking has
-    if not len(members) or not averages or any(len(m.classes_) != n_classes for m in members):
+        members = [last]
+    sizes = {len(getattr(part, "classes_", ())) for part in [model, *members]}
+    averages = not any(hasattr(model, name) for name in ("final_estimator_", "estimator_weights_"))
+    if not members or not averages or len(sizes) > 1:
         raise TypeError(
             f"{type(model).__name__} has no network of skcell that grad_cam can explain. Use "
             "occlusion_map, which explains any classifier of images."

@@ -6,6 +6,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_export": ["export"],
-        "_model_file": ["ModelInfo", "find_image_spec", "load", "read_info", "save"],
+        "_model_file": ["ModelInfo", "load", "read_info", "save"],
     },
 )

@@ -10,7 +10,6 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skcell._environment import software
-from skcell._images import ImageSpec
 from skcell.exceptions import ModelFileError
 from skcell.persistence._container import WEIGHTS, read_container, write_container
 
@@ -99,6 +98,7 @@ def save(
     from safetensors.numpy import save as pack
 
     import skcell.persistence._estimators  # noqa: F401 # adds them to the kinds of values
+    from skcell.classifiers import find_image_spec
     from skcell.persistence._values import Store, encode
 
     if not isinstance(estimator, BaseEstimator):
@@ -213,25 +213,3 @@ def read_info(path: str | os.PathLike[str]) -> ModelInfo:
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ModelFileError(f"{path} does not describe its model ({error}).") from error
-
-
-def find_image_spec(estimator: Any) -> ImageSpec | None:
-    """Return what images the classifier inside an estimator takes.
-
-    Parameters
-    ----------
-    estimator : estimator
-        A fitted estimator.
-
-    Returns
-    -------
-    ImageSpec or None
-        Shape, dtype and layout; None if there is no classifier of images.
-    """
-    spec = getattr(estimator, "_spec", None)
-    if isinstance(spec, ImageSpec):
-        return spec
-    inner = [getattr(estimator, "estimator_", None), *getattr(estimator, "estimators_", ())]
-    inner += [step for _, step in getattr(estimator, "steps", ())]
-    found = (find_image_spec(item) for item in inner if item is not None)
-    return next((spec for spec in found if spec is not None), None)

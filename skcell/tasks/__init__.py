@@ -12,7 +12,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "evaluate_folder",
             "look_first",
         ],
-        "_inner": ["classifier_of"],
         "_interrupt": ["StopOnInterrupt"],
         "_closer": ["CloserLook", "look_closer"],
         "_page": ["describe_shift", "make_page"],

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from skcell._images import decode_files, decode_picture
 from skcell._pages import LARGEST, png_uri, to_data_uri
 from skcell.calibration import CalibratedClassifier
+from skcell.classifiers import classifier_of, find_image_spec
 from skcell.exceptions import ImageReadError
 from skcell.inspection import (
     AccuracyCoverageDisplay,
@@ -27,9 +28,7 @@ from skcell.inspection import (
     grad_cam,
     spotlight,
 )
-from skcell.persistence import find_image_spec
 from skcell.tasks._evaluation import Evaluation
-from skcell.tasks._inner import classifier_of
 
 #: Number of wrong images, of confusions, and of images of each, on a page.
 MOST_WRONG = 60

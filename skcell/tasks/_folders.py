@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from skcell._digest import digest_images, join_digests
 from skcell._images import decode_files
 from skcell.calibration import CalibratedClassifier, ShiftReport
+from skcell.classifiers import classifier_of, find_image_spec
 from skcell.datasets import SPLITS, load_image_folder, read_groups
-from skcell.persistence import find_image_spec, save
+from skcell.persistence import save
 from skcell.tasks._evaluation import Evaluation, evaluate
-from skcell.tasks._inner import classifier_of
 
 #: Number of images that are looked at before all are predicted.
 _FIRST = 200

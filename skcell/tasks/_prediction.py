@@ -17,8 +17,8 @@ from skcell._images import EXTENSIONS, decode_files
 from skcell._optional import import_optional
 from skcell._text import printable
 from skcell.calibration import CalibratedClassifier
+from skcell.classifiers import find_image_spec
 from skcell.datasets import list_images
-from skcell.persistence import find_image_spec
 
 #: Number of files that are read, and predicted, at a time.
 CHUNK = 512

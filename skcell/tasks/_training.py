@@ -24,6 +24,7 @@ from skcell.classifiers import (
     Checkpoint,
     SEInceptionResNetClassifier,
     TransferClassifier,
+    classifier_of,
 )
 from skcell.cleaning import DatasetCheck, check_dataset, count_labels, find_duplicates
 from skcell.datasets import load_image_folder, read_groups
@@ -31,7 +32,6 @@ from skcell.persistence import read_info, save
 from skcell.tasks._card import make_card
 from skcell.tasks._closer import look_closer
 from skcell.tasks._evaluation import Evaluation, evaluate
-from skcell.tasks._inner import classifier_of
 from skcell.tasks._page import write_report
 
 Recipe = Literal["auto", "cnn", "composite", "transfer"]

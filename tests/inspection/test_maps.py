@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
-from sklearn.ensemble import VotingClassifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, VotingClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
@@ -147,7 +149,7 @@ def test_models_around_a_network_are_explained(fitted, marked):
     assert (grad_cam(calibrated, some) == grad_cam(calibrated.estimator_, some)).all()
     search = GridSearchCV(CellCNNClassifier(**SMALL), {"dropout": [0.0]}, cv=2).fit(images, labels)
     assert (grad_cam(search, some) == grad_cam(search.best_estimator_, some)).all()
-    members = [("one", CellCNNClassifier(**SMALL)), ("two", CellCNNClassifier(**SMALL))]
+    members = [("one", CellCNNClassifier(**SMALL)), ("two", pipe)]
     voting = VotingClassifier(members, voting="soft").fit(images, labels)
     maps = [
         grad_cam(member, some, codes)
@@ -155,6 +157,11 @@ def test_models_around_a_network_are_explained(fitted, marked):
         for codes in [voting.predict_proba(some).argmax(axis=1)]
     ]
     assert np.allclose(grad_cam(voting, some), np.mean(maps, axis=0))
+    rows = CellCNNClassifier(**SMALL, image_shape=(32, 32, 3))
+    bagging = BaggingClassifier(rows, 2, random_state=0).fit(images.reshape(160, -1), labels)
+    assert grad_cam(bagging, some.reshape(4, -1)).shape == (4, 32, 32)
+    scaled = CalibratedClassifierCV(FrozenEstimator(pipe)).fit(images, labels)
+    assert (grad_cam(scaled, some) == grad_cam(pipe, some)).all()
 
 
 @pytest.mark.parametrize("unfreeze", [pytest.param(None, marks=pytest.mark.core), "all"])
@@ -240,6 +247,14 @@ def test_members_that_know_other_classes_are_refused(marked):
     one_against_rest = OneVsRestClassifier(CellCNNClassifier(**{**SMALL, "epochs": 1}))
     with pytest.raises(TypeError, match="no network of skcell"):
         grad_cam(one_against_rest.fit(marked[0], three), marked[0][:2])
+
+
+def test_members_that_are_not_averaged_are_refused(marked):
+    images, labels = marked
+    rows = CellCNNClassifier(**{**SMALL, "epochs": 1}, image_shape=(32, 32, 3))
+    boosted = AdaBoostClassifier(rows, n_estimators=2).fit(images.reshape(160, -1), labels)
+    with pytest.raises(TypeError, match="no network of skcell"):
+        grad_cam(boosted, images[:2].reshape(2, -1))
 
 
 def test_a_spotlight_is_bright_where_the_map_is():
