@@ -17,6 +17,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from skcell._digest import short_digests
 from skcell._hints import ParameterHintsMixin
 from skcell._holdout import Purpose, check_groups, find_copies, split_holdout
 from skcell._images import check_labels, load_images
@@ -114,6 +115,9 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         The detector of unknown images, on the features of `embed`.
     home_ : HomeProfile
         Light, colour and sharpness of the images that were held out.
+    training_digests_ : ndarray of uint64
+        The first 64 bits of a digest of each image that `fit` was given, sorted; see
+        `was_trained_on`.
     n_features_in_ : int
         Number of pixel values of one image.
     feature_names_in_ : ndarray of str
@@ -244,6 +248,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
             None if groups is None else groups[rest],
             None if frozen else X_train,
         )
+        self.training_digests_ = np.unique(self._digest(X))
         return self
 
     def _calibrate(self, X: Any, y: NDArray[Any], groups: Any, X_train: Any) -> None:
@@ -286,6 +291,9 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         parts = [describe_images(images) for images in self._read(X)]
         looks = np.concatenate([part[1] for part in parts])
         return HomeProfile.fit(parts[0][0], looks, codes, len(self.classes_))
+
+    def _digest(self, X: ArrayLike) -> NDArray[np.uint64]:
+        return np.concatenate([short_digests(images) for images in self._read(X)])
 
     @property
     def _classifier(self) -> BaseCellClassifier:
@@ -429,6 +437,28 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
             raise ValueError(f"min_confidence must be in 0..1, got {min_confidence!r}.")
         return limits
 
+    def was_trained_on(self, X: ArrayLike) -> NDArray[np.bool_]:
+        """Tell which images are among those that the classifier was fitted or calibrated on.
+
+        A score on these says nothing about new images. An image is recognised by its pixels, as
+        they are after it was resized for the classifier; a copy that was changed is not, see
+        `skcell.cleaning.find_duplicates`.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, as for `fit`.
+
+        Returns
+        -------
+        ndarray of bool of shape (n,)
+            True for images that `fit` was given, and for those that `adapt` was given with labels.
+            Of a :class:`~sklearn.frozen.FrozenEstimator`, the images of its own training are not
+            known.
+        """
+        check_is_fitted(self)
+        return np.isin(self._digest(X), self.training_digests_)
+
     def detect_shift(self, X: ArrayLike | Assessment) -> ShiftReport:
         """Compare light, colour and sharpness of images with those at home.
 
@@ -486,6 +516,9 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
             adapted.estimator_.steps = [*before, (name, clf)]
         adapted.detector_ = clone(self.detector_).fit(clf.embed(X))
         adapted.home_ = adapted._describe_home(X, adapted.predict_proba(X).argmax(axis=1))
+        if X_labelled is not None:
+            seen = self._digest(X_labelled)
+            adapted.training_digests_ = np.union1d(self.training_digests_, seen)
         return adapted
 
     def get_metadata_routing(self) -> MetadataRouter:

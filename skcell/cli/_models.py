@@ -251,7 +251,6 @@ def evaluate(
     with reported(console):
         loaded = _open(model, console)
         from skcell import tasks
-        from skcell.persistence import read_info
 
         with short_warnings():
             result, notes = tasks.evaluate_folder(
@@ -260,7 +259,6 @@ def evaluate(
                 groups=by,
                 coverage=coverage,
                 skip_broken=skip_broken,
-                training=read_info(model).training,
             )
         for note in notes:
             console.print(Text(note, style="yellow"), soft_wrap=True)

@@ -1,14 +1,13 @@
 """Evaluate a model on a folder of images, and adapt it to one."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skcell._digest import digest_images, join_digests
 from skcell._images import decode_files
 from skcell.calibration import CalibratedClassifier, ShiftReport
 from skcell.classifiers import classifier_of, find_image_spec
@@ -53,7 +52,6 @@ def evaluate_folder(
     groups: str | None = None,
     coverage: float = 0.9,
     skip_broken: bool = False,
-    training: Mapping[str, Any] = {},  # it is not changed
 ) -> tuple[Evaluation, list[str]]:
     """Evaluate a model on a folder with a sub-folder for each class.
 
@@ -69,16 +67,19 @@ def evaluate_folder(
         Share of the true classes that prediction sets should contain.
     skip_broken : bool, default=False
         Whether files that cannot be read are skipped.
-    training : mapping, default={}
-        What the file of the model says about its training. If the folder has the images of the
-        training, and no parts, a note says that the figures are not those of new images.
 
     Returns
     -------
     evaluation : Evaluation
-        The figures, on the images of classes that the model knows.
+        The figures, on the images of classes that the model knows and that it was not trained on.
     notes : list of str
-        Classes that the folder or the model lacks, and the part that was used.
+        Classes that the folder or the model lacks, the part that was used, and the number of images
+        that the model was trained on.
+
+    Raises
+    ------
+    ValueError
+        If no image is left, or the model takes no images from files.
     """
     root = os.path.expanduser(os.fspath(folder))
     cells = _load(model, root, skip_broken)
@@ -89,11 +90,6 @@ def evaluate_folder(
         part = "test" if "test" in cells.split else "val"
         used = cells.split == part
         notes.append(f"The part {part!r} of the folder is used.")
-    elif (digest := _digest_of(training)) and digest == join_digests(digest_images(cells.images)):
-        notes.append(
-            "These are the images that the model was trained on: the figures flatter, and say "
-            "nothing about new images. Use others, or the test that was written beside the model."
-        )
     by_name = {str(label): label for label in classes}
     surplus = sorted(set(labels[used]) - set(by_name))
     if surplus:
@@ -108,6 +104,20 @@ def evaluate_folder(
         raise ValueError(
             f"No folder in {root!r} has the name of a class of the model: {', '.join(by_name)}."
         )
+    if isinstance(model, CalibratedClassifier):
+        seen = np.flatnonzero(used)[model.was_trained_on(cells.images[used])]
+        if len(seen) == used.sum():
+            raise ValueError(
+                f"The model was trained on all {len(seen):,} images, so a score on them says "
+                "nothing about new images. Use others, or the test that was written beside the "
+                "model."
+            )
+        if len(seen):
+            notes.append(
+                f"The model was trained on {len(seen):,} of the {used.sum():,} images; they are "
+                "left out, since a score on them says nothing about new images."
+            )
+            used[seen] = False
     missing = sorted(set(by_name) - set(labels[used]))
     if missing:
         notes.append(f"The folder has no images of {', '.join(missing)}.")
@@ -124,12 +134,6 @@ def evaluate_folder(
         coverage=coverage,
     )
     return result, notes
-
-
-def _digest_of(training: Mapping[str, Any]) -> str | None:
-    """Return the digest of the images of a training, if it is known."""
-    data = training.get("data")
-    return data.get("digest") if isinstance(data, Mapping) else None
 
 
 def adapt_to_folder(

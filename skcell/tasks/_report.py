@@ -101,9 +101,7 @@ def report_model(
     root = os.path.expanduser(os.fspath(folder))
     name = os.path.basename(os.path.abspath(root))
     notify("Testing the model ...")
-    found, notes = evaluate_folder(
-        model, root, groups=groups, skip_broken=skip_broken, training=info.training
-    )
+    found, notes = evaluate_folder(model, root, groups=groups, skip_broken=skip_broken)
     check = check_folder(root, groups=groups, notify=notify)
     look = look_closer(model, found, root, deep=True, notify=notify)
     page = make_page(

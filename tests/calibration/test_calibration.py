@@ -315,6 +315,19 @@ def test_paths_are_assessed_like_arrays(fitted, tmp_path):
     np.testing.assert_array_equal(clf.assess(paths).probabilities, clf.assess(X[:12]).probabilities)
 
 
+def test_images_of_the_fit_are_recognised(fitted, cells, tmp_path):
+    from PIL import Image
+
+    clf, X, y = fitted
+    assert clf.was_trained_on(cells.images).tolist() == [True] * 180 + [False] * len(X)
+    Image.fromarray(cells.images[3]).save(tmp_path / "3.png")
+    assert clf.was_trained_on([str(tmp_path / "3.png")]).tolist() == [True]
+    adapted = clf.adapt(X, X[:40], y[:40])
+    assert adapted.was_trained_on(X).tolist() == [True] * 40 + [False] * (len(X) - 40)
+    assert adapted.was_trained_on(cells.images[:180]).all()
+    assert not clf.was_trained_on(X).any(), "the original is as it was"
+
+
 def test_it_is_cross_validated_like_any_classifier(cells):
     clf = CalibratedClassifier(CellCNNClassifier(**SMALL), random_state=0)
     scores = cross_val_score(clone(clf), cells.images, cells.target, cv=2, scoring="neg_log_loss")

@@ -19,7 +19,7 @@ from skcell import CellCNNClassifier, tasks
 from skcell._images import decode_picture
 from skcell.cli import app
 from skcell.datasets import make_cells
-from skcell.persistence import read_info, save
+from skcell.persistence import load, read_info, save
 from skcell.tasks import CloserLook, evaluate, make_page
 from skcell.tasks._card import make_card
 
@@ -220,15 +220,29 @@ def test_requests_that_are_refused(place, arguments, match):
 
 
 def test_images_of_the_training_are_not_a_test(place, tmp_path):
-    """The whole folder that a model was trained on is recognized, whatever its name is."""
-    shutil.copytree(place / "cells", tmp_path / "renamed")
+    """Images that the model was trained on are left out, whatever folder and file they are in."""
+    test = read_info(place / "cells.skcell").training["test"]
+    own = shutil.copytree(place / "cells", tmp_path / "own")
+    for n, file in enumerate(sorted(own.rglob("*.png"))):
+        file.rename(file.with_name(f"{n}.png"))
+    n_test = test["n_images"]
+    told = f"trained on {160 - n_test} of the 160 images; they are left out"
     for command in (["evaluate"], ["report", "-o", "own.html"]):
-        done = run(*command[:1], "cells.skcell", tmp_path / "renamed", *command[1:], cwd=place)
+        done = run(command[0], "cells.skcell", own, *command[1:], cwd=place)
         assert done.returncode == 0, done.stderr
-        assert "the images that the model was trained on" in done.stdout
-    assert "the images that the model was trained on" in (place / "own.html").read_text()
+        assert told in done.stdout
+        assert f"of {n_test} test images" in done.stdout
+    assert told in (place / "own.html").read_text()
+    found, _ = tasks.evaluate_folder(load(place / "cells.skcell"), own)
+    assert found.to_dict()["accuracy"] == test["accuracy"]
     other = run("evaluate", "cells.skcell", "later", cwd=place)
-    assert "trained on: the figures" not in other.stdout
+    assert "trained on" not in other.stdout
+
+    for name in found.files:
+        (own / name).unlink()
+    done = run("evaluate", "cells.skcell", own, cwd=place)
+    assert done.returncode == 2
+    assert "trained on all" in done.stderr
 
 
 def test_check_ends_with_an_error_for_what_falsifies_a_score(place, tmp_path):
