@@ -73,6 +73,28 @@ def without_values() -> Iterator[None]:
             global_state.set_global_attribute("uninitialized_variables", waiting)
 
 
+@contextlib.contextmanager
+def single_precision(model: Any) -> Iterator[None]:
+    """Let those layers of a model that compute in half precision compute in float32.
+
+    Training in half precision saves time, and its noise averages out. In prediction nothing
+    averages: a probability would be off by up to several hundredths, and another one on a machine
+    without half precision or in an exported model.
+
+    Functions that are compiled need this only while they are traced.
+    """
+    with _building:
+        found = [x for x in find_layers(model) if x.compute_dtype in ("bfloat16", "float16")]
+        policies = [layer.dtype_policy for layer in found]
+        try:
+            for layer in found:
+                layer.dtype_policy = "float32"
+            yield
+        finally:
+            for layer, policy in zip(found, policies, strict=True):
+                layer.dtype_policy = policy
+
+
 def to_numpy(variable: keras.Variable) -> NDArray[Any]:
     """Copy a variable's value."""
     return np.array(ops.convert_to_numpy(variable.value))

@@ -572,9 +572,8 @@ class BaseCellClassifier(
         compiled for `evaluate` and further training. Augmentation, which is inactive in prediction,
         is left out. If the model is saved to a file, loading it needs only Keras.
 
-        Without a `dtype_policy` of yours, its layers have Keras' global policy (float32 by
-        default), which can be exported to other runtimes. If the classifier chose bfloat16, their
-        probabilities differ by rounding.
+        Its layers compute in float32, as the predictions of the classifier do, unless
+        `dtype_policy` is "float64".
 
         Returns
         -------
@@ -591,7 +590,7 @@ class BaseCellClassifier(
 
     def _copy_model(self, recipe: Recipe, *sources: keras.Model, tta: str) -> keras.Model:
         """Build the network of a recipe and copy the weights of trained models into it."""
-        policy = self.dtype_policy or keras.config.dtype_policy().name
+        policy = "float64" if recipe.dtype_policy == "float64" else "float32"
         model = build(replace(recipe, augmentation=None, dtype_policy=policy), self._seed)
         for source in sources:
             copy_shared_weights(model, source)
@@ -649,7 +648,7 @@ class BaseCellClassifier(
         return {**state, "_skcell_version": __version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the state; a default dtype policy is the one of the machine that restores it."""
+        """Restore the state, if this version of skcell wrote it."""
         version = state.get("_skcell_version", __version__)
         if version != __version__:
             raise ModelFileError(
@@ -658,9 +657,6 @@ class BaseCellClassifier(
                 "load it, and write it with skcell.save, whose files do."
             )
         super().__setstate__({k: v for k, v in state.items() if k != "_skcell_version"})
-        if self.dtype_policy is None and self.__sklearn_is_fitted__():
-            self._lease = self._lease.with_policy(self._choose_dtype_policy())
-            self.dtype_policy_ = self._lease.recipe.dtype_policy
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_lease")

@@ -94,10 +94,10 @@ class CellCNNClassifier(BaseCellClassifier):
         after `fit`.
     dtype_policy : str or None, default=None
         Keras dtype policy, such as "float32" or "mixed_bfloat16". None uses Keras' global policy,
-        if you have changed it; otherwise bfloat16 for the products of a training step and of
-        prediction where the processor has instructions for it and training is faster (see
-        `dtype_policy_`), and float32 elsewhere. Weights, statistics, loss and probabilities are
-        float32 in either case, so a fitted classifier can move between machines.
+        if you have changed it; otherwise bfloat16 for the products of a training step where the
+        processor has instructions for it and training is faster (see `dtype_policy_`), and float32
+        elsewhere. Weights, statistics and loss are float32 in either case, and so are predictions,
+        which are therefore the same on every machine up to rounding.
     jit_compile : bool or None, default=None
         Whether to compile with XLA. None leaves the choice to Keras, except on a CPU under
         TensorFlow, where XLA is slower and is not used.
@@ -136,8 +136,7 @@ class CellCNNClassifier(BaseCellClassifier):
     image_shape_ : tuple of int
         Height, width and channels of the images.
     dtype_policy_ : str
-        Dtype policy in use. With ``dtype_policy=None``, a classifier that is loaded on another
-        machine has the policy of that machine.
+        Dtype policy of the training. Predictions are in float32.
 
     See Also
     --------

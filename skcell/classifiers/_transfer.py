@@ -187,7 +187,8 @@ class TransferClassifier(BaseCellClassifier):
     image_shape_ : tuple of int
         Height, width and channels of the images.
     dtype_policy_ : str
-        Dtype policy in use.
+        Dtype policy of the training. Predictions are in float32, but for the features of a frozen
+        backbone.
 
     See Also
     --------

@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from skcell._keras import find_layers, to_numpy
+from skcell._keras import find_layers, single_precision, to_numpy
 from skcell.engine._devices import Devices
 from skcell.networks import RandomTransform, skip_layers
 
@@ -61,7 +61,8 @@ def make_estimate(model: keras.Model, devices: Devices) -> Estimate:
         for layer in normalisers:
             for variable in (layer.moving_mean, layer.moving_variance):
                 variable.assign(ops.zeros_like(variable.value))
-        model(images, training=True)
+        with single_precision(model):  # as in prediction
+            model(images, training=True)
         for layer, (mean, variance) in zip(normalisers, kept, strict=True):
             # The moving averages were set to zero, so the layer's update
             #     moving = momentum * 0 + (1 - momentum) * batch_value

@@ -5,6 +5,8 @@ step. With jax on an accelerator, the images are copied to the device once, and 
 in one call.
 """
 
+import contextlib
+import functools
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
 
@@ -13,6 +15,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from skcell._keras import single_precision
 from skcell.engine._devices import Devices
 from skcell.networks import fold_batch_norm
 
@@ -22,6 +25,8 @@ Batch = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 Done = tuple[int, dict[str, Any]]
 
 Forward = Callable[[NDArray[Any]], NDArray[Any]]
+
+Precision = Callable[[keras.Model], contextlib.AbstractContextManager[None]]
 
 #: Number of training steps in one call if the images are stored on the device.
 STEPS_PER_CALL = 8
@@ -79,13 +84,18 @@ def _build_metrics(model: keras.Model) -> None:
     model.reset_metrics()
 
 
+def _test_step(model: keras.Model, *batch: Any) -> Any:
+    with single_precision(model):  # as in prediction
+        return model.test_step(*batch)
+
+
 class _TensorFlowSteps:
     def __init__(self, model: keras.Model, devices: Devices):
         import tensorflow as tf
 
         options = {"jit_compile": bool(model.jit_compile), "reduce_retracing": True}
         self._train = tf.function(lambda *batch: model.train_step(batch), **options)
-        self._test = tf.function(lambda *batch: model.test_step(batch), **options)
+        self._test = tf.function(lambda *batch: _test_step(model, batch), **options)
         # The functions of several models share the same Python code, so TensorFlow would take
         # them for a single function that is traced too often, and would warn.
         self._train._omit_frequent_tracing_warning = True
@@ -115,7 +125,7 @@ class _TorchSteps:
 
         for i, batch in enumerate(batches):
             with torch.no_grad():
-                yield i, self._model.test_step(tuple(map(ops.convert_to_tensor, batch)))
+                yield i, _test_step(self._model, tuple(map(ops.convert_to_tensor, batch)))
 
 
 class _JaxSteps:
@@ -124,11 +134,12 @@ class _JaxSteps:
 
         self._model, self._place = model, devices.place
         jit = jax.jit if model.jit_compile else lambda function: function
-        self._one = {"train": jit(model.train_step), "test": jit(model.test_step)}
+        test_step = functools.partial(_test_step, model)
+        self._one = {"train": jit(model.train_step), "test": jit(test_step)}
         # `_one` takes a batch from the host, `_many` several batches from images on the device.
         self._many = {
             "train": jit(_several(model.train_step)),
-            "test": jit(_several(model.test_step)),
+            "test": jit(_several(test_step)),
         }
 
     def train(self, batches: Batches) -> Generator[Done, None, None]:
@@ -232,33 +243,45 @@ def _upload(array: NDArray[Any]) -> Any:
     return on_device
 
 
-def make_forward(model: keras.Model, devices: Devices | None = None) -> Forward:
-    """Compile the prediction for batches of any size; it is traced when it is first used."""
-    backends: dict[str, Callable[[keras.Model, Devices], Forward]] = {
+def make_forward(
+    model: keras.Model, devices: Devices | None = None, *, in_half: bool = False
+) -> Forward:
+    """Compile the prediction for batches of any size; it is traced when it is first used.
+
+    Layers compute in single precision; with `in_half`, those of half precision in that.
+    """
+    backends: dict[str, Callable[[keras.Model, Devices, Precision], Forward]] = {
         "tensorflow": _forward_tensorflow,
         "jax": _forward_jax,
         "torch": _forward_torch,
     }
-    return backends[keras.backend.backend()](model, devices or Devices(1))
+    precision = contextlib.nullcontext if in_half else single_precision
+    return backends[keras.backend.backend()](model, devices or Devices(1), precision)
 
 
-def _forward_tensorflow(model: keras.Model, devices: Devices) -> Forward:
+def _forward_tensorflow(model: keras.Model, devices: Devices, precision: Precision) -> Forward:
     import tensorflow as tf
 
     folded = fold_batch_norm(model)
     # The input signature leaves the batch size open, so that the function is traced only once.
     spec = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
-    predict = tf.function(lambda x: folded(x, training=False), input_signature=[spec])
+
+    @functools.partial(tf.function, input_signature=[spec])
+    def predict(x: Any) -> Any:
+        with precision(folded):
+            return folded(x, training=False)
+
     predict._omit_frequent_tracing_warning = True  # as for the training steps
     return lambda images: predict(images).numpy()
 
 
-def _forward_jax(model: keras.Model, devices: Devices) -> Forward:
+def _forward_jax(model: keras.Model, devices: Devices, precision: Precision) -> Forward:
     import jax
 
     @jax.jit
     def predict(state: Any, x: Any) -> Any:
-        return model.stateless_call(*state, x, training=False)[0]
+        with precision(model):
+            return model.stateless_call(*state, x, training=False)[0]
 
     def forward(images: NDArray[Any]) -> NDArray[Any]:
         # Padding to a power of two needs one compilation per power, not one per batch size.
@@ -271,11 +294,11 @@ def _forward_jax(model: keras.Model, devices: Devices) -> Forward:
     return forward
 
 
-def _forward_torch(model: keras.Model, devices: Devices) -> Forward:
+def _forward_torch(model: keras.Model, devices: Devices, precision: Precision) -> Forward:
     import torch
 
     def forward(images: NDArray[Any]) -> NDArray[Any]:
-        with torch.no_grad():
+        with torch.no_grad(), precision(model):
             return ops.convert_to_numpy(model(ops.convert_to_tensor(images), training=False))
 
     return forward

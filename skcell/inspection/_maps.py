@@ -11,6 +11,7 @@ from PIL import Image
 from sklearn.utils.validation import check_is_fitted
 
 from skcell._images import ImageSpec, load_images
+from skcell._keras import single_precision
 from skcell._pages import to_picture
 from skcell.classifiers import BaseCellClassifier, inner_estimators
 from skcell.engine import Forward, make_forward, make_gradient
@@ -367,7 +368,8 @@ def _split_network(model: keras.Model, name: str | None) -> _Halves:
         ) from error
 
     def score(activations: Any, weights: Any) -> Any:
-        features = back(activations, training=False)
+        with single_precision(back):
+            features = back(activations, training=False)
         # The logits, since the gradient of a certain probability vanishes.
         logits = keras.ops.matmul(keras.ops.cast(features, "float32"), last.kernel) + last.bias
         return keras.ops.sum(logits * weights)

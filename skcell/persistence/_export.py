@@ -136,8 +136,7 @@ def export(
                 raise ModelFileError(
                     f"The probabilities of the exported model differ from those of "
                     f"{type(estimator).__name__} by up to {largest:.2g}, so {path} was not "
-                    "written. If the classifier computes in half precision (dtype_policy_), set "
-                    "dtype_policy='float32' and try again."
+                    "written."
                 )
         if path.is_dir():
             shutil.rmtree(path)

@@ -87,7 +87,7 @@ class Extractor:
         self._finish()
 
     def _finish(self) -> None:
-        self._forward = make_forward(self.model)
+        self._forward = make_forward(self.model, in_half=True)  # as the user chose
         self.key = fingerprint_model(self.model, self._made_of[-1])
         if self.key is not None:
             _known.setdefault(self.key, self)

@@ -358,6 +358,23 @@ def test_half_precision_is_used_again_to_the_bit(cells):
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.core
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_is_for_training_alone(policy, cells):
+    """An independent network in single precision, and the scores of training, say the same."""
+    X, y = cells.images[:100], cells.target[:100]
+    X_val, y_val = cells.images[100:], cells.target[100:]
+    clf = small(batch_norm=True, standardize=True, dtype_policy=policy, epochs=4)
+    clf.fit(X, y, X_val=X_val, y_val=y_val)
+    plain = clf.to_keras()
+    assert {layer.compute_dtype for layer in plain.layers[1:]} == {"float32"}
+    expected = plain.predict(X_val, verbose=0)
+    np.testing.assert_allclose(clf.predict_proba(X_val), expected, atol=1e-5)
+    assert clf.history_["val_accuracy"][-1] == pytest.approx(clf.score(X_val, y_val))
+    halves = {layer.compute_dtype for layer in clf._lease.compiled.model.layers}
+    assert policy.removeprefix("mixed_") in halves, "training goes on in half precision"
+
+
 def test_a_global_policy_is_the_default(cells):
     X, y = cells.images, cells.target
     policy = keras.config.dtype_policy()
@@ -400,14 +417,15 @@ def test_model_moves_to_a_machine_with_another_precision(choose, cells):
     file = pickle.dumps(clf)
     choose(False)
     moved = pickle.loads(file)
-    assert moved.dtype_policy_ == "float32"
-    np.testing.assert_allclose(moved.predict_proba(X), clf.predict_proba(X), atol=0.03)
+    assert moved.dtype_policy_ == "mixed_bfloat16"
+    np.testing.assert_array_equal(moved.predict_proba(X), clf.predict_proba(X))
     np.testing.assert_allclose(
         moved.to_keras().predict(X, verbose=0), moved.predict_proba(X), atol=1e-5
     )
     # It resumes there, even if a user's callback takes a model out of the pool before it is used.
     moved = pickle.loads(file)
     moved.set_params(callbacks=[keras.callbacks.LambdaCallback()]).fit(X, y)
+    assert moved.dtype_policy_ == "float32"
     assert moved.n_iter_ == 2 * clf.n_iter_
     assert moved.history_["loss"][: clf.n_iter_] == clf.history_["loss"]
 

@@ -106,6 +106,7 @@ def test_predictions_follow_the_weights(real_cells):
         standardize=False,
         augmentation=None,
         schedule=None,
+        tta="none",
         epochs=4,
         learning_rate=3e-3,
         random_state=0,
