@@ -1,16 +1,20 @@
 """Data and settings that all tests share."""
 
+import contextlib
 import os
 import pickle
 import subprocess
 import sys
+import traceback
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import skcell  # noqa: F401 # first, since it sets up TensorFlow, which test modules import
 
@@ -73,6 +77,24 @@ def cells():
     from skcell.datasets import make_cells
 
     return make_cells(240, n_classes=4, image_size=24, noise=0.3, random_state=0)
+
+
+@pytest.fixture(scope="session")
+def run_here():
+    """Run a command in this process, which has started Keras already."""
+    from skcell.cli import app
+
+    def run(*arguments, cwd, input=None):
+        with contextlib.chdir(cwd):
+            done = CliRunner().invoke(app, [str(argument) for argument in arguments], input=input)
+        trace = ""
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            trace = "".join(traceback.format_exception(done.exception))
+        return SimpleNamespace(
+            returncode=done.exit_code, stdout=done.stdout, stderr=done.stderr + trace
+        )
+
+    return run
 
 
 @pytest.fixture

@@ -12,10 +12,8 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 from skcell import __version__
-from skcell.cli import app
 
 SKCELL = [sys.executable, "-m", "skcell.cli"]
 
@@ -81,13 +79,13 @@ def test_study_of_a_folder(tmp_path, folder):
     }
 
 
-def test_own_split_is_used(tmp_path):
+def test_own_split_is_used(tmp_path, run_here):
     rng = np.random.default_rng(0)
     labels = np.tile(["x", "y"], 10)
     images = rng.integers(0, 256, size=(20, 12, 12), dtype=np.uint8)
     split = np.repeat(["train", "val", "test"], [10, 6, 4])
     np.savez(tmp_path / "cells.npz", images=images, target=labels, split=split)
-    run = skcell(
+    run = run_here(
         *("study", "--data", "cells.npz", "--epochs", "1", "--techniques", "base"),
         cwd=tmp_path,
     )
@@ -158,14 +156,14 @@ def test_ctrl_c_at_once(tmp_path):
         (["--data", "few"], "cv=5 needs .* class b has 1"),
     ],
 )
-def test_errors_are_one_line(tmp_path, arguments, message):
+def test_errors_are_one_line(tmp_path, arguments, message, run_here):
     (tmp_path / "broken.npz").write_bytes(b"nothing")
     for name in ("one_class/a", "few/a", "few/b"):
         (tmp_path / name).mkdir(parents=True)
         Image.new("L", (16, 16)).save(tmp_path / name / "1.png")
     for i in range(5):
         Image.new("L", (16, 16)).save(tmp_path / "few" / "a" / f"{i}.png")
-    run = skcell("study", *arguments, cwd=tmp_path)
+    run = run_here("study", *arguments, cwd=tmp_path)
     assert run.returncode == 2
     assert len(run.stderr.splitlines()) == 1
     assert run.stderr.startswith("Error: ")
@@ -175,17 +173,17 @@ def test_errors_are_one_line(tmp_path, arguments, message):
 @pytest.mark.parametrize(
     "arguments", [["study", "--cv", "1"], ["study", "--epochs", "0"], ["study", "--typo"], ["x"]]
 )
-def test_bad_options(tmp_path, arguments):
-    run = skcell(*arguments, cwd=tmp_path)
+def test_bad_options(tmp_path, arguments, run_here):
+    run = run_here(*arguments, cwd=tmp_path)
     assert run.returncode == 2
     assert "Traceback" not in run.stderr
     assert "Error" in run.stderr
 
 
-def test_broken_file_is_named_or_skipped(tmp_path, folder):
+def test_broken_file_is_named_or_skipped(tmp_path, folder, run_here):
     (folder / "pale" / "broken.png").write_bytes(b"no image")
     options = ["study", "--data", "cells", "--epochs", "1", "--holdout", "--techniques", "base"]
-    run = skcell(*options, cwd=tmp_path)
+    run = run_here(*options, cwd=tmp_path)
     assert run.returncode == 2
     assert "broken.png" in run.stderr
     assert "--skip-broken" in run.stderr
@@ -195,28 +193,28 @@ def test_broken_file_is_named_or_skipped(tmp_path, folder):
     assert "20 images" in run.stdout
 
 
-def test_study_by_groups_in_file_names(tmp_path, folder):
+def test_study_by_groups_in_file_names(tmp_path, folder, run_here):
     settings = ("--image-size", "16", "--epochs", "1", "--cv", "2", "--techniques", "base")
-    run = skcell("study", "--data", "cells", *settings, "--groups", r"(\d)\.png", cwd=tmp_path)
+    run = run_here("study", "--data", "cells", *settings, "--groups", r"(\d)\.png", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     told = json.loads((tmp_path / "skcell-study" / "study.json").read_text())
     assert told["data"]["n_groups"] == 10
     model = tmp_path / "skcell-study" / "best.skcell"
     assert "best.skcell" in run.stdout.replace("\n", "")
-    assert skcell("info", str(model), cwd=tmp_path).returncode == 0
-    run = skcell("study", "--data", "cells", *settings, "--groups", "(x)", cwd=tmp_path)
+    assert run_here("info", str(model), cwd=tmp_path).returncode == 0
+    run = run_here("study", "--data", "cells", *settings, "--groups", "(x)", cwd=tmp_path)
     assert run.returncode == 2
     assert "finds nothing in 20 of 20" in run.stderr
 
 
-def test_search_goes_on_and_keeps_the_best(tmp_path, folder):
+def test_search_goes_on_and_keeps_the_best(tmp_path, folder, run_here):
     command = ["search", "--data", "cells", "--image-size", "16", "--epochs", "1", "--cv", "2"]
     command += ["--storage", "kept.db", "--name", "mine"]
-    first = skcell(*command, "--n-trials", "2", cwd=tmp_path)
+    first = run_here(*command, "--n-trials", "2", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert first.stderr == ""
     assert sum(line.startswith("[") for line in first.stdout.splitlines()) == 2
-    more = skcell(*command, "--n-trials", "3", cwd=tmp_path)
+    more = run_here(*command, "--n-trials", "3", cwd=tmp_path)
     assert sum(line.startswith("[") for line in more.stdout.splitlines()) == 1
     assert "Best mean accuracy" in more.stdout
     best = json.loads((tmp_path / "skcell-search" / "best.json").read_text())
@@ -232,21 +230,23 @@ def test_search_goes_on_and_keeps_the_best(tmp_path, folder):
     assert "dense" in done.stdout or "pale" in done.stdout, done.stderr
 
 
-def test_search_says_what_is_wrong_at_once(tmp_path, folder):
-    run = skcell("search", "--data", "cells", "--cv", "30", cwd=tmp_path)
+def test_search_says_what_is_wrong_at_once(tmp_path, folder, run_here):
+    run = run_here("search", "--data", "cells", "--cv", "30", cwd=tmp_path)
     assert run.returncode == 2
     assert "cannot have" in run.stderr or "n_splits=30" in run.stderr or "stratified" in run.stderr
-    run = skcell("search", "--technique", "bse", cwd=tmp_path)
+    run = run_here("search", "--technique", "bse", cwd=tmp_path)
     assert run.returncode == 2
     assert "Did you mean 'base'" in run.stderr
     url = "postgresql://me:secret@127.0.0.1:9/cells"
-    run = skcell("search", "--data", "cells", "--image-size", "16", "--storage", url, cwd=tmp_path)
+    run = run_here(
+        "search", "--data", "cells", "--image-size", "16", "--storage", url, cwd=tmp_path
+    )
     assert run.returncode == 2
     assert "cannot be used" in run.stderr
     assert "secret" not in run.stderr
 
 
-def test_study_goes_on_and_reads_rows_from_a_file(tmp_path, folder):
+def test_study_goes_on_and_reads_rows_from_a_file(tmp_path, folder, run_here):
     (tmp_path / "techniques.toml").write_text(
         """
         [[techniques]]
@@ -255,24 +255,17 @@ def test_study_goes_on_and_reads_rows_from_a_file(tmp_path, folder):
         """
     )
     command = ["study", "--data", "cells", "--image-size", "16", "--epochs", "1", "--cv", "2"]
-    assert skcell(*command, "--techniques", "techniques.toml", cwd=tmp_path).returncode == 0
-    again = skcell(*command, "--techniques", "techniques.toml", cwd=tmp_path)
+    assert run_here(*command, "--techniques", "techniques.toml", cwd=tmp_path).returncode == 0
+    again = run_here(*command, "--techniques", "techniques.toml", cwd=tmp_path)
     assert "Resuming: 2 of 2 fits are done already." in again.stdout
     page = (tmp_path / "skcell-study" / "study.html").read_text()
     assert "<td>small</td>" in page
 
 
-def test_a_backbone_without_a_row_for_it_is_an_error(tmp_path):
-    run = skcell("study", "--backbone", "mobilenet_v2", cwd=tmp_path)
+def test_a_backbone_without_a_row_for_it_is_an_error(tmp_path, run_here):
+    run = run_here("study", "--backbone", "mobilenet_v2", cwd=tmp_path)
     assert run.returncode == 2
     assert "--transfer" in run.stderr
-
-
-def in_process(*arguments):
-    """Run a command here: what goes wrong before training needs no process of its own."""
-    run = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=True)
-    assert isinstance(run.exception, SystemExit | None), run.exception
-    return run
 
 
 DEEP = "techniques = " + "[" * 3000 + "]" * 3000
@@ -307,26 +300,24 @@ SOME = '[[techniques]]\nname = "a"\n'
     ],
 )
 def test_what_cannot_be_is_one_line_and_no_traceback(
-    tmp_path, monkeypatch, folder, arguments, toml, message
+    tmp_path, run_here, folder, arguments, toml, message
 ):
-    monkeypatch.chdir(tmp_path)
     if toml is not None:
         (tmp_path / "techniques.toml").write_text(toml)
         arguments = [*arguments, "--techniques", "techniques.toml"]
-    run = in_process("study", "--data", "cells", "--image-size", 16, *arguments)
-    assert run.exit_code == 2, run.output
+    run = run_here("study", "--data", "cells", "--image-size", 16, *arguments, cwd=tmp_path)
+    assert run.returncode == 2, run.stderr
     text = " ".join(run.stderr.replace("│", " ").split())
     assert re.search(message, text), run.stderr
     assert len(run.stderr) < 1000
-    assert "Traceback" not in run.output
+    assert "Traceback" not in run.stderr
 
 
-def test_names_of_techniques_may_stand_alone_in_toml(tmp_path, monkeypatch, folder):
-    monkeypatch.chdir(tmp_path)
+def test_names_of_techniques_may_stand_alone_in_toml(tmp_path, run_here, folder):
     (tmp_path / "techniques.toml").write_text('techniques = ["base"]')
     options = ("--image-size", 16, "--techniques", "techniques.toml", "--epochs", 1, "--cv", 2)
-    run = in_process("study", "--data", "cells", *options)
-    assert run.exit_code == 0, run.output
+    run = run_here("study", "--data", "cells", *options, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
     assert "base" in run.stdout
 
 
@@ -353,27 +344,31 @@ def zip_images(file):
     ],
     ids=["zip", "npz", "empty", "gif", "missing"],
 )
-def test_data_that_are_none_are_said_shortly(tmp_path, monkeypatch, make, message):
-    monkeypatch.chdir(tmp_path)
+def test_data_that_are_none_are_said_shortly(tmp_path, run_here, make, message):
     make(tmp_path)
     name = next((p.name for p in tmp_path.iterdir()), "a")
-    run = in_process("study", "--data", name)
-    assert run.exit_code == 2, run.output
+    run = run_here("study", "--data", name, cwd=tmp_path)
+    assert run.returncode == 2, run.stderr
     assert re.search(message, run.stderr), run.stderr
     assert len(run.stderr) < 1000
 
 
-def test_brackets_in_names_are_shown(tmp_path, monkeypatch, folder):
-    monkeypatch.chdir(tmp_path)
+def test_brackets_in_names_are_shown(tmp_path, run_here, folder):
     folder.rename(tmp_path / "cells [2] [red]")
     (tmp_path / "techniques.toml").write_text(
         '[[techniques]]\nname = "small [/red] $x"\nparameters = {"clf__filters" = [4]}'
     )
     options = ("--image-size", 16, "--epochs", 1, "--cv", 2, "--out", "out [1]")
-    run = in_process(
-        "study", "--data", "cells [2] [red]", "--techniques", "techniques.toml", *options
+    run = run_here(
+        "study",
+        "--data",
+        "cells [2] [red]",
+        "--techniques",
+        "techniques.toml",
+        *options,
+        cwd=tmp_path,
     )
-    assert run.exit_code == 0, run.output
+    assert run.returncode == 0, run.stderr
     assert "cells [2] [red]" in run.stdout
     assert "small [/red] $x" in run.stdout
     assert "out [1]" in run.stdout
@@ -381,18 +376,21 @@ def test_brackets_in_names_are_shown(tmp_path, monkeypatch, folder):
 
 
 def test_a_technique_that_fails_is_exit_code_one_and_the_others_are_kept(
-    tmp_path, monkeypatch, folder
+    tmp_path, run_here, folder
 ):
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "techniques.toml").write_text(
         '[[techniques]]\nname = "base"\n[[techniques]]\nname = "boom"\n'
         'parameters = {"clf__learning_rate" = 1e30, "clf__optimizer" = "sgd"}'
     )
     options = ("--image-size", 16, "--epochs", 1, "--cv", 2)
-    run = in_process("study", "--data", "cells", "--techniques", "techniques.toml", *options)
-    assert run.exit_code == 1, run.output
-    assert "diverged" in run.output
+    run = run_here(
+        "study", "--data", "cells", "--techniques", "techniques.toml", *options, cwd=tmp_path
+    )
+    assert run.returncode == 1, run.stderr
+    assert "diverged" in run.stdout + run.stderr
     assert "base" in (tmp_path / "skcell-study" / "results.csv").read_text()
-    again = in_process("study", "--data", "cells", "--techniques", "techniques.toml", *options)
-    assert again.exit_code == 1
-    assert "4 of 4 fits are done already" in again.output
+    again = run_here(
+        "study", "--data", "cells", "--techniques", "techniques.toml", *options, cwd=tmp_path
+    )
+    assert again.returncode == 1
+    assert "4 of 4 fits are done already" in again.stdout

@@ -144,6 +144,7 @@ def test_a_checkpoint_of_a_fit_loads_where_skcell_was_imported(cells, tmp_path, 
         augmentation=ImageAugmenter(rotation=0.1),
         weight_decay=1e-3,
         callbacks=[keras.callbacks.ModelCheckpoint(str(file))],
+        dtype_policy="float32",  # the file computes in the precision of the training
     ).fit(X, y)
     np.save(tmp_path / "X.npy", X)
     imports = "import skcell, keras" if early else "import keras, skcell"

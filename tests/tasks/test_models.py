@@ -1,6 +1,5 @@
 """From a folder to answers, by the commands and by the functions below them."""
 
-import contextlib
 import csv
 import io
 import json
@@ -9,31 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 import skcell
 from skcell import CalibratedClassifier, CellCNNClassifier, ImageSMOTE, make_pipeline, tasks
-from skcell.cli import app
 from skcell.datasets import list_images, load_image_folder, make_cells
 
 SKCELL = [sys.executable, "-m", "skcell.cli"]
-
-
-def run(*arguments, cwd, input=None):
-    """Run a command in this process, which has started Keras already."""
-    with contextlib.chdir(cwd):
-        done = CliRunner().invoke(app, [str(argument) for argument in arguments], input=input)
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        trace = "".join(traceback.format_exception(done.exception))
-        return SimpleNamespace(returncode=1, stdout=done.stdout, stderr=done.stderr + trace)
-    return SimpleNamespace(returncode=done.exit_code, stdout=done.stdout, stderr=done.stderr)
 
 
 def write_folder(root, cells, indices):
@@ -107,7 +92,7 @@ def test_patients_on_both_sides_of_a_split_of_the_folder_are_refused(place, tmp_
         tasks.train(tmp_path, groups=r"(P\d)_")
 
 
-def test_figures_without_an_interval_can_be_written(place, tmp_path):
+def test_figures_without_an_interval_can_be_written(place, tmp_path, run_here):
     """With one patient in the test, nothing is known about others."""
     cells = make_cells(120, n_classes=2, image_size=24, random_state=0)
     for i in range(120):
@@ -119,24 +104,24 @@ def test_figures_without_an_interval_can_be_written(place, tmp_path):
     figures = json.loads((tmp_path / "m-report" / "metrics.json").read_text())
     assert figures["test"]["accuracy"]["low"] is None
     assert "(no interval)" in (tmp_path / "m-report" / "report.html").read_text()
-    done = run("info", tmp_path / "m.skcell", cwd=tmp_path)
+    done = run_here("info", tmp_path / "m.skcell", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
-def test_train_removes_nothing_that_is_not_its_own(place, tmp_path):
+def test_train_removes_nothing_that_is_not_its_own(place, tmp_path, run_here):
     folder = tmp_path / "m-unfinished"
     folder.mkdir()
     (folder / "cell.png").write_text("mine")
-    done = run("train", place / "cells", "-o", tmp_path / "m.skcell", cwd=tmp_path)
+    done = run_here("train", place / "cells", "-o", tmp_path / "m.skcell", cwd=tmp_path)
     assert done.returncode == 2
     assert "has other files" in done.stderr
     assert (folder / "cell.png").read_text() == "mine"
     (folder / "cell.png").rename(folder / "phase-1.npz")
-    done = run("train", place / "cells", "-o", tmp_path / "m.skcell", cwd=tmp_path)
+    done = run_here("train", place / "cells", "-o", tmp_path / "m.skcell", cwd=tmp_path)
     assert done.returncode == 2
     assert "--resume" in done.stderr
     assert (folder / "phase-1.npz").read_text() == "mine"
-    done = run("train", "cells", "-o", "cells/m.skcell", cwd=place)
+    done = run_here("train", "cells", "-o", "cells/m.skcell", cwd=place)
     assert "inside the image folder" in done.stderr
 
 
@@ -182,8 +167,8 @@ def test_train_weights_unequal_classes_and_says_so(place, tmp_path):
         (("cells", "-o", "m.skcell", "--recipe", "cnn", "--weights", "x"), "no pretrained network"),
     ],
 )
-def test_train_says_what_is_wrong_before_it_trains(arguments, said, place):
-    done = run("train", *arguments, cwd=place)
+def test_train_says_what_is_wrong_before_it_trains(arguments, said, place, run_here):
+    done = run_here("train", *arguments, cwd=place)
     assert done.returncode == 2, done.stdout
     assert said in done.stderr
     assert "Traceback" not in done.stderr
@@ -226,8 +211,8 @@ def table(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_predict_is_the_prediction_of_the_model(place):
-    done = run("predict", "cells.skcell", "new", "--probabilities", cwd=place)
+def test_predict_is_the_prediction_of_the_model(place, run_here):
+    done = run_here("predict", "cells.skcell", "new", "--probabilities", cwd=place)
     assert done.returncode == 0, done.stderr
     lines = table(done.stdout)
     model = skcell.load(place / "cells.skcell")
@@ -244,7 +229,7 @@ def test_predict_is_the_prediction_of_the_model(place):
     assert [line["unknown"] == "yes" for line in lines] == model.is_unknown(cells.images).tolist()
 
 
-def test_predict_takes_files_patterns_lists_and_standard_input(place, tmp_path):
+def test_predict_takes_files_patterns_lists_and_standard_input(place, tmp_path, run_here):
     files = [os.path.relpath(file, place) for file in list_images(place / "new")][:4]
     (tmp_path / "list.txt").write_text("\n".join(files[:2]) + "\n")
     one_class = Path(files[0]).parent
@@ -255,18 +240,18 @@ def test_predict_takes_files_patterns_lists_and_standard_input(place, tmp_path):
         (["-"], "\n".join(files), 4),
         ([files[0], files[0]], None, 1),
     ):
-        done = run("predict", "cells.skcell", *sources, cwd=place, input=given)
+        done = run_here("predict", "cells.skcell", *sources, cwd=place, input=given)
         assert done.returncode == 0, done.stderr
         assert len(table(done.stdout)) == n
 
 
-def test_a_broken_file_is_a_line_with_its_error(place, tmp_path):
+def test_a_broken_file_is_a_line_with_its_error(place, tmp_path, run_here):
     good = list_images(place / "new")[0]
     (tmp_path / "broken.png").write_text("no image")
     (tmp_path / "good.png").write_bytes(Path(good).read_bytes())
-    done = run("predict", place / "cells.skcell", ".", "--sort", "uncertain", cwd=tmp_path)
+    done = run_here("predict", place / "cells.skcell", ".", "--sort", "uncertain", cwd=tmp_path)
     assert [line["error"] == "" for line in table(done.stdout)] == [True, False]
-    done = run("predict", place / "cells.skcell", ".", cwd=tmp_path)
+    done = run_here("predict", place / "cells.skcell", ".", cwd=tmp_path)
     assert done.returncode == 0
     broken, fine = table(done.stdout)
     assert "not a JPEG" in broken["error"]
@@ -274,14 +259,16 @@ def test_a_broken_file_is_a_line_with_its_error(place, tmp_path):
     assert fine["class"]
     assert "1 of 2 files could not be read" in done.stderr
     (tmp_path / "good.png").unlink()
-    done = run("predict", place / "cells.skcell", ".", cwd=tmp_path)
+    done = run_here("predict", place / "cells.skcell", ".", cwd=tmp_path)
     assert done.returncode == 1
     assert "No image could be read" in done.stderr
 
 
-def test_tables_order_and_copies(place, tmp_path):
+def test_tables_order_and_copies(place, tmp_path, run_here):
     options = ("--sort", "uncertain", "--copy-to", tmp_path / "sorted", "--tta", "none")
-    done = run("predict", "cells.skcell", "new", "-o", tmp_path / "t.jsonl", *options, cwd=place)
+    done = run_here(
+        "predict", "cells.skcell", "new", "-o", tmp_path / "t.jsonl", *options, cwd=place
+    )
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
     probabilities = [line["probability"] for line in lines]
@@ -293,16 +280,16 @@ def test_tables_order_and_copies(place, tmp_path):
         assert (tmp_path / "sorted" / folder / Path(line["file"]).name).is_file()
 
 
-def test_an_old_table_is_kept_if_there_is_no_new_one(place, tmp_path):
+def test_an_old_table_is_kept_if_there_is_no_new_one(place, tmp_path, run_here):
     (tmp_path / "t.csv").write_text("old")
     options = ("-o", tmp_path / "t.csv", "--coverage", "90")
-    assert run("predict", "cells.skcell", "new", *options, cwd=place).returncode == 2
+    assert run_here("predict", "cells.skcell", "new", *options, cwd=place).returncode == 2
     assert [file.name for file in tmp_path.iterdir()] == ["t.csv"]
     assert (tmp_path / "t.csv").read_text() == "old"
     (tmp_path / "sorted").mkdir()
     (tmp_path / "sorted" / "mine").write_text("old")
     options = ("--copy-to", tmp_path / "sorted")
-    done = run("predict", "cells.skcell", "new", *options, cwd=place)
+    done = run_here("predict", "cells.skcell", "new", *options, cwd=place)
     assert done.returncode == 2
     assert "is not empty" in done.stderr
 
@@ -333,7 +320,7 @@ def test_models_of_numbered_classes(place, tmp_path):
     assert "40 of them with labels" in sentence
 
 
-def test_adaptation_leaves_the_test_part_alone(place, tmp_path):
+def test_adaptation_leaves_the_test_part_alone(place, tmp_path, run_here):
     names = sorted(folder.name for folder in (place / "new").iterdir())
     for i, part in enumerate(("train", "test")):
         for name in names:
@@ -342,37 +329,37 @@ def test_adaptation_leaves_the_test_part_alone(place, tmp_path):
             for file in files:
                 (tmp_path / part / name / file.name).write_bytes(file.read_bytes())
     n_train = len(list_images(tmp_path / "train"))
-    done = run("adapt", place / "cells.skcell", ".", "-o", place / "b.skcell", cwd=tmp_path)
+    done = run_here("adapt", place / "cells.skcell", ".", "-o", place / "b.skcell", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"Adapted to {n_train} images, {n_train} of them with labels" in done.stdout
 
 
-def test_uncertain_images_are_marked(place):
-    done = run("predict", "cells.skcell", "new", "--min-confidence", "0.9", cwd=place)
+def test_uncertain_images_are_marked(place, run_here):
+    done = run_here("predict", "cells.skcell", "new", "--min-confidence", "0.9", cwd=place)
     for line in table(done.stdout):
         assert (line["uncertain"] == "yes") == (float(line["probability"]) < 0.9)
 
 
-def test_parquet(place, tmp_path):
+def test_parquet(place, tmp_path, run_here):
     pandas = pytest.importorskip("pandas", reason="pandas comes with skcell[tests]")
     pytest.importorskip("pyarrow", reason="pyarrow comes with skcell[parquet]")
-    done = run("predict", "cells.skcell", "new", "-o", tmp_path / "t.parquet", cwd=place)
+    done = run_here("predict", "cells.skcell", "new", "-o", tmp_path / "t.parquet", cwd=place)
     assert done.returncode == 0, done.stderr
     assert len(pandas.read_parquet(tmp_path / "t.parquet")) == 60
 
 
-def test_images_from_elsewhere_are_told_first(place, tmp_path):
+def test_images_from_elsewhere_are_told_first(place, tmp_path, run_here):
     for i, file in enumerate(list_images(place / "new")):
         with Image.open(file) as image:
             Image.fromarray((np.asarray(image) * 0.5).astype(np.uint8)).save(tmp_path / f"{i}.png")
-    done = run("predict", place / "cells.skcell", tmp_path, cwd=tmp_path)
+    done = run_here("predict", place / "cells.skcell", tmp_path, cwd=tmp_path)
     assert done.returncode == 0
     assert "do not look like the training images" in done.stderr
     assert "skcell adapt" in done.stderr
-    done = run("adapt", place / "cells.skcell", tmp_path, "-o", "theirs.skcell", cwd=tmp_path)
+    done = run_here("adapt", place / "cells.skcell", tmp_path, "-o", "theirs.skcell", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Adapted to 60 images" in done.stdout
-    done = run("predict", "theirs.skcell", tmp_path, cwd=tmp_path)
+    done = run_here("predict", "theirs.skcell", tmp_path, cwd=tmp_path)
     assert "do not look like" not in done.stderr
 
 
@@ -386,12 +373,12 @@ def test_images_from_elsewhere_are_told_first(place, tmp_path):
         (("cells.skcell", "new", "--coverage", "2"), "between 0 and 1"),
     ],
 )
-def test_predict_says_what_is_wrong(arguments, said, place):
-    done = run("predict", *arguments, cwd=place)
+def test_predict_says_what_is_wrong(arguments, said, place, run_here):
+    done = run_here("predict", *arguments, cwd=place)
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
-    assert "Traceback" in run(*("--debug", "predict", *arguments), cwd=place).stderr
+    assert "Traceback" in run_here(*("--debug", "predict", *arguments), cwd=place).stderr
 
 
 def test_memory_does_not_grow_with_the_number_of_files(place):
@@ -407,8 +394,8 @@ def test_memory_does_not_grow_with_the_number_of_files(place):
 # Evaluate, info, export
 
 
-def test_evaluate_agrees_with_the_model(place, tmp_path):
-    done = run("evaluate", "cells.skcell", "new", "--by", r"(P\d)_", "-o", tmp_path, cwd=place)
+def test_evaluate_agrees_with_the_model(place, tmp_path, run_here):
+    done = run_here("evaluate", "cells.skcell", "new", "--by", r"(P\d)_", "-o", tmp_path, cwd=place)
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / "metrics.json").read_text())
     model = skcell.load(place / "cells.skcell")
@@ -420,14 +407,14 @@ def test_evaluate_agrees_with_the_model(place, tmp_path):
     assert (tmp_path / "report.html").is_file()
 
 
-def test_evaluate_tells_of_classes_that_do_not_match(place, tmp_path):
+def test_evaluate_tells_of_classes_that_do_not_match(place, tmp_path, run_here):
     folders = sorted((place / "new").iterdir())
     (tmp_path / "stranger").mkdir()
     (tmp_path / folders[0].name).mkdir()
     for source, target in ((folders[0], folders[0].name), (folders[1], "stranger")):
         for file in source.iterdir():
             (tmp_path / target / file.name).write_bytes(file.read_bytes())
-    done = run("evaluate", place / "cells.skcell", tmp_path, cwd=tmp_path)
+    done = run_here("evaluate", place / "cells.skcell", tmp_path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "does not know stranger" in done.stdout
     assert f"no images of {folders[1].name}, {folders[2].name}" in done.stdout
@@ -435,12 +422,12 @@ def test_evaluate_tells_of_classes_that_do_not_match(place, tmp_path):
         (tmp_path / "other").mkdir(exist_ok=True)
         file.rename(tmp_path / "other" / file.name)
     (tmp_path / folders[0].name).rmdir()
-    done = run("evaluate", place / "cells.skcell", tmp_path, cwd=tmp_path)
+    done = run_here("evaluate", place / "cells.skcell", tmp_path, cwd=tmp_path)
     assert done.returncode == 2
     assert "has the name of a class of the model" in done.stderr
 
 
-def test_info_needs_no_keras_and_speaks_json(place):
+def test_info_needs_no_keras_and_speaks_json(place, run_here):
     code = "import sys; from skcell.cli import main; sys.argv[1:] = ['info', 'cells.skcell']\n"
     code += "try: main()\nfinally: assert not {'keras', 'tensorflow'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True)
@@ -448,14 +435,14 @@ def test_info_needs_no_keras_and_speaks_json(place):
     assert "24 x 24 x 3 uint8" in done.stdout
     assert "of 36 images" in " ".join(done.stdout.split())
     assert max(map(len, done.stdout.splitlines())) <= 80
-    found = json.loads(run("info", "cells.skcell", "--json", cwd=place).stdout)
+    found = json.loads(run_here("info", "cells.skcell", "--json", cwd=place).stdout)
     assert found["training"]["data"]["name"] == "cells"
 
 
-def test_export_by_the_command(place, tmp_path):
+def test_export_by_the_command(place, tmp_path, run_here):
     pytest.importorskip("onnxruntime", reason="onnxruntime comes with skcell[onnx]")
     out = tmp_path / "cells.onnx"
-    done = run("export", "cells.skcell", "-o", out, "--sample", "new", cwd=place)
+    done = run_here("export", "cells.skcell", "-o", out, "--sample", "new", cwd=place)
     assert done.returncode == 0, done.stderr
     assert "predicts as cells.skcell does" in done.stdout
     assert out.is_file()
@@ -474,16 +461,16 @@ def test_hostile_names_are_text_on_the_page(place, tmp_path):
     assert "&lt;script&gt;" in page
 
 
-def test_files_that_study_and_search_write_are_models(place, tmp_path):
+def test_files_that_study_and_search_write_are_models(place, tmp_path, run_here):
     """Pipelines of samplers are predicted with as well."""
     cells = make_cells(80, n_classes=2, image_size=24, random_state=0)
     clf = CellCNNClassifier(filters=(8,), epochs=1, random_state=0)
     model = make_pipeline(ImageSMOTE(random_state=0), clf)
     skcell.save(model.fit(cells.images, cells.target_names[cells.target]), tmp_path / "m.skcell")
-    done = run("predict", tmp_path / "m.skcell", "new", cwd=place)
+    done = run_here("predict", tmp_path / "m.skcell", "new", cwd=place)
     assert done.returncode == 0, done.stderr
     assert len(table(done.stdout)) == 60
-    done = run("adapt", tmp_path / "m.skcell", "new", "-o", tmp_path / "a.skcell", cwd=place)
+    done = run_here("adapt", tmp_path / "m.skcell", "new", "-o", tmp_path / "a.skcell", cwd=place)
     assert done.returncode == 2
     assert "adapt the classifier inside" in done.stderr
 
@@ -537,9 +524,9 @@ def test_a_second_ctrl_c_interrupts_as_usual():
     assert signal.getsignal(signal.SIGINT) is usual
 
 
-def test_a_killed_training_is_resumed_by_the_command(place, tmp_path):
+def test_a_killed_training_is_resumed_by_the_command(place, tmp_path, run_here):
     options = ("-o", tmp_path / "m.skcell", "--epochs", "6")
-    done = run("train", "cells", *options, "--resume", cwd=place)
+    done = run_here("train", "cells", *options, "--resume", cwd=place)
     assert done.returncode == 2
     assert "no unfinished training" in done.stderr
     command = [*SKCELL, "train", "cells", *map(str, options)]
@@ -550,7 +537,7 @@ def test_a_killed_training_is_resumed_by_the_command(place, tmp_path):
     process.kill()
     process.communicate()
     assert (tmp_path / "m-unfinished").is_dir()
-    done = run("train", "cells", *options, "--resume", cwd=place)
+    done = run_here("train", "cells", *options, "--resume", cwd=place)
     assert done.returncode == 0, done.stderr
     assert "epoch 1/" not in done.stdout
     assert not (tmp_path / "m-unfinished").exists()

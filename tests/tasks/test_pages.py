@@ -1,38 +1,24 @@
 """The commands that check and report, and their pages in a real browser."""
 
-import contextlib
 import json
 import re
 import shutil
 import subprocess
-import traceback
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 from skcell import CellCNNClassifier, tasks
 from skcell._images import decode_picture
-from skcell.cli import app
 from skcell.datasets import make_cells
 from skcell.persistence import load, read_info, save
 from skcell.tasks import CloserLook, evaluate, make_page
 from skcell.tasks._card import make_card
 
 HOSTILE = "<script>alert('x')</script>&"
-
-
-def run(*arguments, cwd):
-    """Run a command in this process, which has started Keras already."""
-    with contextlib.chdir(cwd):
-        done = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise AssertionError("".join(traceback.format_exception(done.exception)))
-    return SimpleNamespace(returncode=done.exit_code, stdout=done.stdout, stderr=done.stderr)
 
 
 def write(root, images, labels):
@@ -42,7 +28,7 @@ def write(root, images, labels):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def place(tmp_path_factory, run_here):
     """A folder of cells with hostile names, a model of them, and its report."""
     root = tmp_path_factory.mktemp("pages")
     cells = make_cells(220, n_classes=3, image_size=32, random_state=0)
@@ -53,7 +39,7 @@ def place(tmp_path_factory):
     write(root / "later", cells.images[160:], names[later])
     trained = tasks.train(root / "cells", epochs=4)
     trained.save(root / "cells.skcell")
-    done = run("report", "cells.skcell", "later", "-o", "report.html", cwd=root)
+    done = run_here("report", "cells.skcell", "later", "-o", "report.html", cwd=root)
     assert done.returncode == 0, done.stderr
     assert "of 60 test images" in done.stdout
     return root
@@ -213,13 +199,13 @@ def test_the_report_says_what_is_known(place):
         (["check", "later", "--group-by-folder"], "no class folder has sub-folders"),
     ],
 )
-def test_requests_that_are_refused(place, arguments, match):
-    done = run(*arguments, cwd=place)
+def test_requests_that_are_refused(place, arguments, match, run_here):
+    done = run_here(*arguments, cwd=place)
     assert done.returncode == 2
     assert match in done.stderr.replace("\n", " ")
 
 
-def test_images_of_the_training_are_not_a_test(place, tmp_path):
+def test_images_of_the_training_are_not_a_test(place, tmp_path, run_here):
     """Images that the model was trained on are left out, whatever folder and file they are in."""
     test = read_info(place / "cells.skcell").training["test"]
     own = shutil.copytree(place / "cells", tmp_path / "own")
@@ -228,45 +214,45 @@ def test_images_of_the_training_are_not_a_test(place, tmp_path):
     n_test = test["n_images"]
     told = f"trained on {160 - n_test} of the 160 images; they are left out"
     for command in (["evaluate"], ["report", "-o", "own.html"]):
-        done = run(command[0], "cells.skcell", own, *command[1:], cwd=place)
+        done = run_here(command[0], "cells.skcell", own, *command[1:], cwd=place)
         assert done.returncode == 0, done.stderr
         assert told in done.stdout
         assert f"of {n_test} test images" in done.stdout
     assert told in (place / "own.html").read_text()
     found, _ = tasks.evaluate_folder(load(place / "cells.skcell"), own)
     assert found.to_dict()["accuracy"] == test["accuracy"]
-    other = run("evaluate", "cells.skcell", "later", cwd=place)
+    other = run_here("evaluate", "cells.skcell", "later", cwd=place)
     assert "trained on" not in other.stdout
 
     for name in found.files:
         (own / name).unlink()
-    done = run("evaluate", "cells.skcell", own, cwd=place)
+    done = run_here("evaluate", "cells.skcell", own, cwd=place)
     assert done.returncode == 2
     assert "trained on all" in done.stderr
 
 
-def test_check_ends_with_an_error_for_what_falsifies_a_score(place, tmp_path):
-    clean = run("check", "cells", "-o", tmp_path / "clean.html", cwd=place)
+def test_check_ends_with_an_error_for_what_falsifies_a_score(place, tmp_path, run_here):
+    clean = run_here("check", "cells", "-o", tmp_path / "clean.html", cwd=place)
     assert clean.returncode == 0, clean.stdout
     shutil.copytree(place / "cells", tmp_path / "cells")
     some = sorted((tmp_path / "cells" / "normal").iterdir())[0]
     turned = Image.open(some).transpose(Image.Transpose.ROTATE_90)
     turned.save(tmp_path / "cells" / ("x" * 40) / "copy.png")
-    done = run("check", "cells", "-o", "check.html", cwd=tmp_path)
+    done = run_here("check", "cells", "-o", "check.html", cwd=tmp_path)
     assert done.returncode == 1
     assert "of the same cell under two labels" in done.stdout
     assert "copy.png" in (tmp_path / "check-findings.csv").read_text()
     assert "same cell under two labels" in (tmp_path / "check.html").read_text()
 
 
-def test_check_does_not_overwrite_the_table_of_patients(place, tmp_path):
+def test_check_does_not_overwrite_the_table_of_patients(place, tmp_path, run_here):
     table = tmp_path / "check.csv"
     files = sorted((place / "cells").rglob("*.png"))
     names = [file.relative_to(place / "cells") for file in files]
     lines = [f'"{name}",P{i % 9}' for i, name in enumerate(names)]
     table.write_text("\n".join(["file,group", *lines]))
     before = table.read_text()
-    done = run("check", "cells", "--groups", table, "-o", tmp_path / "check.html", cwd=place)
+    done = run_here("check", "cells", "--groups", table, "-o", tmp_path / "check.html", cwd=place)
     assert done.returncode == 0, done.stdout + done.stderr
     assert table.read_text() == before
 
