@@ -334,6 +334,7 @@ def test_what_cannot_be_unfrozen_is_said_before_training(data, unfreeze, message
 @pytest.mark.core
 def test_a_reused_program_is_a_new_one_to_the_bit(data):
     params = {"unfreeze": 2, "augmentation": ImageAugmenter(), "layer_decay": 0.5, "dropout": 0.3}
+    params |= {"backbone": own_backbone(), "input_size": None}
     _pool.clear_model_pool()
     first = small(**params).fit(*data).predict_proba(data[0])
     small(**{**params, "random_state": 1}).fit(*data)

@@ -122,7 +122,8 @@ def test_predictions_follow_the_weights(real_cells):
 @pytest.mark.core
 def test_a_stream_of_few_images_keeps_the_moving_average(cells):
     X, y = cells.images, cells.target
-    clf = CellCNNClassifier(filters=(4,), dense_units=8, batch_norm=True, random_state=0)
+    params = {"filters": (4,), "dense_units": 8, "augmentation": None, "random_state": 0}
+    clf = CellCNNClassifier(**params)
     clf.partial_fit(X, y)
     layer = find_normalisers(clf._lease.compiled.model)[0]
     before = to_numpy(layer.moving_mean.value).copy()

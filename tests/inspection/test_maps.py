@@ -22,7 +22,10 @@ from skcell import (
 )
 from skcell.inspection import grad_cam, occlusion_map, spotlight
 
-SMALL = {"filters": (8, 16), "dense_units": 16, "epochs": 8, "random_state": 0, "tta": "none"}
+SMALL = {
+    "filters": (8, 16), "dense_units": 16, "epochs": 8, "random_state": 0,
+    "augmentation": None, "tta": "none",  # which take time to compile
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def marked():
 
 @pytest.fixture(scope="module")
 def fitted(marked):
-    clf = CellCNNClassifier(**SMALL, augmentation=None, standardize=False).fit(*marked)
+    clf = CellCNNClassifier(**SMALL, standardize=False).fit(*marked)
     assert clf.score(*marked) == 1
     return clf
 
@@ -114,7 +117,7 @@ def test_maps_agree_with_numeric_gradients(fitted, marked, method):
 def test_random_weights_change_the_maps(fitted, marked):
     """Adebayo et al. 2018: a map that random weights do not change explains nothing."""
     images = marked[0][:20]
-    random = CellCNNClassifier(**{**SMALL, "epochs": 1, "learning_rate": 1e-9}, augmentation=None)
+    random = CellCNNClassifier(**{**SMALL, "epochs": 1, "learning_rate": 1e-9})
     random.set_params(standardize=False, random_state=7).fit(*marked)
     before = grad_cam(fitted, images, "a", method="hires-cam")
     after = grad_cam(random, images, "a", method="hires-cam")
