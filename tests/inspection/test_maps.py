@@ -23,8 +23,12 @@ from skcell import (
 from skcell.inspection import grad_cam, occlusion_map, spotlight
 
 SMALL = {
-    "filters": (8, 16), "dense_units": 16, "epochs": 8, "random_state": 0,
-    "augmentation": None, "tta": "none",  # which take time to compile
+    "filters": (8, 16),
+    "dense_units": 16,
+    "epochs": 8,
+    "random_state": 0,
+    "augmentation": None,
+    "tta": "none",  # which take time to compile
 }
 
 
