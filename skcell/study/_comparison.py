@@ -72,6 +72,7 @@ def summarise(
         },
         error=error,
         loss_drop=_mean([fold.loss_drop for fold in fitted]),
+        training_accuracy=_mean([fold.training_accuracy for fold in fitted]),
     )
 
 

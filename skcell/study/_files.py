@@ -176,6 +176,7 @@ def _technique_record(technique: TechniqueResult) -> dict[str, Any]:
         "folds_planned": technique.n_folds,
         "fit_seconds": _round(technique.fit_seconds),
         "loss_drop": _round(technique.loss_drop),
+        "training_accuracy": _round(technique.training_accuracy),
         "error": technique.error,
         "parameters": to_jsonable(technique.parameters),
     }
@@ -209,7 +210,8 @@ def reserved_columns(classes: Any) -> set[str]:
         *_COLUMNS,
         *(f"{name}_{column}" for name in scores for column in _COLUMNS),
         *("technique", "fold", "folds", "folds_planned", "n_correct", "n_test", "n_train"),
-        *("fit_seconds", "loss_drop", "error", "parameters", "random_state", "finished"),
+        *("fit_seconds", "loss_drop", "training_accuracy", "error", "parameters"),
+        *("random_state", "finished"),
     }
 
 
@@ -230,6 +232,7 @@ def _fold_records(result: StudyRecord) -> list[dict[str, Any]]:
             "fit_seconds": _round(fold.fit_seconds),
             "random_state": fold.random_state,
             "loss_drop": _round(fold.loss_drop),
+            "training_accuracy": _round(fold.training_accuracy),
             "error": fold.error,
             "finished": fold.finished,
             **{name: _round(fold.scores.get(name, math.nan)) for name in names},
@@ -308,8 +311,8 @@ def _read_fold(record: dict[str, Any]) -> FoldResult:
     own = {f.name for f in fields(FoldResult)}
     known = {name: value for name, value in record.items() if name in own}
     scores = {k: _number(v) for k, v in record.items() if k not in own and k != "accuracy"}
-    for name in ("fit_seconds", "loss_drop"):
-        known[name] = _number(known[name])
+    for name in ("fit_seconds", "loss_drop", "training_accuracy"):
+        known[name] = _number(known.get(name))
     return FoldResult(**{**known, "n_correct": known["n_correct"] or 0, "scores": scores})
 
 
@@ -329,4 +332,5 @@ def _read_result(record: dict[str, Any], folds: Sequence[FoldResult]) -> Techniq
         },
         error=record["error"],
         loss_drop=_number(record["loss_drop"]),
+        training_accuracy=_number(record.get("training_accuracy")),
     )

@@ -85,6 +85,7 @@ class _Recorder:
     predicted: NDArray[np.intp]
     probabilities: NDArray[np.float32] | None
     loss_drop = math.nan
+    training_accuracy = math.nan
 
     def __init__(self, scorer: FoldScorer):
         self.scorer = scorer
@@ -92,9 +93,11 @@ class _Recorder:
     def __call__(self, model: Pipeline, X: Any, y: NDArray[Any]) -> dict[str, float]:
         predicted, self.probabilities = self.scorer.predict(model, X)
         self.predicted = np.searchsorted(self.scorer.classes, predicted)
-        losses = getattr(model[-1], "history_", {}).get("loss", ())
+        history = getattr(model[-1], "history_", {})
+        losses = history.get("loss", ())
         if len(losses) > 1 and losses[-2] > 0:
             self.loss_drop = 1 - losses[-1] / losses[-2]
+        self.training_accuracy = float(history.get("accuracy", (math.nan,))[-1])
         more = {name: float(score(model, X, y)) for name, score in self.scorer.more.items()}
         return {**self.scorer.score(y, predicted, self.probabilities), **more}
 
@@ -192,6 +195,7 @@ class Fit:
             fit_seconds=float(results["mean_fit_time"][0]),
             scores=scores,
             loss_drop=recorder.loss_drop,
+            training_accuracy=recorder.training_accuracy,
             predicted=recorder.predicted,
             probabilities=recorder.probabilities,
         )

@@ -170,7 +170,7 @@ def _from_json(record: dict[str, Any]) -> FoldResult:
     """Convert a record to a result; fields of a later version are ignored."""
     known = {name: value for name, value in record.items() if name in _FIELDS}
     known["scores"] = {k: math.nan if v is None else v for k, v in known["scores"].items()}
-    for name in ("loss_drop", "fit_seconds"):
+    for name in ("loss_drop", "training_accuracy", "fit_seconds"):
         if known.get(name, 0.0) is None:
             known[name] = math.nan
     for name, dtype in _ARRAYS.items():

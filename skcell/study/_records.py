@@ -35,6 +35,9 @@ class FoldResult:
         Seed of the fit; it is the same for all techniques on this split.
     loss_drop : float
         Fraction by which the training loss fell in the last epoch; NaN if it is not known.
+    training_accuracy : float
+        Accuracy on the training images, as they were augmented and resampled, in the last epoch;
+        NaN if it is not known.
     predicted : ndarray of int of shape (n_test,) or None
         For each validation image, the position of its predicted class among the sorted classes.
     probabilities : ndarray of float32 of shape (n_test, n_classes) or None
@@ -58,6 +61,7 @@ class FoldResult:
     scores: Mapping[str, float] = field(default_factory=dict)
     random_state: int = 0
     loss_drop: float = math.nan
+    training_accuracy: float = math.nan
     predicted: NDArray[np.intp] | None = field(default=None, repr=False, compare=False)
     probabilities: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     error: str = ""
@@ -137,6 +141,8 @@ class TechniqueResult:
         Why the technique failed on a fold; empty if it did not.
     loss_drop : float
         Mean fraction by which the training loss still fell in the last epoch.
+    training_accuracy : float
+        Mean accuracy on the training images in the last epoch.
     """
 
     name: str
@@ -148,6 +154,7 @@ class TechniqueResult:
     summaries: Mapping[str, Summary]
     error: str = ""
     loss_drop: float = math.nan
+    training_accuracy: float = math.nan
 
     @property
     def complete(self) -> bool:

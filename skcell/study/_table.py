@@ -9,6 +9,7 @@ from skcell._text import printable
 from skcell.study._records import StudyRecord, Summary, TechniqueResult
 
 _STILL_FALLING = 0.05  # fraction of the loss, in one epoch
+_BEHIND = 0.05  # in accuracy, behind the best technique, and even on the training images
 
 
 def result_table(result: StudyRecord, width: int = 80) -> Table:
@@ -189,6 +190,15 @@ def caption(result: StudyRecord) -> str:
             f" The loss still fell by more than {100 * _STILL_FALLING:g} % in the last epoch of "
             f"{', '.join(falling)}; more epochs may change the order."
         )
+    known = [t for t in result.techniques if not math.isnan(t.accuracy)]
+    best = max((technique.accuracy for technique in known), default=0.0)
+    for technique in known:
+        trained = technique.training_accuracy
+        if max(trained, technique.accuracy) < best - _BEHIND:
+            text += (
+                f" {technique.name} was right about only {100 * trained:.0f} % of its training "
+                "images, too, in the last epoch: it needs more epochs, or a larger network."
+            )
     failed = [technique for technique in result.techniques if technique.error]
     for technique in failed:
         text += f" {technique.name} failed: {technique.error}"

@@ -656,6 +656,26 @@ def test_differences_that_agree_by_chance_are_no_certainty():
     assert wide.difference_low < 0 < wide.difference_high
 
 
+def test_a_technique_that_learned_too_little_is_told(cells, tmp_path):
+    """One that is behind the others got even its training images wrong, or knows them by heart."""
+    X, y = cells.images[:160], cells.target[:160]
+    plain = SMALL | {"clf__filters": (8, 16), "clf__dense_units": 32, "clf__learning_rate": 3e-3}
+    techniques = [
+        Technique("base", plain),
+        Technique("weak", plain | {"clf__learning_rate": 1e-6}),
+        Technique("by heart", plain | {"clf__filters": (1,)}),
+    ]
+    study = Study(techniques, cv=2, epochs=20, refit=False, verbose=False).fit(X, y)
+    base, weak, by_heart = study.result_.techniques
+    assert weak.accuracy < base.accuracy - 0.1
+    assert by_heart.accuracy < base.accuracy - 0.1
+    assert weak.training_accuracy < base.accuracy - 0.1 < by_heart.training_accuracy
+    study.result_.save(tmp_path)
+    for result in (study.result_, StudyResult.load(tmp_path)):
+        assert caption(result).count("was right about only") == 1
+        assert "weak was right about only" in caption(result)
+
+
 def test_caption_says_what_equal_classes_mean_and_never_calls_a_fold_a_split():
     rng = np.random.default_rng(0)
     X = rng.integers(0, 256, (24, 8, 8, 3), np.uint8)
