@@ -28,6 +28,9 @@ REPORT_EPILOG = """Example: skcell report cells.skcell labelled/ -o report.html"
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
 
+#: Number of images of a finding whose names are printed.
+_TOLD = 2
+
 
 def check(
     folder: Annotated[
@@ -171,9 +174,13 @@ def _show(found: "DatasetCheck", console: Console) -> None:
         text = Text(f"{one.severity.capitalize()}: ", style=f"bold {_COLOURS[one.severity]}")
         text.append(printable(one.message), style="default not bold")
         console.print(text, soft_wrap=True)
-        for i, detail in list(zip(one.indices, one.details, strict=True))[:2]:
+        told = list(zip(one.indices, one.details, strict=True))
+        for i, detail in told[:_TOLD]:
             line = printable(f"    {found.names[i]}: {detail}")
             console.print(Text(line, style="dim"), soft_wrap=True)
+        if len(told) > _TOLD:
+            more = f"    and {len(told) - _TOLD:,} more; -o writes all to a page and a table."
+            console.print(Text(more, style="dim"), soft_wrap=True)
         if one.advice:
             console.print(Text(f"    {one.advice}"), soft_wrap=True)
     console.print(Text(describe_verdict(found), style="bold"), soft_wrap=True)

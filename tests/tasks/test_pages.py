@@ -235,13 +235,14 @@ def test_check_ends_with_an_error_for_what_falsifies_a_score(place, tmp_path, ru
     clean = run_here("check", "cells", "-o", tmp_path / "clean.html", cwd=place)
     assert clean.returncode == 0, clean.stdout
     shutil.copytree(place / "cells", tmp_path / "cells")
-    some = sorted((tmp_path / "cells" / "normal").iterdir())[0]
-    turned = Image.open(some).transpose(Image.Transpose.ROTATE_90)
-    turned.save(tmp_path / "cells" / ("x" * 40) / "copy.png")
+    for i, some in enumerate(sorted((tmp_path / "cells" / "normal").iterdir())[:2]):
+        turned = Image.open(some).transpose(Image.Transpose.ROTATE_90)
+        turned.save(tmp_path / "cells" / ("x" * 40) / f"copy{i}.png")
     done = run_here("check", "cells", "-o", "check.html", cwd=tmp_path)
     assert done.returncode == 1
     assert "of the same cell under two labels" in done.stdout
-    assert "copy.png" in (tmp_path / "check-findings.csv").read_text()
+    assert "    and 2 more; -o writes all" in done.stdout
+    assert "copy1.png" in (tmp_path / "check-findings.csv").read_text()
     assert "same cell under two labels" in (tmp_path / "check.html").read_text()
 
 
