@@ -125,8 +125,8 @@ def keras(work: str, n: int, size: int, epochs: int, seed: int) -> dict[str, flo
 
 
 def torch(work: str, n: int, size: int, epochs: int, seed: int, compiled: bool = False) -> Any:
-    import archspec.cpu
     import torch
+    from archspec.cpu.detect import detected_info
     from torch import nn
 
     if work == "composite":
@@ -145,7 +145,7 @@ def torch(work: str, n: int, size: int, epochs: int, seed: int, compiled: bool =
     net = nn.Sequential(*parts, nn.ReLU(), nn.Linear(128, N_CLASSES))
     net = net.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
-    half = "avx512_bf16" in archspec.cpu.host()
+    half = "avx512_bf16" in detected_info().features
 
     def step(x: Any, y: Any) -> Any:
         optimizer.zero_grad(set_to_none=True)

@@ -6,7 +6,7 @@ import sys as _sys
 
 import lazy_loader as _lazy
 import wrapt as _wrapt
-from archspec.cpu import host as _host
+from archspec.cpu.detect import detected_info as _detected
 
 from skcell._version import __version__ as __version__
 
@@ -17,7 +17,7 @@ if not any(_os.path.exists(path) for path in ("/dev/nvidia0", "/dev/kfd", "/dev/
 # imported before skcell, it has decided; worker processes then decide alike, to the last bit.
 if _platform.machine().lower() in ("x86_64", "amd64"):
     _newer = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile"}
-    _is_used = "tensorflow" not in _sys.modules or not _newer.isdisjoint(_host().features)
+    _is_used = "tensorflow" not in _sys.modules or not _newer.isdisjoint(_detected().features)
     _os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", str(int(_is_used)))
 
 

@@ -40,3 +40,19 @@ def test_onednn_is_switched_on_unless_the_user_says_otherwise(given, expected):
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == expected
+
+
+def test_where_tensorflow_was_first_workers_use_onednn_as_it_does():
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        pytest.skip("oneDNN is switched on for x86 processors only")
+    environment = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
+    code = (
+        "import os, tensorflow; from tensorflow.python.util import _pywrap_util_port as port;"
+        "used = port.IsMklEnabled(); import skcell;"
+        "print(int(used), os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    used, told = done.stdout.split()
+    assert used == told
