@@ -138,8 +138,8 @@ def render() -> str:
     text = f"Medians of alternating runs, on {most}."
     text += "".join(f" For {', '.join(machines[other])}: {other}." for other in others)
     text += (
-        " In long fits, skcell and torch train in bfloat16 where the processor has it, and Keras in "
-        "its default, float32."
+        " In long fits, skcell and torch train in bfloat16 where the processor has it, and Keras "
+        "in its default, float32."
     )
     return "\n".join([*lines, "", *textwrap.wrap(text, 118)]) + "\n"
 
