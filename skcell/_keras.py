@@ -73,6 +73,16 @@ def without_values() -> Iterator[None]:
             global_state.set_global_attribute("uninitialized_variables", waiting)
 
 
+def _layers_in_half(model: Any) -> list[keras.Layer]:
+    return [x for x in find_layers(model) if x.compute_dtype in ("bfloat16", "float16")]
+
+
+def computes_in_half(model: Any) -> bool:
+    """Return whether a layer of a model computes in half precision, in training at least."""
+    with _building:  # not while another thread has changed the layers
+        return bool(_layers_in_half(model))
+
+
 @contextlib.contextmanager
 def single_precision(model: Any) -> Iterator[None]:
     """Let those layers of a model that compute in half precision compute in float32.
@@ -84,7 +94,7 @@ def single_precision(model: Any) -> Iterator[None]:
     Functions that are compiled need this only while they are traced.
     """
     with _building:
-        found = [x for x in find_layers(model) if x.compute_dtype in ("bfloat16", "float16")]
+        found = _layers_in_half(model)
         policies = [layer.dtype_policy for layer in found]
         try:
             for layer in found:

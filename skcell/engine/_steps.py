@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from skcell._keras import single_precision
+from skcell._keras import computes_in_half, single_precision
 from skcell.engine._devices import Devices
 from skcell.networks import fold_batch_norm
 
@@ -255,7 +255,8 @@ def make_forward(
         "jax": _forward_jax,
         "torch": _forward_torch,
     }
-    precision = contextlib.nullcontext if in_half else single_precision
+    change = not in_half and computes_in_half(model)
+    precision = single_precision if change else contextlib.nullcontext
     return backends[keras.backend.backend()](model, devices or Devices(1), precision)
 
 

@@ -1,0 +1,68 @@
+"""Accuracy of the plain call under the corruptions of `skcell.inspection.corruption_report`.
+
+`--data` is as in bench_robustness.py. The network is trained on the part "train", and looked at
+once on the part "val": as it is, and under both named sets of corruptions in all five strengths.
+The errors relative to AlexNet are those of MedMNIST-C, whose images have 224 x 224 pixels.
+
+    python benchmarks/bench_corruptions.py --data cells.npz --name corruptions_28
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import _compare
+from bench_robustness import load
+
+
+def main() -> None:
+    from skcell import CellCNNClassifier
+    from skcell._environment import environment
+    from skcell.inspection import corruption_report
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--name", default="corruptions", help="of the file in results/")
+    parser.add_argument("--image-size", type=int, default=96, help="for a folder")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    parts = load(options.data, options.image_size)
+    (X, y), (X_val, y_val) = parts["train"], parts["val"]
+    began = time.perf_counter()
+    clf = CellCNNClassifier(random_state=options.seed).fit(X, y)
+    minutes = (time.perf_counter() - began) / 60
+    sets = {}
+    for name in ("microscope", "medmnist-c-blood"):
+        began = time.perf_counter()
+        found = corruption_report(clf, X_val, y_val, name, random_state=options.seed)
+        sets[name] = {
+            "minutes": (time.perf_counter() - began) / 60,
+            "clean_accuracy": found.clean_accuracy,
+            "clean_balanced_accuracy": found.clean_balanced_accuracy,
+            "mean_accuracy": found.mean_accuracy,
+            "balanced_error": found.balanced_error,
+            "relative_balanced_error": found.relative_balanced_error,
+            "accuracy": {what: scores.tolist() for what, scores in found.accuracy.items()},
+        }
+        print(name, {key: value for key, value in sets[name].items() if key != "accuracy"})
+    _compare.write(
+        Path(__file__).parent / "results" / f"{options.name}.json",
+        {
+            "benchmark": "corruptions",
+            "settings": {
+                "n_train": len(y),
+                "n_val": len(y_val),
+                "image_shape": X.shape[1:],
+                "seed": options.seed,
+            },
+            "environment": environment(),
+            "minutes_of_training": minutes,
+            "sets": sets,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
