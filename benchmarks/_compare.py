@@ -42,6 +42,17 @@ def write_study(path: str | Path, name: str, settings: dict[str, Any], study: An
     )
 
 
+def data_parser(doc: str | None, name: str) -> argparse.ArgumentParser:
+    """Make the parser of a script on real images, with the options that all of them have."""
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--name", default=name, help="of the file in results/")
+    parser.add_argument("--image-size", type=int, default=96, help="for a folder")
+    return parser
+
+
 def peak_rss() -> int:
     """Peak resident memory of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

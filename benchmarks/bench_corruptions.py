@@ -7,7 +7,6 @@ The errors relative to AlexNet are those of MedMNIST-C, whose images have 224 x 
     python benchmarks/bench_corruptions.py --data cells.npz --name corruptions_28
 """
 
-import argparse
 import time
 from pathlib import Path
 
@@ -20,12 +19,7 @@ def main() -> None:
     from skcell._environment import environment
     from skcell.inspection import corruption_report
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--name", default="corruptions", help="of the file in results/")
-    parser.add_argument("--image-size", type=int, default=96, help="for a folder")
+    parser = _compare.data_parser(__doc__, "corruptions")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     parts = load(options.data, options.image_size)

@@ -12,7 +12,6 @@ its probabilities would change if it predicted in bfloat16, too, and how many pr
     python benchmarks/bench_precision.py --data cells.npz --name precision_28
 """
 
-import argparse
 import time
 from pathlib import Path
 from typing import Any
@@ -72,12 +71,7 @@ def measure(clf: Any, X: Any, y: Any, X_test: Any, y_test: Any) -> dict[str, Any
 def main() -> None:
     from skcell._environment import environment
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--name", default="precision", help="of the file in results/")
-    parser.add_argument("--image-size", type=int, default=96, help="for a folder")
+    parser = _compare.data_parser(__doc__, "precision")
     parser.add_argument("--n-train", type=int, default=2000)
     parser.add_argument("--n-test", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=10)

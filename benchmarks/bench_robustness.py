@@ -11,7 +11,6 @@ the laboratory has, as for somebody who knows which there can be.
     python benchmarks/bench_robustness.py --data cells.npz --other other.npz --name robustness_28
 """
 
-import argparse
 import time
 import warnings
 from pathlib import Path
@@ -122,13 +121,8 @@ def main() -> None:
     from skcell import CellCNNClassifier
     from skcell._environment import environment
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
+    parser = _compare.data_parser(__doc__, "robustness")
     parser.add_argument("--other", type=Path, help="another laboratory")
-    parser.add_argument("--name", default="robustness", help="of the file in results/")
-    parser.add_argument("--image-size", type=int, default=96, help="for a folder")
     parser.add_argument("--n-train", type=int, help="use only this many training images")
     parser.add_argument("--n-corrupted", type=int, default=800, help="of the validation images")
     parser.add_argument("--seeds", type=int, default=1)

@@ -145,22 +145,6 @@ def short_digests(images: NDArray[Any]) -> NDArray[np.uint64]:
     return np.frombuffer(joined, "<u8").astype(np.uint64)
 
 
-def join_digests(digests: list[bytes]) -> str:
-    """Compute one digest of a set of images; their order does not matter.
-
-    Parameters
-    ----------
-    digests : list of bytes
-        Result of `digest_images`.
-
-    Returns
-    -------
-    str
-        The digest.
-    """
-    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
-
-
 def is_installed(module: str) -> bool:
     """Return whether a module is installed, so that its version identifies its code.
 

@@ -81,18 +81,15 @@ def cells():
 
 @pytest.fixture(scope="session")
 def run_here():
-    """Run a command in this process, which has started Keras already."""
+    """Run a command in this process, which has started Keras already; a traceback is a failure."""
     from skcell.cli import app
 
     def run(*arguments, cwd, input=None):
         with contextlib.chdir(cwd):
             done = CliRunner().invoke(app, [str(argument) for argument in arguments], input=input)
-        trace = ""
         if done.exception is not None and not isinstance(done.exception, SystemExit):
-            trace = "".join(traceback.format_exception(done.exception))
-        return SimpleNamespace(
-            returncode=done.exit_code, stdout=done.stdout, stderr=done.stderr + trace
-        )
+            raise AssertionError("".join(traceback.format_exception(done.exception)))
+        return SimpleNamespace(returncode=done.exit_code, stdout=done.stdout, stderr=done.stderr)
 
     return run
 

@@ -254,11 +254,7 @@ def evaluate(
 
         with short_warnings():
             result, notes = tasks.evaluate_folder(
-                loaded,
-                folder,
-                groups=by,
-                coverage=coverage,
-                skip_broken=skip_broken,
+                loaded, folder, groups=by, coverage=coverage, skip_broken=skip_broken
             )
         for note in notes:
             console.print(Text(note, style="yellow"), soft_wrap=True)

@@ -84,9 +84,9 @@ def _build_metrics(model: keras.Model) -> None:
     model.reset_metrics()
 
 
-def _test_step(model: keras.Model, *batch: Any) -> Any:
+def _test_step(model: keras.Model, *arguments: Any) -> Any:
     with single_precision(model):  # as in prediction
-        return model.test_step(*batch)
+        return model.test_step(*arguments)
 
 
 class _TensorFlowSteps:

@@ -191,10 +191,10 @@ def caption(result: StudyRecord) -> str:
             f"{', '.join(falling)}; more epochs may change the order."
         )
     known = [t for t in result.techniques if not math.isnan(t.accuracy)]
-    best = max((technique.accuracy for technique in known), default=0.0)
+    enough = max((technique.accuracy for technique in known), default=0.0) - _BEHIND
     for technique in known:
         trained = technique.training_accuracy
-        if max(trained, technique.accuracy) < best - _BEHIND:
+        if technique.accuracy < enough and trained < enough:
             text += (
                 f" {technique.name} was right about only {100 * trained:.0f} % of its training "
                 "images, too, in the last epoch: it needs more epochs, or a larger network."

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.base import clone
 
-from skcell._digest import digest_images, join_digests
+from skcell._digest import digest_images
 from skcell._environment import software
 from skcell._holdout import Purpose, join_groups, split_holdout
 from skcell.calibration import CalibratedClassifier
@@ -247,7 +247,7 @@ def train(
     if epochs is not None:
         clf.set_params(epochs=epochs)
     digests = digest_images(cells.images)
-    digest = join_digests(digests)
+    digest = hashlib.sha256(b"".join(sorted(digests))).hexdigest()  # in any order
     if checkpoint is not None:
         found_groups = None if found is None else found.tolist()
         key = json.dumps([repr(clf), labels.tolist(), found_groups, train_part.tolist()])
