@@ -138,8 +138,8 @@ def render() -> str:
     text = f"Medians of alternating runs, on {most}."
     text += "".join(f" For {', '.join(machines[other])}: {other}." for other in others)
     text += (
-        " In long fits, skcell and torch train in bfloat16 where the processor has it, and Keras "
-        "in its default, float32."
+        " The long fits were run on another, faster EPYC than the other rows; skcell and torch "
+        "train there in bfloat16, and Keras in its default, float32."
     )
     return "\n".join([*lines, "", *textwrap.wrap(text, 118)]) + "\n"
 
