@@ -1,5 +1,6 @@
 """A classifier that says how sure it is."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import log_loss
+from sklearn.model_selection import GroupKFold, KFold
 from sklearn.utils import check_random_state, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.multiclass import check_classification_targets
@@ -27,12 +28,31 @@ from skcell.calibration._shift import HomeProfile, ShiftReport
 from skcell.calibration._temperature import fit_temperature, scale_probabilities
 from skcell.calibration._unknown import UnknownDetector
 from skcell.classifiers import BaseCellClassifier, classifier_of
+from skcell.exceptions import AdaptationWarning
 from skcell.metrics import describe_images, measure_reliability
 
 #: Number of images that are loaded at a time.
 CHUNK = 512
 
+#: Fewest labelled images that calibrate an adapted classifier, and number of parts, each of which is
+#: predicted by a classifier that was adapted without it.
+FEWEST_LABELLED = 16
+_PARTS = 5
+
 _PURPOSE = Purpose("calibration", "calibrate on images of your own: FrozenEstimator")
+
+_NOT_CALIBRATED = (
+    "This model is not calibrated for what it predicts now: {reason}. How certain it says it is "
+    "means little, and there are no prediction sets. {remedy}"
+)
+_ADAPTED = {
+    "reason": "it was adapted to images of another laboratory, and not calibrated there",
+    "remedy": f"Adapt it again with {FEWEST_LABELLED} or more labelled images from there.",
+}
+_OTHER_TTA = {
+    "reason": "it averages over other symmetries than when it was calibrated",
+    "remedy": "Use the `tta` that it was calibrated with.",
+}
 
 
 @dataclass(frozen=True)
@@ -45,8 +65,9 @@ class Assessment:
         Most probable class.
     probabilities : ndarray of shape (n, n_classes)
         Calibrated probability of each class.
-    plausible : ndarray of bool of shape (n, n_classes)
-        Set of classes that contains the true one with the stated probability.
+    plausible : ndarray of bool of shape (n, n_classes) or None
+        Set of classes that contains the true one with the stated probability; None if the
+        classifier is not calibrated for these predictions.
     unknown : ndarray of bool of shape (n,)
         Whether the image is unlike all that the classifier was trained on. Its class then means
         nothing.
@@ -54,18 +75,38 @@ class Assessment:
         How known the image is: below 0 for unknown ones.
     uncertain : ndarray of bool of shape (n,)
         Whether the class is less probable than the limit that was asked for, so that a person
-        should decide.
+        should decide. If the classifier is not calibrated, a limit makes every image uncertain.
     looks : ndarray of shape (n, n_features)
         Light, colour and sharpness, to be compared with those at home.
+    classes : ndarray of shape (n_classes,)
+        Class of each column.
     """
 
     labels: NDArray[Any]
     probabilities: NDArray[np.float64]
-    plausible: NDArray[np.bool_]
+    plausible: NDArray[np.bool_] | None
     unknown: NDArray[np.bool_]
     known_scores: NDArray[np.float64]
     uncertain: NDArray[np.bool_]
     looks: NDArray[np.float64]
+    classes: NDArray[Any]
+
+    def list_plausible(self) -> list[list[Any]] | None:
+        """List the plausible classes of each image.
+
+        Returns
+        -------
+        list of list, or None
+            The labels, the most probable first; None if there are no sets.
+        """
+        if self.plausible is None:
+            return None
+        order = np.argsort(-self.probabilities, axis=1, kind="stable")
+        labels = self.classes.tolist()
+        return [
+            [labels[k] for k in row if is_in[k]]
+            for row, is_in in zip(order, self.plausible, strict=True)
+        ]
 
 
 class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
@@ -80,8 +121,9 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
     - the threshold of a detector of images that are nothing the classifier was trained on [3]_;
     - the light, colour and sharpness at home, so that images from another microscope are noticed.
 
-    All of this holds for images that are drawn like the training images. Elsewhere, check with
-    `detect_shift`, and adapt.
+    All of this holds for images that are drawn like the training images; if `groups` are passed,
+    also for those of new patients. Elsewhere, check with `detect_shift`, and adapt. An adapted
+    classifier is not calibrated until labelled images from there calibrate it: see `adapt`.
 
     Parameters
     ----------
@@ -106,15 +148,20 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         Labels.
     temperature_ : float
         Temperature that the logits are divided by.
+    calibrated_ : bool
+        Whether temperature and prediction sets are from images like those that the classifier is
+        for now; False after `adapt` without enough labelled images.
     calibration_ : dict
-        Number of images that were held out, and their log loss and expected calibration error
-        before and after.
+        Numbers of images that were held out, of their groups (None if not known), and of those that
+        were predicted wrongly, their log loss and expected calibration error before and after, and
+        the `tta` that holds for.
     sets_ : ConformalSets
         The prediction sets.
     detector_ : UnknownDetector
         The detector of unknown images, on the features of `embed`.
-    home_ : HomeProfile
-        Light, colour and sharpness of the images that were held out.
+    homes_ : list of HomeProfile
+        Light, colour and sharpness of the images that were held out; after `adapt` with enough
+        labelled images, also of these.
     training_digests_ : ndarray of uint64
         The first 64 bits of a digest of each image that `fit` was given, sorted; see
         `was_trained_on`.
@@ -257,22 +304,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         if len(unknown):
             raise ValueError(f"y has labels that the classifier does not know: {unknown.tolist()}.")
         codes = np.searchsorted(self.classes_, y)
-        raw = self.estimator_.predict_proba(X)
-        self.temperature_ = fit_temperature(raw, codes)
-        scaled = scale_probabilities(raw, self.temperature_)
-        self.sets_ = ConformalSets.fit(scaled, codes, self.sets)
-        described = {"before": raw, "after": scaled}
-        self.calibration_ = {
-            "n_images": len(y),
-            **{
-                f"log_loss_{when}": float(log_loss(codes, p, labels=np.arange(len(self.classes_))))
-                for when, p in described.items()
-            },
-            **{
-                f"error_{when}": measure_reliability(y, p, self.classes_, n_bootstrap=0).error
-                for when, p in described.items()
-            },
-        }
+        scaled = self._fit_probabilities(self.estimator_.predict_proba(X), codes, groups)
         clf = self._classifier
         self.detector_ = UnknownDetector(
             false_alarm_rate=self.false_alarm_rate, random_state=self.random_state
@@ -285,12 +317,46 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
             chosen = np.sort(some[: self.detector_.max_samples])
             self.detector_.fit(clf.embed(_safe_indexing(X_train, chosen)))
             self.detector_.set_threshold(embedded, groups)
-        self.home_ = self._describe_home(X, scaled.argmax(axis=1))
+        self.homes_ = [self._describe_home(X, scaled.argmax(axis=1), groups)]
 
-    def _describe_home(self, X: Any, codes: NDArray[np.intp]) -> HomeProfile:
+    def _fit_probabilities(
+        self, raw: NDArray[np.float64], codes: NDArray[np.intp], groups: Any
+    ) -> NDArray[np.float64]:
+        """Fit temperature and prediction sets; return the calibrated probabilities."""
+        self.temperature_ = fit_temperature(raw, codes)
+        scaled = scale_probabilities(raw, self.temperature_)
+        self.sets_ = ConformalSets.fit(scaled, codes, self.sets, groups)
+        self.calibration_ = {
+            "n_images": len(codes),
+            "n_groups": None if groups is None else self.sets_.n_units,
+            "n_wrong": int((raw.argmax(axis=1) != codes).sum()),
+            "tta": self._classifier.tta,
+        }
+        for when, p in {"before": raw, "after": scaled}.items():
+            found = measure_reliability(codes, p, np.arange(p.shape[1]), groups=groups)
+            self.calibration_ |= {f"log_loss_{when}": found.log_loss, f"error_{when}": found.error}
+        self.calibrated_ = True
+        return scaled
+
+    def _describe_home(self, X: Any, codes: NDArray[np.intp], groups: Any) -> HomeProfile:
         parts = [describe_images(images) for images in self._read(X)]
         looks = np.concatenate([part[1] for part in parts])
-        return HomeProfile.fit(parts[0][0], looks, codes, len(self.classes_))
+        return HomeProfile.fit(parts[0][0], looks, codes, len(self.classes_), groups)
+
+    def why_not_calibrated(self) -> str:
+        """Say why the probabilities are not calibrated and there are no prediction sets.
+
+        Returns
+        -------
+        str
+            A sentence with what to do; empty if they are.
+        """
+        check_is_fitted(self)
+        if not self.calibrated_:
+            return _NOT_CALIBRATED.format(**_ADAPTED)
+        if self._classifier.tta != self.calibration_["tta"]:
+            return _NOT_CALIBRATED.format(**_OTHER_TTA)
+        return ""
 
     def _digest(self, X: ArrayLike) -> NDArray[np.uint64]:
         return np.concatenate([short_digests(images) for images in self._read(X)])
@@ -356,7 +422,15 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         -------
         ndarray of bool of shape (n, n_classes)
             Whether each class is in the set.
+
+        Raises
+        ------
+        ValueError
+            If the classifier was adapted and not calibrated, or averages over other symmetries than
+            when it was calibrated.
         """
+        if why := self.why_not_calibrated():
+            raise ValueError(why)
         probabilities = self.predict_proba(X)
         return self.sets_.predict(probabilities, coverage, by_class=by_class)
 
@@ -413,15 +487,18 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
             known.append(self.detector_.decision_function(self._classifier.embed(given)))
             looks.append(describe_images(images)[1])
         p, scores = np.concatenate(probabilities), np.concatenate(known)
-        best = p.argmax(axis=1)
+        best, limits = p.argmax(axis=1), self._limits(min_confidence)
+        calibrated = not self.why_not_calibrated()
+        reached = p.max(axis=1) if calibrated else np.zeros(len(p))
         return Assessment(
             labels=self.classes_[best],
             probabilities=p,
-            plausible=self.sets_.predict(p, coverage, by_class=by_class),
+            plausible=self.sets_.predict(p, coverage, by_class=by_class) if calibrated else None,
             unknown=scores < 0,
             known_scores=scores,
-            uncertain=p.max(axis=1) < self._limits(min_confidence)[best],
+            uncertain=reached < limits[best],
             looks=np.concatenate(looks),
+            classes=self.classes_,
         )
 
     def _limits(self, min_confidence: float | Mapping[Any, float]) -> NDArray[np.float64]:
@@ -462,6 +539,10 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
     def detect_shift(self, X: ArrayLike | Assessment) -> ShiftReport:
         """Compare light, colour and sharpness of images with those at home.
 
+        After `adapt` with enough labelled images, these are a second home, and the images are
+        compared with the one that they are more like. Without, there is no evidence that the
+        classifier is correct there, and its home stays where it was calibrated.
+
         Parameters
         ----------
         X : array-like or Assessment
@@ -474,7 +555,9 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
             hold.
         """
         found = X if isinstance(X, Assessment) else self.assess(X)
-        return self.home_.compare(found.looks, found.probabilities.argmax(axis=1))
+        codes = found.probabilities.argmax(axis=1)
+        reports = [home.compare(found.looks, codes) for home in self.homes_]
+        return min(reports, key=lambda one: (one.shifted, max(map(abs, one.differences.values()))))
 
     def adapt(
         self,
@@ -482,13 +565,22 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         X_labelled: ArrayLike | None = None,
         y_labelled: ArrayLike | None = None,
         *,
+        groups: ArrayLike | None = None,
         move: float | None = None,
     ) -> Self:
         """Adapt a copy to images of another microscope, stain or laboratory.
 
-        The classifier is adapted as by its own method `adapt`. What is unknown, and how images
-        look at home, is then learned from these images. The temperature and the prediction sets
-        stay; whether they hold there, labelled images from there must tell.
+        The classifier is adapted as by its own method `adapt`. Temperature and prediction sets hold
+        where they were learned, so the copy is not calibrated: it has no prediction sets. What is
+        unknown and how images look at home stay as they are, because images without labels are no
+        evidence that predictions are correct.
+
+        With 16 or more labelled images, these calibrate the copy. Each fifth of them is predicted
+        by a classifier that was adapted without it; from these predictions come temperature and
+        sets. The sets then hold about as stated, since the classifiers differ a little
+        (cross-conformal prediction [1]_). The labelled images become a second home. The
+        detector stays as it is: it says what is unlike the images of training, which many images
+        of another laboratory are.
 
         Parameters
         ----------
@@ -498,28 +590,78 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
             Images of the other laboratory with known labels.
         y_labelled : array-like of shape (n_labelled,), default=None
             Their labels.
+        groups : array-like of shape (n_labelled,), default=None
+            Patient or slide of each labelled image; whole groups are predicted together.
         move : float or None, default=None
             As for `adapt` of the classifier.
 
         Returns
         -------
         CalibratedClassifier
-            Adapted copy.
+            Adapted copy; its `calibrated_` says whether it is calibrated.
+
+        Warns
+        -----
+        AdaptationWarning
+            If the copy is not calibrated, and as for `adapt` of the classifier.
+
+        References
+        ----------
+        .. [1] V. Vovk, "Cross-conformal predictors", Annals of Mathematics and Artificial
+           Intelligence 74, 2015.
         """
         check_is_fitted(self)
         adapted = copy(self)
-        clf = self._classifier.adapt(X, X_labelled, y_labelled, move=move)
-        adapted.estimator_ = clf
-        if hasattr(self.estimator_, "steps"):
-            *before, (name, _) = self.estimator_.steps
-            adapted.estimator_ = copy(self.estimator_)
-            adapted.estimator_.steps = [*before, (name, clf)]
-        adapted.detector_ = clone(self.detector_).fit(clf.embed(X))
-        adapted.home_ = adapted._describe_home(X, adapted.predict_proba(X).argmax(axis=1))
+        adapted._replace_classifier(self._classifier.adapt(X, X_labelled, y_labelled, move=move))
+        adapted.calibrated_ = False
         if X_labelled is not None:
             seen = self._digest(X_labelled)
             adapted.training_digests_ = np.union1d(self.training_digests_, seen)
+        n = 0 if y_labelled is None else _num_samples(y_labelled)
+        if n >= FEWEST_LABELLED:
+            labels = check_labels(y_labelled, n)
+            adapted._calibrate_elsewhere(self, X, X_labelled, labels, check_groups(groups, n))
+        else:
+            warnings.warn(adapted.why_not_calibrated(), AdaptationWarning, stacklevel=2)
         return adapted
+
+    def _replace_classifier(self, clf: BaseCellClassifier) -> None:
+        """Put another fitted classifier into a copy of the estimator."""
+        if hasattr(self.estimator_, "steps"):
+            *before, (name, _) = self.estimator_.steps
+            self.estimator_ = copy(self.estimator_)
+            self.estimator_.steps = [*before, (name, clf)]
+        else:
+            self.estimator_ = clf
+
+    def _calibrate_elsewhere(
+        self, original: Self, X: Any, X_labelled: Any, y: NDArray[Any], groups: Any
+    ) -> None:
+        """Calibrate this adapted copy by labelled images, each predicted without having adapted."""
+        clf, n = self._classifier, len(y)
+        n_parts = _PARTS if groups is None else min(_PARTS, len(np.unique(groups)))
+        if n_parts < 2:
+            warnings.warn(
+                f"All labelled images are of one group, which cannot be divided. "
+                f"{self.why_not_calibrated()}",
+                AdaptationWarning,
+                stacklevel=3,
+            )
+            return
+        folds = KFold(n_parts, shuffle=True, random_state=0) if groups is None else None
+        raw = np.zeros((n, len(self.classes_)))
+        for train, test in (folds or GroupKFold(n_parts)).split(y, groups=groups):
+            with warnings.catch_warnings():  # the adaptation itself has warned
+                warnings.simplefilter("ignore", AdaptationWarning)
+                some = original._classifier.adapt(
+                    X, _safe_indexing(X_labelled, train), y[train], move=clf.adaptation_["move"]
+                )
+            raw[test] = some.predict_proba(_safe_indexing(X_labelled, test))
+        scaled = self._fit_probabilities(raw, np.searchsorted(self.classes_, y), groups)
+        self.homes_ = [
+            *original.homes_,
+            self._describe_home(X_labelled, scaled.argmax(axis=1), groups),
+        ]
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Say that metadata of `fit` go to the classifier.

@@ -12,9 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 SMALL_SHIFT = 0.4
 N_ERRORS = 4.5
 
+#: A difference below this many standard deviations is not named.
+_SMALL = 0.3
+
 #: With fewer images of a predicted class at home, the class is compared with all classes together,
 #: which is still as uncertain as so few images are.
 _FEWEST = 10
+
+#: A feature of one image counts as at most this many standard deviations from home, so that a few
+#: odd images are no shift.
+_MOST = 6.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,19 @@ class ShiftReport:
     shifted: bool
     differences: dict[str, float]
 
+    def __str__(self) -> str:
+        """Return a sentence about the shift."""
+        large = [(name, d) for name, d in self.differences.items() if abs(d) > _SMALL][:3]
+        told = [f"{name} {abs(d):.1f} {'above' if d > 0 else 'below'}" for name, d in large]
+        if not self.shifted:
+            return "Light, colour and sharpness of these images are those of the training images."
+        return (
+            f"These images do not look like the training images: {', '.join(told)} (in standard "
+            "deviations of the training images). Scores that were measured on images like the "
+            "training images do not hold here. Evaluate the model on labelled images from here, "
+            "or adapt it."
+        )
+
 
 @dataclass(frozen=True)
 class HomeProfile:
@@ -49,18 +69,33 @@ class HomeProfile:
     names : tuple of str
         Names of the features.
     centres, spreads : ndarray of shape (n_classes, n_features)
-        Mean and standard deviation of the features, by predicted class.
+        Mean of the features, by predicted class, and standard deviation within classes. This is
+        pooled over classes, since that of a few images is uncertain.
     counts : ndarray of shape (n_classes,)
         Number of images that they are from.
+    between : ndarray of shape (n_features,)
+        Standard deviation of the means of patients or slides, beyond that of so many images, in
+        units of `spreads`; zero if they are not known.
+    n_groups : int
+        Number of patients or slides; 0 if they are not known.
     """
 
     names: tuple[str, ...]
     centres: NDArray[np.float64]
     spreads: NDArray[np.float64]
     counts: NDArray[np.intp]
+    between: NDArray[np.float64]
+    n_groups: int = 0
 
     @classmethod
-    def fit(cls, names: Any, features: ArrayLike, codes: NDArray[np.intp], n_classes: int) -> Self:
+    def fit(
+        cls,
+        names: Any,
+        features: ArrayLike,
+        codes: NDArray[np.intp],
+        n_classes: int,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Summarise features of images that the classifier was not trained on.
 
         Parameters
@@ -73,6 +108,9 @@ class HomeProfile:
             Predicted class of each image.
         n_classes : int
             Number of classes.
+        groups : array-like of shape (n,), default=None
+            Patient or slide of each image. A folder of one other patient is then no shift if
+            patients differ as much at home.
 
         Returns
         -------
@@ -81,15 +119,29 @@ class HomeProfile:
         """
         values = np.asarray(features, dtype=np.float64)
         counts = np.bincount(codes, minlength=n_classes)
-        parts = [values[codes == k] if counts[k] >= _FEWEST else values for k in range(n_classes)]
-        spreads = np.array([part.std(axis=0) for part in parts])
+        enough = counts >= _FEWEST
+        everywhere = values.mean(axis=0)
+        centres = np.tile(everywhere, (n_classes, 1))
+        for code in np.flatnonzero(enough):
+            centres[code] = values[codes == code].mean(axis=0)
+        known = enough[codes]
+        overall = values.std(axis=0, ddof=min(1, len(values) - 1))
+        pooled = overall
+        if known.sum() > enough.sum():
+            squares = np.square(values[known] - centres[codes[known]]).sum(axis=0)
+            pooled = np.sqrt(squares / (known.sum() - enough.sum()))
         floor = 1e-12 + 1e-6 * np.abs(values).max(axis=0)  # of a feature that is the same in all
-        return cls(
-            tuple(names),
-            np.array([part.mean(axis=0) for part in parts]),
-            np.maximum(spreads, floor),
-            np.maximum(counts, 1),
-        )
+        spreads = np.maximum(np.where(enough[:, None], pooled, overall), floor)
+        between, n_groups = np.zeros(values.shape[1]), 0
+        if groups is not None:
+            _, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+            n_groups = len(sizes)
+            effects = _effects(values, codes, centres, spreads)
+            means = np.zeros((n_groups, values.shape[1]))
+            np.add.at(means, numbers, effects)
+            spread = (means / sizes[:, None]).var(axis=0, ddof=min(1, n_groups - 1))
+            between = np.sqrt(np.maximum(spread - np.mean(1 / sizes), 0.0))
+        return cls(tuple(names), centres, spreads, np.maximum(counts, 1), between, n_groups)
 
     def compare(self, features: ArrayLike, codes: NDArray[np.intp]) -> ShiftReport:
         """Compare images with those at home.
@@ -107,14 +159,27 @@ class HomeProfile:
             The differences, and whether they matter.
         """
         values = np.asarray(features, dtype=np.float64)
-        effects = ((values - self.centres[codes]) / self.spreads[codes]).mean(axis=0)
-        order = np.argsort(-np.abs(effects), kind="stable")
+        differences = ((values - self.centres[codes]) / self.spreads[codes]).mean(axis=0)
+        effects = _effects(values, codes, self.centres, self.spreads).mean(axis=0)
         # Of the means of these images, and of the means at home that they are compared with.
         shares = np.bincount(codes, minlength=len(self.counts)) / len(values)
-        error = np.sqrt(1 / len(values) + np.sum(shares**2 / self.counts))
-        limit = SMALL_SHIFT + N_ERRORS * error
+        variance = 1 / len(values) + np.sum(shares**2 / self.counts)
+        if self.n_groups:  # these images may be of one patient
+            variance = variance + self.between**2 * (1 + 1 / self.n_groups)
+        excess = np.abs(effects) - SMALL_SHIFT - N_ERRORS * np.sqrt(variance)
+        order = np.argsort(-np.abs(differences), kind="stable")
         return ShiftReport(
             n_images=len(values),
-            shifted=bool(np.abs(effects[order[0]]) > limit),
-            differences={self.names[i]: float(effects[i]) for i in order},
+            shifted=bool((excess > 0).any()),
+            differences={self.names[i]: float(differences[i]) for i in order},
         )
+
+
+def _effects(
+    values: NDArray[np.float64],
+    codes: NDArray[np.intp],
+    centres: NDArray[np.float64],
+    spreads: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return how far each image is from those of its class at home, in standard deviations."""
+    return np.clip((values - centres[codes]) / spreads[codes], -_MOST, _MOST)

@@ -204,7 +204,8 @@ def predict(
         files = tasks.find_images(sources, sys.stdin)
         if tta is not None:
             classifier_of(loaded).set_params(tta=tta)
-        _warn_of_shift(tasks.look_first(loaded, files), console)
+        for sentence in tasks.look_first(loaded, files):
+            console.print(Text(sentence, style="bold yellow"), soft_wrap=True)
         found: Iterator[Prediction] = tasks.predict_files(
             loaded, files, coverage=coverage, min_confidence=min_confidence
         )
@@ -258,7 +259,8 @@ def evaluate(
             )
         for note in notes:
             console.print(Text(note, style="yellow"), soft_wrap=True)
-        _warn_of_shift(result.shift, console)
+        if result.shift is not None and result.shift.shifted:
+            console.print(Text(str(result.shift), style="bold yellow"), soft_wrap=True)
         _show(result, console)
         for name, score in result.by_group.items():
             console.print(Text(f"  {name}: {score}"))
@@ -417,17 +419,22 @@ def _in_words(value: Any) -> str:
 def _show(result: "Evaluation", console: Console) -> None:
     """Print the figures of an evaluation."""
     n = len(result.y_true)
-    console.print(Text(f"Right: {result.accuracy} of {n:,} test images", style="bold"))
+    console.print(Text(f"Accuracy: {result.accuracy} of {n:,} test images", style="bold"))
     console.print(Text(f"Mean over classes: {result.balanced_accuracy}"))
     table = Table("class", "images", "recall (95 % interval)", "precision", box=None)
     for row in result.per_class:
         precision = f"{100 * row['precision']:.1f} %"
         table.add_row(Text(str(row["class"])), f"{row['n']:,}", str(row["recall"]), precision)
     console.print(table)
-    error, (low, high) = result.reliability.error, result.reliability.interval
+    found = result.reliability
+    low, high = found.log_loss_interval
+    console.print(Text(f"Log loss: {found.log_loss:.3f} ({low:.3f} to {high:.3f})"))
+    low, high = found.interval
     console.print(
-        Text(f"Calibration error: {100 * error:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
+        Text(f"Calibration error: {100 * found.error:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
     )
+    if result.not_calibrated:
+        console.print(Text(result.not_calibrated, style="bold yellow"), soft_wrap=True)
     if result.plausible is not None:
         size = result.plausible.sum(axis=1).mean()
         console.print(
@@ -439,21 +446,6 @@ def _show(result: "Evaluation", console: Console) -> None:
         )
     if result.unknown is not None:
         console.print(Text(f"Called unknown: {100 * result.unknown.mean():.1f} %"))
-
-
-def _warn_of_shift(shift: Any, console: Console) -> None:
-    from skcell.tasks import describe_shift
-
-    if shift is not None and shift.shifted:
-        console.print(
-            Text(
-                "These images do not look like the training images: "
-                f"{describe_shift(shift.differences)}. The scores of the model do not hold here. "
-                "Evaluate it on labelled images from here, and adapt it: skcell adapt.",
-                style="bold yellow",
-            ),
-            soft_wrap=True,
-        )
 
 
 def _records(

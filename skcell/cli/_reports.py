@@ -154,7 +154,7 @@ def report(
         for note in notes:
             console.print(Text(note, style="yellow"), soft_wrap=True)
         n = len(found.y_true)
-        console.print(Text(f"Right: {found.accuracy} of {n:,} test images", style="bold"))
+        console.print(Text(f"Accuracy: {found.accuracy} of {n:,} test images", style="bold"))
         console.print(Text(f"The page is {page}."), soft_wrap=True)
 
 

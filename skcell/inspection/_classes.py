@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from skcell._images import check_labels
 from skcell.inspection._plotting import GREYS, new_axes, shorten
 from skcell.metrics import Reliability, accuracy_coverage_curve, measure_reliability
-from skcell.stats import accuracy_interval
+from skcell.stats import grouped_accuracy_interval
 
 
 class ClassRecallDisplay:
@@ -57,7 +57,15 @@ class ClassRecallDisplay:
         self.counts = counts
 
     @classmethod
-    def from_estimator(cls, estimator: Any, X: ArrayLike, y: ArrayLike, *, ax: Any = None) -> Self:
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        ax: Any = None,
+    ) -> Self:
         """Predict images, and show the recall of each class.
 
         Parameters
@@ -68,6 +76,8 @@ class ClassRecallDisplay:
             Images that it was not trained on.
         y : array-like of shape (n,)
             Their labels.
+        groups : array-like of shape (n,), default=None
+            Patient or slide of each image, for the intervals.
         ax : matplotlib.axes.Axes, default=None
             Where to draw.
 
@@ -76,16 +86,26 @@ class ClassRecallDisplay:
         ClassRecallDisplay
             The display.
         """
-        return cls.from_predictions(y, estimator.predict(X), ax=ax)
+        return cls.from_predictions(y, estimator.predict(X), groups=groups, ax=ax)
 
     @classmethod
-    def from_predictions(cls, y_true: ArrayLike, y_pred: ArrayLike, *, ax: Any = None) -> Self:
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        ax: Any = None,
+    ) -> Self:
         """Show the recall of each class.
 
         Parameters
         ----------
         y_true, y_pred : array-like of shape (n,)
             True and predicted labels.
+        groups : array-like of shape (n,), default=None
+            Patient or slide of each image. Images of one are alike, so that intervals are wider;
+            a class of one patient has none.
         ax : matplotlib.axes.Axes, default=None
             Where to draw.
 
@@ -97,8 +117,15 @@ class ClassRecallDisplay:
         predicted = np.asarray(y_pred)
         labels = check_labels(y_true, len(predicted), "y_true")
         classes = np.unique(labels).tolist()
-        hits = [(labels == predicted)[labels == label] for label in classes]
-        intervals = np.array([accuracy_interval(int(h.sum()), len(h)) for h in hits])
+        names = None if groups is None else check_labels(groups, len(labels), "groups", "entry")
+        parts = [labels == label for label in classes]
+        hits = [(labels == predicted)[of] for of in parts]
+        intervals = np.array(
+            [
+                grouped_accuracy_interval(h, None if names is None else names[of])
+                for h, of in zip(hits, parts, strict=True)
+            ]
+        )
         return cls(
             classes,
             np.array([h.mean() for h in hits]),
@@ -129,14 +156,14 @@ class ClassRecallDisplay:
         names = [f"{shorten(c)} ({k:,})" for c, k in zip(self.classes, self.counts, strict=True)]
         self.ax_.set_yticks(rows, names, fontsize="small")
         self.ax_.set_ylim(-0.7, n - 0.3)
-        self.ax_.set_xlim(min(0.5, float(self.low.min(initial=1)) - 0.02), 1.01)
+        self.ax_.set_xlim(min(0.5, float(np.nanmin([*self.low, *self.recall])) - 0.02), 1.01)
         self.ax_.grid(axis="x", alpha=0.3)
         self.ax_.set_xlabel("Recall, with its 95 % interval")
         return self
 
 
 class ReliabilityDisplay:
-    """Show whether predictions are right as often as their probabilities say.
+    """Show whether predictions are correct as often as their probabilities say.
 
     Parameters
     ----------
@@ -243,7 +270,7 @@ class ReliabilityDisplay:
             fontsize="medium",
         )
         self.ax_.set_xlabel("Stated probability")
-        self.ax_.set_ylabel("Share that is right")
+        self.ax_.set_ylabel("Accuracy")
         self.ax_.set(xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
         return self
 

@@ -13,7 +13,7 @@ from skcell._images import check_labels
 from skcell._optional import import_optional
 from skcell.inspection._corruptions import MEDMNIST_C_BLOOD, MICROSCOPE, Corruption
 from skcell.inspection._plotting import GREYS, new_axes
-from skcell.stats import accuracy_interval
+from skcell.stats import grouped_accuracy_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +63,8 @@ class CorruptionReport:
         Mean of the recalls of the classes.
     accuracy, balanced_accuracy : dict of str to ndarray of shape (n_strengths,)
         Scores under each corruption.
+    intervals : dict of str to ndarray of shape (n_strengths, 2)
+        95 % interval of each accuracy.
     """
 
     corruptions: str
@@ -73,6 +75,7 @@ class CorruptionReport:
     clean_balanced_accuracy: float
     accuracy: dict[str, NDArray[np.float64]]
     balanced_accuracy: dict[str, NDArray[np.float64]]
+    intervals: dict[str, NDArray[np.float64]]
 
     @property
     def mean_accuracy(self) -> float:
@@ -116,7 +119,7 @@ class CorruptionReport:
         records = []
         for name, scores in self.accuracy.items():
             for i, (strength, score) in enumerate(zip(self.strengths, scores, strict=True)):
-                low, high = accuracy_interval(round(score * self.n_images), self.n_images)
+                low, high = self.intervals[name][i].tolist()
                 records.append(
                     {
                         "kind": self.kinds[name],
@@ -148,6 +151,7 @@ def corruption_report(
     y: ArrayLike,
     corruptions: str | Mapping[str, Mapping[str, Sequence[Corruption]]] = "microscope",
     *,
+    groups: ArrayLike | None = None,
     strengths: Sequence[int] = (1, 2, 3, 4, 5),
     max_images: int | None = None,
     random_state: int = 0,
@@ -166,6 +170,8 @@ def corruption_report(
         What is done to the images: 18 changes of light, colour, focus, noise, stain and scale; or
         the list and severities of MedMNIST-C for blood cells [1]_; or functions of your own, five
         strengths of each by kind and name, that map images and a random generator to images.
+    groups : array-like of shape (n,), default=None
+        Patient or slide of each image, for the intervals.
     strengths : sequence of int, default=(1, 2, 3, 4, 5)
         Which of the five strengths are tried.
     max_images : int, default=None
@@ -221,17 +227,21 @@ def corruption_report(
             f"of 8 bits; got {images.dtype} of shape {images.shape}."
         )
     labels = check_labels(y, len(images))
+    names = None if groups is None else check_labels(groups, len(images), "groups", "entry")
     if max_images is not None and max_images < len(images):
-        images, labels = _choose(images, labels, max_images, random_state)
+        kept = _choose(labels, max_images, random_state)
+        images, labels = images[kept], labels[kept]
+        names = None if names is None else names[kept]
     if grey:
         chosen = {kind: named for kind, named in chosen.items() if kind not in ("colour", "stain")}
 
     present = np.unique(labels)
 
-    def score(changed: NDArray[Any]) -> tuple[float, float]:
+    def score(changed: NDArray[Any]) -> tuple[float, float, tuple[float, float]]:
         predicted = estimator.predict(changed)
         recall = recall_score(labels, predicted, labels=present, average="macro", zero_division=0)
-        return float((predicted == labels).mean()), float(recall)
+        correct = predicted == labels
+        return float(correct.mean()), float(recall), grouped_accuracy_interval(correct, names)
 
     def corrupt(change: Corruption, number: int) -> NDArray[Any]:
         rng = np.random.default_rng([random_state, number])
@@ -240,8 +250,8 @@ def corruption_report(
         found = change(images.reshape(*images.shape[:3], 1).repeat(3, axis=3), rng)
         return np.rint(found.mean(axis=3)).astype(np.uint8).reshape(images.shape)
 
-    clean, clean_balanced = score(images)
-    found: dict[str, list[tuple[float, float]]] = {}
+    clean, clean_balanced, clean_interval = score(images)
+    found: dict[str, list[tuple[float, float, tuple[float, float]]]] = {}
     number = 0
     for named in chosen.values():
         for one, changes in named.items():
@@ -251,16 +261,16 @@ def corruption_report(
                 raise ValueError(f"{one!r} has {len(changes)} strengths; give {N_STRENGTHS}.")
             number += 1
             found[one] = [score(corrupt(changes[level - 1], number)) for level in levels]
-    n = len(labels)
     return CorruptionReport(
         corruptions=name,
-        n_images=n,
+        n_images=len(labels),
         strengths=levels,
         kinds={one: kind for kind, named in chosen.items() for one in named},
-        clean_accuracy=(clean, *accuracy_interval(round(clean * n), n)),
+        clean_accuracy=(clean, *clean_interval),
         clean_balanced_accuracy=clean_balanced,
-        accuracy={one: np.array([a for a, _ in scores]) for one, scores in found.items()},
-        balanced_accuracy={one: np.array([b for _, b in scores]) for one, scores in found.items()},
+        accuracy={one: np.array([row[0] for row in rows]) for one, rows in found.items()},
+        balanced_accuracy={one: np.array([row[1] for row in rows]) for one, rows in found.items()},
+        intervals={one: np.array([row[2] for row in rows]) for one, rows in found.items()},
     )
 
 
@@ -275,17 +285,14 @@ def _find_set(corruptions: Any) -> tuple[str, Mapping[str, Mapping[str, Sequence
     return "own", corruptions
 
 
-def _choose(
-    images: NDArray[Any], labels: NDArray[Any], n: int, seed: int
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def _choose(labels: NDArray[Any], n: int, seed: int) -> NDArray[np.intp]:
     """Draw images, with the share of each class if each can have one."""
     counts = np.unique(labels, return_counts=True)[1]
     stratify = labels if counts.min() > 1 and n >= len(counts) <= len(labels) - n else None
     kept, _ = train_test_split(
         np.arange(len(labels)), train_size=n, stratify=stratify, random_state=seed
     )
-    kept = np.sort(kept)
-    return images[kept], labels[kept]
+    return np.sort(kept)
 
 
 class CorruptionDisplay:
@@ -310,6 +317,7 @@ class CorruptionDisplay:
     >>> report = CorruptionReport(
     ...     "own", 100, (1, 3, 5), {"haze": "light"}, (0.97, 0.92, 0.99), 0.96,
     ...     {"haze": np.array([0.95, 0.9, 0.7])}, {"haze": np.array([0.95, 0.9, 0.7])},
+    ...     {"haze": np.array([[0.9, 0.98], [0.83, 0.94], [0.6, 0.78]])},
     ... )
     >>> CorruptionDisplay(report).plot().ax_.get_ylabel()
     'Accuracy'

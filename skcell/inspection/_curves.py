@@ -224,8 +224,9 @@ class ClassCurvesDisplay:
         self.figure_ = self.ax_.figure
         styles = ("-", "--", ":", "-.")
         order = sorted(self.areas, key=lambda name: float(np.mean(self.areas[name])))
-        for number, name in enumerate(order):
-            found = self.areas[name]
+        numbers = {name: i for i, name in enumerate(self.areas)}  # a class keeps its colour
+        for name in order:
+            number, found = numbers[name], self.areas[name]
             spread = f" ± {np.std(found, ddof=1):.3f}" if len(found) > 1 else ""
             label = f"{shorten(name)}: {np.mean(found):.3f}{spread}"
             for i, (x, y) in enumerate(self.curves[name]):

@@ -10,7 +10,9 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "accuracy_interval",
             "balanced_accuracy_interval",
             "cross_validated_interval",
+            "design_effect",
             "grouped_accuracy_interval",
+            "mean_interval",
         ],
     },
 )

@@ -4,7 +4,7 @@ import math
 from numbers import Integral, Real
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from sklearn.utils.validation import check_array
 
@@ -74,15 +74,15 @@ def accuracy_interval(
 @validate_params(
     {
         "correct": ["array-like"],
-        "groups": ["array-like"],
+        "groups": ["array-like", None],
         "confidence_level": [Interval(Real, 0, 1, closed="neither")],
     },
     prefer_skip_nested_validation=True,
 )
 def grouped_accuracy_interval(
-    correct: ArrayLike, groups: ArrayLike, confidence_level: float = 0.95
+    correct: ArrayLike, groups: ArrayLike | None, confidence_level: float = 0.95
 ) -> tuple[float, float]:
-    r"""Compute the interval of an accuracy if images come in groups, such as patients.
+    """Compute the interval of an accuracy if images come in groups, such as patients.
 
     Images of one patient are more often classified correctly or wrongly together than images of
     several patients, so they carry less information than the same number of independent images.
@@ -96,8 +96,9 @@ def grouped_accuracy_interval(
     ----------
     correct : array-like of shape (n,)
         Whether each image's class was predicted correctly.
-    groups : array-like of shape (n,)
-        The patient, slide or other group of each image.
+    groups : array-like of shape (n,) or None
+        The patient, slide or other group of each image; None if images are independent, and the
+        interval is Wilson's.
     confidence_level : float, default=0.95
         Probability with which the interval covers the accuracy.
 
@@ -126,20 +127,162 @@ def grouped_accuracy_interval(
     >>> print(f"{low:.2f} to {high:.2f}")
     0.60 to 0.86
     """
-    right = np.asarray(correct, dtype=np.float64)
-    _, codes = np.unique(np.asarray(groups), return_inverse=True)
-    sizes, n = np.bincount(codes), len(right)
-    n_groups, p = len(sizes), right.mean()
+    is_correct = np.asarray(correct, dtype=np.float64)
+    n, p = len(is_correct), float(is_correct.mean())
+    if groups is None:
+        return accuracy_interval(int(is_correct.sum()), n, confidence_level)
+    return _grouped_interval(p, (is_correct - p) / n, groups, n, confidence_level)
+
+
+@validate_params(
+    {
+        "values": ["array-like"],
+        "groups": ["array-like", None],
+        "confidence_level": [Interval(Real, 0, 1, closed="neither")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def mean_interval(
+    values: ArrayLike, groups: ArrayLike | None = None, confidence_level: float = 0.95
+) -> tuple[float, float]:
+    """Compute the t interval of the mean of one value for each image, such as its log loss.
+
+    Parameters
+    ----------
+    values : array-like of shape (n,)
+        The values.
+    groups : array-like of shape (n,), default=None
+        Patient, slide or other group of each image. Images of one group are alike, and the variance
+        is that between groups.
+    confidence_level : float, default=0.95
+        Probability with which the interval covers the mean.
+
+    Returns
+    -------
+    low, high : float
+        Ends of the interval; both are NaN for a single image or group.
+
+    See Also
+    --------
+    grouped_accuracy_interval : For values that are 0 or 1.
+
+    Examples
+    --------
+    >>> from skcell.stats import mean_interval
+    >>> low, high = mean_interval([0.1, 0.2, 0.3, 0.6])
+    >>> print(f"{low:.2f} to {high:.2f}")
+    -0.04 to 0.64
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    mean = float(numbers.mean())
+    variance, n_groups = _grouped_variance((numbers - mean) / len(numbers), groups)
     if n_groups < 2:
         return math.nan, math.nan
-    apart = np.bincount(codes, weights=right) - p * sizes
-    variance = n_groups / (n_groups - 1) * float(apart @ apart) / n**2
-    # Equal accuracy in all groups is no certainty: each group then counts as one image.
-    effective = p * (1 - p) / variance if variance > 0 else float(n_groups)
-    effective = min(max(effective, 1.0), float(n))
-    z2 = float(stats.t.ppf((1 + confidence_level) / 2, n_groups - 1)) ** 2
-    centre = (p + z2 / (2 * effective)) / (1 + z2 / effective)
-    reach = math.sqrt(z2 * (p * (1 - p) + z2 / (4 * effective)) / effective) / (1 + z2 / effective)
+    reach = float(stats.t.ppf((1 + confidence_level) / 2, n_groups - 1)) * math.sqrt(variance)
+    return mean - reach, mean + reach
+
+
+def design_effect(values: ArrayLike, groups: ArrayLike | None) -> float:
+    """Estimate how much groups increase the variance of the mean of one value for each image.
+
+    Parameters
+    ----------
+    values : array-like of shape (n,)
+        The values.
+    groups : array-like of shape (n,) or None
+        Patient, slide or other group of each image.
+
+    Returns
+    -------
+    float
+        The design effect [1]_: the variance of the mean between groups, divided by that of
+        independent images; at least 1, which it is without groups, and at most the number of
+        images.
+
+    References
+    ----------
+    .. [1] L. Kish, "Survey Sampling", Wiley, 1965.
+
+    Examples
+    --------
+    >>> from skcell.stats import design_effect
+    >>> design_effect([0, 0, 1, 1], ["a", "a", "b", "b"])
+    3.0
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    influence = (numbers - numbers.mean()) / len(numbers)
+    alone, n = _grouped_variance(influence, None)
+    if groups is None or alone == 0:
+        return 1.0
+    return float(np.clip(_grouped_variance(influence, groups)[0] / alone, 1.0, n))
+
+
+def _grouped_variance(influence: ArrayLike, groups: ArrayLike | None) -> tuple[float, int]:
+    """Estimate the variance of a score from what each image contributes to it.
+
+    Parameters
+    ----------
+    influence : array-like of shape (n,)
+        Linear contribution of each image to the score's deviation from its mean; the sum is zero.
+        For an accuracy it is ``(correct - accuracy) / n``.
+    groups : array-like of shape (n,) or None
+        Group of each image; None if images are independent.
+
+    Returns
+    -------
+    variance : float
+        Variance of the score; infinite for a single group.
+    n_groups : int
+        Number of groups, or of images.
+
+    References
+    ----------
+    .. [1] L. Kish, "Survey Sampling", Wiley, 1965.
+    """
+    sums = np.asarray(influence, dtype=np.float64)
+    if groups is not None:
+        sums = np.bincount(np.unique(np.asarray(groups), return_inverse=True)[1], sums)
+    n = len(sums)
+    return (n / (n - 1) * float(sums @ sums), n) if n > 1 else (math.inf, n)
+
+
+def _grouped_interval(
+    score: float, influence: ArrayLike, groups: ArrayLike, most: float, confidence_level: float
+) -> tuple[float, float]:
+    """Return Wilson's interval for the effective number of images, which is at most `most`."""
+    variance, n_groups = _grouped_variance(influence, groups)
+    if n_groups < 2:
+        return math.nan, math.nan
+    # Equal scores of all groups are no certainty: each group then counts as one image.
+    effective = score * (1 - score) / variance if variance > 0 else float(n_groups)
+    return _wilson(score, min(max(effective, 1.0), most), n_groups - 1, confidence_level)
+
+
+def _wilson(
+    score: float, n_effective: float, degrees_of_freedom: float, confidence_level: float = 0.95
+) -> tuple[float, float]:
+    """Compute Wilson's interval for an effective number of images.
+
+    Parameters
+    ----------
+    score : float
+        Accuracy, or a mean of recalls.
+    n_effective : float
+        Number of independent images with the same variance.
+    degrees_of_freedom : float
+        Degrees of freedom of this variance; the quantile is that of Student's t distribution.
+    confidence_level : float, default=0.95
+        Probability with which the interval covers the score.
+
+    Returns
+    -------
+    low, high : float
+        Ends of the interval, between 0 and 1.
+    """
+    p, n = score, n_effective
+    z2 = float(stats.t.ppf((1 + confidence_level) / 2, degrees_of_freedom)) ** 2
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    reach = math.sqrt(z2 * (p * (1 - p) + z2 / (4 * n)) / n) / (1 + z2 / n)
     return max(0.0, float(centre - reach)), min(1.0, float(centre + reach))
 
 
@@ -160,9 +303,15 @@ def balanced_accuracy_interval(
 ) -> tuple[float, float]:
     """Compute the interval of a balanced accuracy measured on one set of images.
 
-    The balanced accuracy is the mean of the recalls of the classes. Wilson's intervals of the
-    recalls are combined by the MOVER method [1]_, which is valid even if a class has few images or
-    all of them are classified correctly.
+    The balanced accuracy is the mean of the recalls of the classes. Without groups, Wilson's
+    intervals of the recalls are combined by the MOVER method [1]_, which is valid even if a class
+    has few images or all of them are classified correctly.
+
+    With groups, the recalls are not independent, since the same patients have images of several
+    classes. The balanced accuracy is therefore linearised by group [2]_: with `K` classes, group
+    `g` contributes the sum over its images of ``(correct - recall of the class) / (K * images of
+    the class)``. The variance of these contributions gives an effective number of images for
+    Wilson's interval, as in `grouped_accuracy_interval`.
 
     Parameters
     ----------
@@ -187,6 +336,8 @@ def balanced_accuracy_interval(
     ----------
     .. [1] G. Y. Zou, A. Donner, "Construction of confidence limits about effect measures: a general
        approach", Statistics in Medicine 27, 1693-1702, 2008.
+    .. [2] R. S. Woodruff, "A simple method for approximating the variance of a complicated
+       estimate", Journal of the American Statistical Association 66, 411-414, 1971.
 
     Examples
     --------
@@ -197,20 +348,49 @@ def balanced_accuracy_interval(
     0.74 to 0.97
     """
     y, predicted = np.asarray(y_true), np.asarray(y_pred)
-    ends = []
-    for label in np.unique(y):
-        of = y == label
-        right = predicted[of] == label
-        if groups is None:
-            low, high = accuracy_interval(int(right.sum()), len(right), confidence_level)
-        else:
-            low, high = grouped_accuracy_interval(right, np.asarray(groups)[of], confidence_level)
-        ends.append((right.mean(), low, high))
-    recall, low_ends, high_ends = np.array(ends).T
-    mean, n = float(recall.mean()), len(recall)
-    low = mean - math.sqrt(float(((recall - low_ends) ** 2).sum())) / n
-    high = mean + math.sqrt(float(((high_ends - recall) ** 2).sum())) / n
-    return (max(low, 0.0), min(high, 1.0)) if math.isfinite(low + high) else (math.nan, math.nan)
+    classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    n_classes = len(classes)
+    n_correct = np.bincount(codes, y == predicted, n_classes)
+    recalls = n_correct / counts
+    mean = float(recalls.mean())
+    if groups is None:
+        ends = np.array(
+            [
+                accuracy_interval(int(k), int(n), confidence_level)
+                for k, n in zip(n_correct, counts, strict=True)
+            ]
+        )
+        low = mean - math.sqrt(float(((recalls - ends[:, 0]) ** 2).sum())) / n_classes
+        high = mean + math.sqrt(float(((ends[:, 1] - recalls) ** 2).sum())) / n_classes
+        return max(low, 0.0), min(high, 1.0)
+    names = np.asarray(groups)
+    if any(len(np.unique(names[codes == code])) < 2 for code in range(n_classes)):
+        return math.nan, math.nan
+    influence = _recall_influence(codes, y == predicted)
+    most = n_classes**2 / float((1 / counts).sum())  # as many independent images would give
+    return _grouped_interval(mean, influence, names, most, confidence_level)
+
+
+def _recall_influence(y_true: ArrayLike, values: ArrayLike) -> NDArray[np.float64]:
+    """Compute what each image contributes to the mean over classes of their mean values.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        Class of each image.
+    values : array-like of shape (n,)
+        Value of each image, such as whether it was classified correctly; the mean over classes is
+        then the balanced accuracy.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Contributions to the deviation, for `_grouped_variance`; the sum is zero.
+    """
+    _, codes, counts = np.unique(y_true, return_inverse=True, return_counts=True)
+    numbers = np.asarray(values, dtype=np.float64)
+    means = np.bincount(codes, numbers) / counts
+    return (numbers - means[codes]) / (len(counts) * counts[codes])
 
 
 @validate_params(

@@ -14,7 +14,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         ],
         "_interrupt": ["StopOnInterrupt"],
         "_closer": ["CloserLook", "look_closer"],
-        "_page": ["describe_shift", "make_page"],
+        "_page": ["make_page"],
         "_prediction": [
             "Prediction",
             "find_images",

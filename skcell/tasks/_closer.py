@@ -164,10 +164,11 @@ def _plot_predictions(model: Any, found: Evaluation) -> dict[str, tuple[str, str
                 ClassRecallDisplay.from_predictions,
                 y,
                 found.y_pred,
+                groups=found.groups,
             ),
         ),
         "reliability": (
-            "Share of right predictions by stated probability",
+            "Accuracy by stated probability",
             _draw((4.6, 4.4), ReliabilityDisplay(found.reliability).plot),
         ),
         "coverage": (
@@ -214,7 +215,12 @@ def _look_deep(
     corruption = None
     if images.dtype == np.uint8 and images.shape[3] in (1, 3) and len(images):
         corruption = corruption_report(
-            model, images, labels, strengths=STRENGTHS, max_images=CORRUPTED
+            model,
+            images,
+            labels,
+            groups=None if found.groups is None else found.groups[kept],
+            strengths=STRENGTHS,
+            max_images=CORRUPTED,
         )
         display = CorruptionDisplay(corruption)
         plots["corruption"] = (

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,11 +12,7 @@ from sklearn.metrics import confusion_matrix, f1_score, precision_score
 from skcell._holdout import check_groups
 from skcell.calibration import CalibratedClassifier, ShiftReport
 from skcell.metrics import Reliability, accuracy_coverage_curve, measure_reliability
-from skcell.stats import (
-    accuracy_interval,
-    balanced_accuracy_interval,
-    grouped_accuracy_interval,
-)
+from skcell.stats import balanced_accuracy_interval, grouped_accuracy_interval
 
 
 @dataclass(frozen=True)
@@ -32,6 +28,11 @@ class Score:
     value: float
     low: float
     high: float
+
+    @classmethod
+    def of(cls, hits: NDArray[np.bool_], groups: NDArray[Any] | None) -> Self:
+        """Return the share of hits, with an interval that knows the groups of the images."""
+        return cls(float(hits.mean()), *grouped_accuracy_interval(hits, groups))
 
     def __str__(self) -> str:
         """Return the figure in per cent, with its interval."""
@@ -57,21 +58,25 @@ class Evaluation:
     accuracy, balanced_accuracy : Score
         Share of right predictions; mean of the recalls of the classes.
     macro_f1 : float
-        Mean F1 score of the classes.
+        Mean F1 score of the classes that occur or are predicted, as scikit-learn computes it.
     per_class : list of dict
         For each class that occurs: `class`, `n`, `recall` (a `Score`) and `precision`.
     confusion : ndarray of int of shape (n_classes, n_classes)
         Number of images of each true class (rows) with each predicted class (columns).
     reliability : Reliability
-        Whether predictions are right as often as their probabilities say.
+        Log loss, and whether predictions are correct as often as their probabilities say.
     plausible : ndarray of bool of shape (n, n_classes) or None
         Prediction sets, if the model is calibrated.
+    not_calibrated : str
+        Why a model that could be calibrated is not; else empty.
     coverage : float
         Share of the true classes that the sets should contain.
     unknown : ndarray of bool of shape (n,) or None
         Which images are unknown, if the model can say.
     shift : ShiftReport or None
         How the images differ from those at home, if the model can say.
+    groups : ndarray of shape (n,) or None
+        Patient or slide of each image.
     by_group : dict of str to Score
         Accuracy of each group, if groups were given.
     """
@@ -88,9 +93,11 @@ class Evaluation:
     confusion: NDArray[np.intp]
     reliability: Reliability
     plausible: NDArray[np.bool_] | None = None
+    not_calibrated: str = ""
     coverage: float = 0.9
     unknown: NDArray[np.bool_] | None = None
     shift: ShiftReport | None = None
+    groups: NDArray[Any] | None = None
     by_group: dict[str, Score] = field(default_factory=dict)
 
     @property
@@ -99,7 +106,7 @@ class Evaluation:
         if self.plausible is None:
             return None
         codes = np.searchsorted(self.classes, self.y_true)
-        return _share(self.plausible[np.arange(len(codes)), codes])
+        return Score.of(self.plausible[np.arange(len(codes)), codes], self.groups)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as JSON values.
@@ -123,11 +130,11 @@ class Evaluation:
                 "classes": [_text(label) for label in self.classes],
                 "counts": self.confusion.tolist(),
             },
-            "calibration_error": {
-                "value": self.reliability.error,
-                "low": self.reliability.interval[0],
-                "high": self.reliability.interval[1],
-            },
+            "log_loss": _plain(
+                Score(self.reliability.log_loss, *self.reliability.log_loss_interval)
+            ),
+            "calibration_error": _plain(Score(self.reliability.error, *self.reliability.interval)),
+            "not_calibrated": self.not_calibrated or None,
             "prediction_sets": None
             if found is None or self.plausible is None
             else {
@@ -211,8 +218,8 @@ def evaluate(
     y : array-like of shape (n,)
         Their classes, by the names that the model knows.
     groups : array-like of shape (n,), default=None
-        Patient or slide of each image. The intervals of the accuracy and the balanced accuracy then
-        allow for images of one group being alike; those of a class do not.
+        Patient or slide of each image. All intervals then allow for images of one group being
+        alike; there is none where all images are of one group.
     files : sequence of str, default=None
         Names of the images; None numbers them.
     coverage : float, default=0.9
@@ -243,6 +250,7 @@ def evaluate(
         probabilities = found.probabilities
         more = {
             "plausible": found.plausible,
+            "not_calibrated": model.why_not_calibrated(),
             "unknown": found.unknown,
             "shift": model.detect_shift(found),
         }
@@ -251,51 +259,41 @@ def evaluate(
     y_pred = classes[probabilities.argmax(axis=1)]
     correct = y_true == y_pred
     n = len(correct)
-    interval = (
-        accuracy_interval(int(correct.sum()), n)
-        if groups is None
-        else grouped_accuracy_interval(correct, groups)
-    )
     present = [label for label in classes.tolist() if label in set(y_true.tolist())]
     precisions = precision_score(y_true, y_pred, labels=present, average=None, zero_division=0)
     per_class = []
     for label, precision in zip(present, precisions, strict=True):
-        of_class = correct[y_true == label]
+        of = y_true == label
         per_class.append(
             {
                 "class": label,
-                "n": len(of_class),
-                "recall": _share(of_class),
+                "n": int(of.sum()),
+                "recall": Score.of(correct[of], None if groups is None else groups[of]),
                 "precision": float(precision),
             }
         )
     names = [] if groups is None else np.unique(groups).tolist()
-    by_group = {str(name): _share(correct[groups == name]) for name in names}
+    by_group = {str(name): Score.of(correct[groups == name], None) for name in names}
     return Evaluation(
         files=[str(i) for i in range(n)] if files is None else [str(file) for file in files],
         classes=classes.tolist(),
         y_true=y_true,
         y_pred=y_pred,
         probabilities=probabilities,
-        accuracy=Score(float(correct.mean()), *interval),
+        accuracy=Score.of(correct, groups),
         balanced_accuracy=Score(
             float(np.mean([row["recall"].value for row in per_class])),
             *balanced_accuracy_interval(y_true, y_pred, groups),
         ),
-        macro_f1=float(f1_score(y_true, y_pred, labels=present, average="macro", zero_division=0)),
+        macro_f1=float(f1_score(y_true, y_pred, average="macro", zero_division=0)),
         per_class=per_class,
         confusion=confusion_matrix(y_true, y_pred, labels=classes),
-        reliability=measure_reliability(y_true, probabilities, classes),
+        reliability=measure_reliability(y_true, probabilities, classes, groups=groups),
         coverage=coverage,
+        groups=groups,
         by_group=by_group,
         **more,
     )
-
-
-def _share(hits: NDArray[np.bool_]) -> Score:
-    """Return the share of hits, with its interval."""
-    n = len(hits)
-    return Score(float(hits.mean()), *accuracy_interval(int(hits.sum()), n))
 
 
 def _plain(score: Score) -> dict[str, float | None]:

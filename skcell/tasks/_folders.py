@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skcell._images import decode_files
-from skcell.calibration import CalibratedClassifier, ShiftReport
+from skcell.calibration import CalibratedClassifier
 from skcell.classifiers import classifier_of, find_image_spec
 from skcell.datasets import SPLITS, load_image_folder, read_groups
 from skcell.persistence import save
@@ -22,8 +22,8 @@ _FIRST = 200
 _FEWEST = 10
 
 
-def look_first(model: Any, files: Sequence[str]) -> ShiftReport | None:
-    """Compare some of the files with the training images, before all are predicted.
+def look_first(model: Any, files: Sequence[str]) -> list[str]:
+    """Say what is to be known before files are predicted: no calibration, or a shift.
 
     Parameters
     ----------
@@ -34,15 +34,24 @@ def look_first(model: Any, files: Sequence[str]) -> ShiftReport | None:
 
     Returns
     -------
-    ShiftReport or None
-        The comparison; None if the model cannot say, or there are too few images.
+    list of str
+        Sentences. The first files are compared with the training images; of few files, a sentence
+        says that this was not possible.
     """
     spec = find_image_spec(model)
     if not isinstance(model, CalibratedClassifier) or spec is None or spec.dtype == "float32":
-        return None
+        return []
+    sentences = [why] if (why := model.why_not_calibrated()) else []
     order = np.random.default_rng(0).permutation(len(files))[:_FIRST]
     images, _, _ = decode_files([files[i] for i in np.sort(order)], spec.shape, spec.dtype)
-    return model.detect_shift(images) if len(images) >= _FEWEST else None
+    if len(images) < _FEWEST:
+        return [
+            *sentences,
+            f"With fewer than {_FEWEST} images it was not checked whether they look like the "
+            "training images.",
+        ]
+    report = model.detect_shift(images)
+    return [*sentences, str(report)] if report.shifted else sentences
 
 
 def evaluate_folder(
@@ -183,7 +192,21 @@ def adapt_to_folder(
         f"Adapted to {told['n_images']:,} images, {told['n_labelled']:,} of them with labels; the "
         f"statistics were moved by {100 * told['move']:.0f} %."
     )
-    training = {"adaptation": told, "folder": os.path.basename(os.path.abspath(root))}
+    why = adapted.why_not_calibrated() if isinstance(adapted, CalibratedClassifier) else ""
+    if isinstance(adapted, CalibratedClassifier):
+        sentence += (
+            f" {why}"
+            if why
+            else (
+                f" Probabilities and prediction sets were calibrated by the "
+                f"{adapted.calibration_['n_images']:,} labelled images."
+            )
+        )
+    training = {
+        "adaptation": told,
+        "calibrated": not why,
+        "folder": os.path.basename(os.path.abspath(root)),
+    }
     save(adapted, path, training=training)
     return sentence, list(zip(model.classes_.tolist(), before, after, strict=True))
 

@@ -14,10 +14,7 @@ from skcell.cleaning import DatasetCheck, show_check
 from skcell.inspection import CorruptionReport
 from skcell.tasks._card import Card
 from skcell.tasks._closer import MOST_WRONG, CloserLook
-from skcell.tasks._evaluation import Evaluation
-
-#: A difference from home below this many standard deviations is not listed.
-_SMALL = 0.3
+from skcell.tasks._evaluation import Evaluation, Score
 
 _MOST_PROBABILITIES = 8  # classes of an image that are listed
 
@@ -73,8 +70,7 @@ def make_page(
         paragraphs=paragraphs,
         warnings=warnings if check is None else (),
         check=None if check is None else show_check(check),
-        shift=None if shift is None or not shift.shifted else describe_shift(shift.differences),
-        has_shift=shift is not None,
+        shift=shift,
         classes=[
             (str(row["class"]), row["n"], str(row["recall"]), f"{100 * row['precision']:.1f} %")
             for row in found.per_class
@@ -85,10 +81,13 @@ def make_page(
             (f"{a}, taken for {b}: {n}", [_cell(found, look, i) for i in some])
             for a, b, n, some in look.confusions
         ],
-        error=f"{100 * found.reliability.error:.1f}",
-        error_interval=[f"{100 * value:.1f}" for value in found.reliability.interval],
+        log_loss="{:.3f} ({:.3f} to {:.3f})".format(
+            found.reliability.log_loss, *found.reliability.log_loss_interval
+        ),
+        error=Score(found.reliability.error, *found.reliability.interval),
+        not_calibrated=found.not_calibrated,
         reliability=[
-            (f"{100 * c:.0f} %", f"{100 * a:.0f} % ({100 * lo:.0f} to {100 * hi:.0f})", f"{n:,}")
+            (f"{100 * c:.0f} %", str(Score(a, lo, hi)), f"{n:,}")
             for c, a, lo, hi, n in zip(
                 found.reliability.confidence,
                 found.reliability.accuracy,
@@ -159,24 +158,6 @@ def write_report(
     for name, content in contents.items():
         replace_file(folder / name, content)
     return [folder / name for name in contents]
-
-
-def describe_shift(differences: Mapping[str, float]) -> str:
-    """Say in words how images differ from those at home.
-
-    Parameters
-    ----------
-    differences : mapping of str to float
-        Differences in standard deviations, the largest first.
-
-    Returns
-    -------
-    str
-        The three largest, as a part of a sentence.
-    """
-    large = [(n, d) for n, d in differences.items() if abs(d) > _SMALL][:3]
-    words = [f"{name} {abs(d):.1f} {'above' if d > 0 else 'below'}" for name, d in large]
-    return ", ".join(words) + " (in standard deviations of the training images)"
 
 
 def _shade(confusion: Any) -> list[list[tuple[int, float, bool]]]:

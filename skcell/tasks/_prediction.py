@@ -37,8 +37,8 @@ class Prediction:
     probabilities : dict
         Probability of each class.
     plausible : list
-        Classes that contain the true one with the stated probability; empty if the model is not
-        calibrated.
+        Classes that contain the true one with the stated probability, the most probable first;
+        empty if the model is not calibrated for these predictions.
     unknown : bool or None
         Whether the image is nothing that the model was trained on; None if it cannot say.
     error : str
@@ -167,18 +167,15 @@ def _predict(
     classes = model.classes_.tolist()
     if isinstance(model, CalibratedClassifier):
         found = model.assess(images, coverage, min_confidence=min_confidence)
-        for label, row, plausible, unknown, uncertain in zip(
+        for label, row, likely, unknown, uncertain in zip(
             found.labels.tolist(),
             found.probabilities.tolist(),
-            found.plausible,
+            found.list_plausible() or [[]] * len(images),
             found.unknown.tolist(),
             found.uncertain.tolist(),
             strict=True,
         ):
-            likely = [name for name, is_in in zip(classes, plausible, strict=True) if is_in]
-            likely.sort(key=lambda name: -row[classes.index(name)])  # used at once
-            probabilities = dict(zip(classes, row, strict=True))
-            yield label, probabilities, likely, unknown, "", uncertain
+            yield label, dict(zip(classes, row, strict=True)), likely, unknown, "", uncertain
         return
     for row in model.predict_proba(images).tolist():
         uncertain = max(row) < min_confidence

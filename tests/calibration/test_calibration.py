@@ -1,5 +1,6 @@
 """How sure a prediction is: checked by simulation, and against other implementations."""
 
+import copy
 import warnings
 
 import numpy as np
@@ -20,6 +21,7 @@ from skcell.calibration import (
     fit_temperature,
     scale_probabilities,
 )
+from skcell.exceptions import AdaptationWarning
 from skcell.metrics import accuracy_coverage_curve, describe_images, measure_reliability
 
 SMALL = {"filters": (8, 16), "dense_units": 32, "epochs": 6, "random_state": 0}
@@ -50,6 +52,16 @@ def test_the_temperature_that_was_applied_is_found(temperature):
     distorted = scale_probabilities(p, 1 / temperature)
     assert fit_temperature(distorted, codes) == pytest.approx(temperature, rel=0.05)
     np.testing.assert_allclose(scale_probabilities(distorted, temperature), p, atol=1e-6)
+
+
+def test_no_wrong_image_is_no_certainty():
+    """Twenty correct predictions at 0.98 say little; the optimum of their log loss is T = 0."""
+    confident = fit_temperature([[0.98, 0.02]] * 20, [0] * 20)
+    assert 0.7 < confident <= 1
+    assert fit_temperature([[0.98, 0.02]] * 19 + [[0.999, 0.001]], [0] * 19 + [1]) > 1.2
+    assert fit_temperature(np.tile([0.6, 0.4], (5000, 1)), [0] * 5000) == pytest.approx(
+        0.2, abs=0.01
+    )
 
 
 def test_the_temperature_is_that_of_scikit_learn():
@@ -99,6 +111,36 @@ def test_sets_by_class_cover_each_class():
             kept.append(inside[np.arange(300), codes[300:]][hard].mean())
     assert np.mean(marginal) < 0.87
     assert 0.89 < np.mean(by_class) < 0.93
+
+
+@pytest.mark.parametrize("coverage", [0.9, 0.95])
+def test_sets_cover_images_of_new_patients(coverage):
+    """Patients differ in how hard their images are; ordinary sets cover too few of new ones."""
+    rng = np.random.default_rng(0)
+
+    def patients(n):
+        shift = np.repeat(rng.normal(0, 1.5, n), 40)
+        logits = rng.normal(1.5 + shift[:, None] * [1, 0], 1)
+        return scale_probabilities(np.exp(logits), 1.0), np.repeat(np.arange(n), 40)
+
+    hit = {"images": [], "patients": []}
+    for _ in range(300):
+        p, groups = patients(20)
+        new, _ = patients(1)
+        for name, known in (("images", None), ("patients", groups)):
+            sets = ConformalSets.fit(p, np.zeros(len(p), np.intp), groups=known)
+            # The limit itself, without the most probable class that is always in the set.
+            hit[name].append((1 - new[:, 0] <= sets._limit(slice(None), coverage)).mean())
+    assert np.mean(hit["patients"]) > coverage - 0.015
+    assert np.mean(hit["patients"]) > np.mean(hit["images"])
+    assert ConformalSets.fit(p[:320], np.zeros(320, int), groups=groups[:320]).predict(new).all()
+    assert ConformalSets.fit(p, np.zeros(len(p), int), groups=groups).n_units == 20
+
+
+def test_adaptive_sets_do_not_grow_with_certainty():
+    p = np.tile([1.0, 0.0, 0.0], (50, 1))
+    sets = ConformalSets.fit(p, [0] * 50, "aps")
+    assert sets.predict(p, 0.9).sum(axis=1).tolist() == [1] * 50
 
 
 @pytest.mark.parametrize(("method", "name"), [("lac", "lac"), ("aps", "aps")])
@@ -223,6 +265,32 @@ def test_features_of_images():
     assert np.isfinite(describe_images(np.ones((2, 1, 1)))[1]).all()
 
 
+def test_false_alarms_of_a_shift_are_rare_for_small_homes_and_heavy_tails():
+    rng = np.random.default_rng(0)
+    told = {60: [], 225: []}
+    for n, alarms in told.items():
+        for _ in range(100):
+            values, codes = rng.standard_t(3, (n + 200, 10)), rng.integers(0, 8, n + 200)
+            values += codes[:, None]
+            home = HomeProfile.fit(range(10), values[:n], codes[:n], 8)
+            alarms.append(home.compare(values[n:], codes[n:]).shifted)
+            assert home.compare(values[n:] + 4, codes[n:]).shifted
+    assert max(map(np.mean, told.values())) <= 0.02
+
+
+def test_another_patient_is_no_shift_if_patients_differ_as_much():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(10), 30)
+    values = rng.normal(size=(300, 1)) + rng.normal(0, 1.5, 10)[groups, None]
+    codes = np.zeros(300, np.intp)
+    home = HomeProfile.fit(["a"], values, codes, 1, groups)
+    assert home.between[0] > 0.5
+    other = rng.normal(size=(100, 1)) + 2.5
+    assert HomeProfile.fit(["a"], values, codes, 1).compare(other, codes[:100]).shifted
+    assert not home.compare(other, codes[:100]).shifted
+    assert home.compare(other + 12, codes[:100]).shifted
+
+
 def test_a_feature_that_never_differs_at_home_is_no_division_by_zero():
     home = HomeProfile.fit(["a", "b"], np.ones((30, 2)), np.zeros(30, np.intp), 2)
     assert not home.compare(np.ones((30, 2)), np.zeros(30, np.intp)).shifted
@@ -338,12 +406,55 @@ def test_an_adapted_copy(fitted):
     clf, X, _ = fitted
     elsewhere = (X * 0.6).astype(np.uint8)
     assert clf.detect_shift(elsewhere).shifted
-    adapted = clf.adapt(elsewhere)
+    blank = np.full((30, *X.shape[1:]), 120, np.uint8)
+    assert clf.is_unknown(blank).all()
+    with pytest.warns(AdaptationWarning, match="not calibrated for what it predicts now"):
+        adapted = clf.adapt(elsewhere)
     assert adapted.estimator_ is not clf.estimator_
     assert adapted.estimator_.adaptation_["n_images"] == len(X)
-    assert not adapted.detect_shift(elsewhere).shifted
-    assert adapted.is_unknown(elsewhere).mean() < 0.1
-    assert clf.detect_shift(elsewhere).shifted, "the original is as it was"
+    assert clf.calibrated_, "the original is as it was"
+    assert not adapted.calibrated_
+    # Images without labels are no evidence that predictions are correct: both alarms stay.
+    assert adapted.detect_shift(elsewhere).shifted
+    assert adapted.is_unknown(blank).all()
+    found = adapted.assess(elsewhere, min_confidence=0.01)
+    assert found.plausible is None
+    assert found.list_plausible() is None
+    assert found.uncertain.all()
+    with pytest.raises(ValueError, match="16 or more labelled images from there"):
+        adapted.predict_set(elsewhere)
+
+
+def test_labelled_images_calibrate_an_adapted_copy(fitted):
+    clf, X, y = fitted
+    elsewhere = (X * 0.6).astype(np.uint8)
+    with pytest.warns(AdaptationWarning, match="not calibrated"):
+        assert not clf.adapt(elsewhere, elsewhere[:15], y[:15]).calibrated_
+    adapted = clf.adapt(elsewhere, elsewhere[:40], y[:40])
+    assert adapted.calibrated_
+    assert adapted.calibration_["n_images"] == 40
+    assert len(adapted.sets_.scores) == 40
+    assert not adapted.detect_shift(elsewhere[40:]).shifted
+    assert not adapted.detect_shift(X[40:]).shifted, "the first home stays"
+    assert len(clf.homes_) == 1, "the original is as it was"
+    rest = np.searchsorted(adapted.classes_, y[40:])
+    sets = adapted.predict_set(elsewhere[40:], 0.9)
+    assert sets[np.arange(len(rest)), rest].mean() > 0.75
+    groups = np.arange(40) // 10
+    by_patient = clf.adapt(elsewhere, elsewhere[:40], y[:40], groups=groups)
+    assert by_patient.calibration_["n_groups"] == 4
+    assert by_patient.predict_set(elsewhere, 0.9).all(), "0.9 needs nine patients"
+    with pytest.warns(AdaptationWarning, match="of one group"):
+        assert not clf.adapt(elsewhere, elsewhere[:40], y[:40], groups=[0] * 40).calibrated_
+
+
+def test_sets_are_refused_with_symmetries_that_were_not_calibrated(fitted):
+    clf, X, _ = fitted
+    other = copy.deepcopy(clf)
+    other.estimator_.set_params(tta="none" if clf.estimator_.tta != "none" else "flips")
+    with pytest.raises(ValueError, match="averages over other symmetries"):
+        other.predict_set(X)
+    assert other.assess(X).plausible is None
 
 
 def test_what_is_refused(cells):
@@ -367,17 +478,45 @@ def test_what_is_refused(cells):
 def test_the_calibration_error_of_a_hand_made_example():
     p = [[0.95, 0.05], [0.95, 0.05], [0.95, 0.05], [0.65, 0.35]]
     found = measure_reliability([0, 0, 1, 1], p, [0, 1], n_bins=10)
-    assert found.error == pytest.approx((3 * (0.95 - 2 / 3) + 0.65) / 4)
+    assert found.plug_in_error == pytest.approx((3 * (0.95 - 2 / 3) + 0.65) / 4)
+    assert found.log_loss == pytest.approx(-np.log([0.95, 0.95, 0.05, 0.35]).mean())
     assert found.counts.tolist() == [1, 3]
-    assert found.interval[0] <= found.error <= found.interval[1] + 0.3
+    assert found.interval[0] <= found.error <= found.interval[1]
+
+
+@pytest.mark.parametrize("sharpness", [1.0, 0.5])
+def test_the_interval_of_the_calibration_error_covers_it(sharpness):
+    """1.0 is perfectly calibrated: the error is 0, which a plug-in estimate never shows."""
+    p, codes = simulate(200_000)
+    stated = scale_probabilities(p, sharpness)
+    true = measure_reliability(codes, stated, np.arange(5)).plug_in_error
+    true = 0.0 if sharpness == 1 else true
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(150):
+        some = rng.choice(len(p), 200, replace=False)
+        found = measure_reliability(codes[some], stated[some], np.arange(5), n_simulations=300)
+        low, high = found.interval
+        assert low <= found.error <= high
+        covered.append(low <= true <= high)
+    assert np.mean(covered) > 0.88
 
 
 def test_true_probabilities_are_calibrated_and_sharper_ones_are_not():
     p, codes = simulate(5000)
     classes = np.arange(5)
-    assert measure_reliability(codes, p, classes, n_bootstrap=10).error < 0.02
+    assert measure_reliability(codes, p, classes).error < 0.02
     sharper = scale_probabilities(p, 0.3)
-    assert measure_reliability(codes, sharper, classes, n_bootstrap=10).error > 0.05
+    assert measure_reliability(codes, sharper, classes).error > 0.05
+    # Images of one patient are right or wrong together.
+    groups = np.repeat(np.arange(50), 100)
+    gaps = p.max(axis=1) - (p.argmax(axis=1) == codes)
+    order = np.argsort(gaps + np.random.default_rng(0).normal(0, 4, 5000), kind="stable")
+    alone = measure_reliability(codes[order], p[order], classes)
+    whole = measure_reliability(codes[order], p[order], classes, groups=groups)
+    assert np.ptp(whole.interval) > 1.2 * np.ptp(alone.interval)
+    assert np.ptp(whole.high - whole.low) > 0
+    assert (whole.high - whole.low).mean() > (alone.high - alone.low).mean()
 
 
 def test_accuracy_of_the_most_certain():
@@ -386,4 +525,12 @@ def test_accuracy_of_the_most_certain():
     assert coverage[-1] == 1
     assert accuracy[-1] == (p.argmax(axis=1) == codes).mean()
     assert accuracy[200] > accuracy[-1]
-    assert (np.diff(limits) <= 0).all()
+    assert (np.diff(limits) < 0).all()
+
+
+def test_ties_of_certainty_are_decided_together():
+    p = np.tile([0.8, 0.2], (10, 1))
+    codes = np.array([0] * 5 + [1] * 5)
+    for order in (np.arange(10), np.arange(10)[::-1]):
+        coverage, accuracy, _ = accuracy_coverage_curve(codes[order], p, [0, 1])
+        assert (coverage.tolist(), accuracy.tolist()) == ([1.0], [0.5])

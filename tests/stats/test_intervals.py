@@ -7,7 +7,14 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from skcell.stats import accuracy_interval, cross_validated_interval
+from skcell.stats import (
+    accuracy_interval,
+    balanced_accuracy_interval,
+    cross_validated_interval,
+    design_effect,
+    grouped_accuracy_interval,
+    mean_interval,
+)
 
 
 @pytest.mark.parametrize(("n_correct", "n"), [(85, 100), (0, 7), (7, 7), (1, 2), (9000, 9500)])
@@ -63,3 +70,43 @@ def test_cross_validated_interval_covers_means_of_overlapping_training_sets():
 def test_cross_validated_interval_refuses(scores):
     with pytest.raises(ValueError, match=r"scores|sample"):
         cross_validated_interval(scores, n_train=8, n_test=2)
+
+
+@pytest.mark.parametrize("n_patients", [5, 20])
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_balanced_accuracy_of_patients_is_covered(n_patients, spread):
+    """The same patients are in all eight classes, so the recalls are not independent."""
+    rng = np.random.default_rng(0)
+    logits = np.linspace(1.5, 3, 8)
+    many = rng.normal(0, spread, (200_000, 1))
+    truth = (1 / (1 + np.exp(-logits - many))).mean()
+    covered = []
+    for _ in range(300):
+        groups = np.repeat(np.arange(n_patients), 80)
+        y = np.tile(np.arange(8), len(groups) // 8)
+        chance = 1 / (1 + np.exp(-logits[y] - rng.normal(0, spread, n_patients)[groups]))
+        correct = rng.random(len(y)) < chance
+        low, high = balanced_accuracy_interval(y, np.where(correct, y, -1), groups)
+        covered.append(low <= truth <= high)
+    assert np.mean(covered) > 0.9
+
+
+def test_balanced_accuracy_of_one_class_is_the_accuracy():
+    y, groups = np.zeros(40, int), np.arange(40) // 10
+    predicted = (np.arange(40) >= 30).astype(int)
+    assert_allclose(
+        balanced_accuracy_interval(y, predicted, groups),
+        grouped_accuracy_interval(predicted == y, groups),
+    )
+    assert np.isnan(balanced_accuracy_interval([0, 0, 1], [0, 0, 1], [1, 2, 2])).all()
+
+
+def test_grouped_intervals_without_groups():
+    correct = [True] * 30 + [False] * 10
+    assert grouped_accuracy_interval(correct, None) == accuracy_interval(30, 40)
+    assert design_effect(correct, None) == 1
+    values = np.random.default_rng(0).normal(size=50)
+    expected = stats.t.interval(0.95, 49, values.mean(), stats.sem(values))
+    assert_allclose(mean_interval(values), expected)
+    assert_allclose(mean_interval(values, np.arange(50)), expected)
+    assert np.isnan(mean_interval(values, np.zeros(50))).all()
