@@ -34,8 +34,8 @@ from skcell.metrics import describe_images, measure_reliability
 #: Number of images that are loaded at a time.
 CHUNK = 512
 
-#: Fewest labelled images that calibrate an adapted classifier, and number of parts, each of which is
-#: predicted by a classifier that was adapted without it.
+#: Fewest labelled images that calibrate an adapted classifier, and number of their parts, each of
+#: which is predicted by a classifier that was adapted without it.
 FEWEST_LABELLED = 16
 _PARTS = 5
 
