@@ -126,10 +126,9 @@ class HomeProfile:
             centres[code] = values[codes == code].mean(axis=0)
         known = enough[codes]
         overall = values.std(axis=0, ddof=min(1, len(values) - 1))
-        pooled = overall
-        if known.sum() > enough.sum():
-            squares = np.square(values[known] - centres[codes[known]]).sum(axis=0)
-            pooled = np.sqrt(squares / (known.sum() - enough.sum()))
+        squares = np.square(values[known] - centres[codes[known]]).sum(axis=0)
+        freedom = known.sum() - enough.sum()
+        pooled = np.sqrt(squares / freedom) if freedom else overall
         floor = 1e-12 + 1e-6 * np.abs(values).max(axis=0)  # of a feature that is the same in all
         spreads = np.maximum(np.where(enough[:, None], pooled, overall), floor)
         between, n_groups = np.zeros(values.shape[1]), 0
@@ -164,8 +163,8 @@ class HomeProfile:
         # Of the means of these images, and of the means at home that they are compared with.
         shares = np.bincount(codes, minlength=len(self.counts)) / len(values)
         variance = 1 / len(values) + np.sum(shares**2 / self.counts)
-        if self.n_groups:  # these images may be of one patient
-            variance = variance + self.between**2 * (1 + 1 / self.n_groups)
+        # These images may be of one patient.
+        variance = variance + self.between**2 * (1 + 1 / max(self.n_groups, 1))
         excess = np.abs(effects) - SMALL_SHIFT - N_ERRORS * np.sqrt(variance)
         order = np.argsort(-np.abs(differences), kind="stable")
         return ShiftReport(

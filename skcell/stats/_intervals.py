@@ -2,6 +2,7 @@
 
 import math
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -239,7 +240,7 @@ def _grouped_variance(influence: ArrayLike, groups: ArrayLike | None) -> tuple[f
     ----------
     .. [1] L. Kish, "Survey Sampling", Wiley, 1965.
     """
-    sums = np.asarray(influence, dtype=np.float64)
+    sums: NDArray[Any] = np.asarray(influence, dtype=np.float64)
     if groups is not None:
         sums = np.bincount(np.unique(np.asarray(groups), return_inverse=True)[1], sums)
     n = len(sums)

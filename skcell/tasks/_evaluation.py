@@ -116,7 +116,7 @@ class Evaluation:
         dict
             Scores, figures of the classes, confusion, calibration, and what else is known.
         """
-        found = self.set_coverage
+        found, calibration = self.set_coverage, self.reliability
         return {
             "n_images": len(self.y_true),
             "accuracy": _plain(self.accuracy),
@@ -130,10 +130,8 @@ class Evaluation:
                 "classes": [_text(label) for label in self.classes],
                 "counts": self.confusion.tolist(),
             },
-            "log_loss": _plain(
-                Score(self.reliability.log_loss, *self.reliability.log_loss_interval)
-            ),
-            "calibration_error": _plain(Score(self.reliability.error, *self.reliability.interval)),
+            "log_loss": _plain(Score(calibration.log_loss, *calibration.log_loss_interval)),
+            "calibration_error": _plain(Score(calibration.error, *calibration.interval)),
             "not_calibrated": self.not_calibrated or None,
             "prediction_sets": None
             if found is None or self.plausible is None
