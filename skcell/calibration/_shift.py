@@ -162,9 +162,9 @@ class HomeProfile:
         effects = _effects(values, codes, self.centres, self.spreads).mean(axis=0)
         # Of the means of these images, and of the means at home that they are compared with.
         shares = np.bincount(codes, minlength=len(self.counts)) / len(values)
-        variance = 1 / len(values) + np.sum(shares**2 / self.counts)
+        variance = np.full(len(self.names), 1 / len(values) + np.sum(shares**2 / self.counts))
         # These images may be of one patient.
-        variance = variance + self.between**2 * (1 + 1 / max(self.n_groups, 1))
+        variance += self.between**2 * (1 + 1 / max(self.n_groups, 1))
         excess = np.abs(effects) - SMALL_SHIFT - N_ERRORS * np.sqrt(variance)
         order = np.argsort(-np.abs(differences), kind="stable")
         return ShiftReport(

@@ -511,7 +511,7 @@ def test_true_probabilities_are_calibrated_and_sharper_ones_are_not():
     # Images of one patient are right or wrong together.
     groups = np.repeat(np.arange(50), 100)
     gaps = p.max(axis=1) - (p.argmax(axis=1) == codes)
-    order = np.argsort(gaps + np.random.default_rng(0).normal(0, 4, 5000), kind="stable")
+    order = np.argsort(gaps + np.random.default_rng(0).normal(0, 1, 5000), kind="stable")
     alone = measure_reliability(codes[order], p[order], classes)
     whole = measure_reliability(codes[order], p[order], classes, groups=groups)
     assert np.ptp(whole.interval) > 1.2 * np.ptp(alone.interval)
