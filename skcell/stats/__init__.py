@@ -5,7 +5,12 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
-        "_comparisons": ["corrected_resampled_ttest", "holm_correction"],
+        "_comparisons": [
+            "FoldEstimate",
+            "corrected_resampled_ttest",
+            "estimate_over_folds",
+            "holm_correction",
+        ],
         "_intervals": [
             "accuracy_interval",
             "balanced_accuracy_interval",

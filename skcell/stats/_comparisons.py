@@ -1,6 +1,8 @@
 """Compare techniques that were scored on the same folds."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
@@ -9,6 +11,7 @@ from scipy import stats
 from sklearn.utils.validation import check_array
 
 from skcell._sklearn import Interval, validate_params
+from skcell.stats._intervals import _grouped_variance, _mean_over_classes, _wilson
 
 
 @validate_params(
@@ -16,13 +19,10 @@ from skcell._sklearn import Interval, validate_params
         "differences": ["array-like"],
         "n_train": [Interval(Real, 0, None, closed="neither")],
         "n_test": [Interval(Real, 0, None, closed="neither")],
-        "min_standard_error": [Interval(Real, 0, None, closed="left")],
     },
     prefer_skip_nested_validation=True,
 )
-def corrected_resampled_ttest(
-    differences: ArrayLike, *, n_train: float, n_test: float, min_standard_error: float = 0.0
-) -> float:
+def corrected_resampled_ttest(differences: ArrayLike, *, n_train: float, n_test: float) -> float:
     r"""Test whether the scores of two techniques differ, by a corrected resampled t test.
 
     Folds share most of their training images, so a plain paired t test finds differences that do
@@ -35,9 +35,6 @@ def corrected_resampled_ttest(
         Score of one technique minus that of the other, for each split.
     n_train, n_test : float
         Number of training samples and of test samples in a split; the means, if splits differ.
-    min_standard_error : float, default=0.0
-        Lower bound for the standard error of the mean, from information other than the splits,
-        because the scores of a few splits may agree by chance.
 
     Returns
     -------
@@ -52,6 +49,7 @@ def corrected_resampled_ttest(
     See Also
     --------
     cross_validated_interval : Interval of the same mean.
+    estimate_over_folds : More powerful, for scores that are a mean over images.
     holm_correction : Correct several such p values.
 
     References
@@ -72,7 +70,7 @@ def corrected_resampled_ttest(
             f"A test needs at least two differences in one dimension, got shape {values.shape}."
         )
     n = len(values)
-    error = max(min_standard_error, math.sqrt((1 / n + n_test / n_train) * values.var(ddof=1)))
+    error = math.sqrt((1 / n + n_test / n_train) * values.var(ddof=1))
     if error == 0:
         return 1.0 if values.mean() == 0 else 0.0
     return float(2 * stats.t.sf(abs(values.mean()) / error, n - 1))
@@ -111,3 +109,163 @@ def holm_correction(p_values: ArrayLike) -> NDArray[np.float64]:
     factors = np.arange(len(order), 0, -1)
     out[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
     return out
+
+
+#: The variance between folds and seeds of a cross-validation is taken to be at least this share of
+#: the variance between images: estimated from a few folds, it is often zero by chance.
+FOLD_VARIANCE = 0.75
+
+
+@dataclass(frozen=True)
+class FoldEstimate:
+    """Mean over folds of a score, or of a difference of scores, with its standard error.
+
+    Parameters
+    ----------
+    mean : float
+        The mean.
+    standard_error : float
+        Its standard error; infinite if all images are of one group.
+    degrees_of_freedom : float
+        Degrees of freedom of the standard error, by Satterthwaite's approximation.
+    n_units : int
+        Number of images, or of groups.
+    """
+
+    mean: float
+    standard_error: float
+    degrees_of_freedom: float
+    n_units: int
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided p value of a mean of zero."""
+        if self.standard_error == 0:
+            return 1.0 if self.mean == 0 else 0.0
+        return float(2 * stats.t.sf(abs(self.mean) / self.standard_error, self.degrees_of_freedom))
+
+    def interval(self, confidence_level: float = 0.95) -> tuple[float, float]:
+        """Compute the t interval, for a difference.
+
+        Parameters
+        ----------
+        confidence_level : float, default=0.95
+            Probability with which the interval covers the mean.
+
+        Returns
+        -------
+        low, high : float
+            Ends of the interval.
+        """
+        quantile = float(stats.t.ppf((1 + confidence_level) / 2, self.degrees_of_freedom))
+        return (
+            self.mean - quantile * self.standard_error,
+            self.mean + quantile * self.standard_error,
+        )
+
+    def score_interval(self, confidence_level: float = 0.95) -> tuple[float, float]:
+        """Compute Wilson's interval for the effective number of images, for a score in 0..1.
+
+        Parameters
+        ----------
+        confidence_level : float, default=0.95
+            Probability with which the interval covers the mean.
+
+        Returns
+        -------
+        low, high : float
+            Ends of the interval; NaN if all images are of one group.
+        """
+        if math.isinf(self.standard_error):
+            return math.nan, math.nan
+        variance, p = self.standard_error**2, self.mean
+        effective = p * (1 - p) / variance if variance > 0 else float(self.n_units)
+        return _wilson(p, max(effective, 1.0), self.degrees_of_freedom, confidence_level)
+
+
+def estimate_over_folds(
+    values: Sequence[ArrayLike],
+    units: Sequence[ArrayLike],
+    classes: Sequence[ArrayLike] | None = None,
+) -> FoldEstimate:
+    r"""Estimate the mean of a score over folds, and its standard error from images and folds.
+
+    The values of two techniques on the same images may be subtracted before: the estimate is then
+    that of the paired difference. With `W` the variance of the mean between images (or between
+    groups), `s^2` the variance of the scores of the `J` folds, and `w` the part of it that is due
+    to images, the variance is
+
+    .. math:: V = W + \max\left(0.75\, W, \frac{s^2 - w}{J}\right).
+
+    The second term is that of training sets and seeds, which differ from fold to fold. A t test
+    over the folds alone [1]_ has as few degrees of freedom as there are folds, less one; it does
+    not use that there are hundreds of images.
+
+    Parameters
+    ----------
+    values : sequence of array-like
+        For each fold, one value for each of its validation images: whether it was classified
+        correctly, or the difference of two such values.
+    units : sequence of array-like
+        For each fold, the number of each image in the data; or its group, if images come in groups.
+    classes : sequence of array-like, default=None
+        For each fold, the class of each image. The score is then the mean over classes: the
+        balanced accuracy.
+
+    Returns
+    -------
+    FoldEstimate
+        The mean with its standard error.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two folds.
+
+    See Also
+    --------
+    corrected_resampled_ttest : For other scores, of which only one value for each fold is known.
+
+    Notes
+    -----
+    The factor 0.75 was chosen by simulation on real blood cells, where 95 % intervals covered the
+    true difference in 95 % or more of the studies: see ``benchmarks/bench_statistics.py``. Training
+    sets of folds overlap; what this adds to the variance is not estimated, because it cannot be.
+
+    References
+    ----------
+    .. [1] C. Nadeau, Y. Bengio, "Inference for the generalization error", Machine Learning 52,
+       239-281, 2003.
+
+    Examples
+    --------
+    >>> from skcell.stats import estimate_over_folds
+    >>> correct = [[1, 1, 1, 0], [1, 0, 1, 1], [1, 1, 0, 1]]
+    >>> found = estimate_over_folds(correct, [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]])
+    >>> found.mean
+    0.75
+    >>> low, high = found.score_interval()
+    >>> print(f"{low:.2f} to {high:.2f}")
+    0.32 to 0.95
+    """
+    n_folds = len(values)
+    if n_folds < 2:
+        raise ValueError(f"An estimate over folds needs at least two folds, got {n_folds}.")
+    scores, influences, within = [], [], []
+    for number, (fold, names) in enumerate(zip(values, units, strict=True)):
+        of = np.zeros(len(np.asarray(fold)), np.intp) if classes is None else classes[number]
+        score, influence = _mean_over_classes(of, fold)
+        scores.append(score)
+        influences.append(influence / n_folds)
+        within.append(_grouped_variance(influence, names)[0])
+    images, n_units = _grouped_variance(np.concatenate(influences), np.concatenate([*units]))
+    mean = float(np.mean(scores))
+    if math.isinf(images) or not np.isfinite(within).all():
+        return FoldEstimate(mean, math.inf, 1.0, n_units)
+    between = (float(np.var(scores, ddof=1)) - float(np.mean(within))) / n_folds
+    between = max(between, FOLD_VARIANCE * images)
+    variance = images + between
+    freedom = 1.0
+    if variance > 0:
+        freedom = variance**2 / (images**2 / (n_units - 1) + between**2 / (n_folds - 1))
+    return FoldEstimate(mean, math.sqrt(variance), freedom, n_units)

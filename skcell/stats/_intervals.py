@@ -367,31 +367,20 @@ def balanced_accuracy_interval(
     names = np.asarray(groups)
     if any(len(np.unique(names[codes == code])) < 2 for code in range(n_classes)):
         return math.nan, math.nan
-    influence = _recall_influence(codes, y == predicted)
+    _, influence = _mean_over_classes(codes, y == predicted)
     most = n_classes**2 / float((1 / counts).sum())  # as many independent images would give
     return _grouped_interval(mean, influence, names, most, confidence_level)
 
 
-def _recall_influence(y_true: ArrayLike, values: ArrayLike) -> NDArray[np.float64]:
-    """Compute what each image contributes to the mean over classes of their mean values.
+def _mean_over_classes(classes: ArrayLike, values: ArrayLike) -> tuple[float, NDArray[np.float64]]:
+    """Return the mean of the classes' mean values, and what each image contributes to it.
 
-    Parameters
-    ----------
-    y_true : array-like of shape (n,)
-        Class of each image.
-    values : array-like of shape (n,)
-        Value of each image, such as whether it was classified correctly; the mean over classes is
-        then the balanced accuracy.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Contributions to the deviation, for `_grouped_variance`; the sum is zero.
+    The contributions are to the deviation of the mean, for `_grouped_variance`; their sum is zero.
     """
-    _, codes, counts = np.unique(y_true, return_inverse=True, return_counts=True)
+    _, codes, counts = np.unique(classes, return_inverse=True, return_counts=True)
     numbers = np.asarray(values, dtype=np.float64)
     means = np.bincount(codes, numbers) / counts
-    return (numbers - means[codes]) / (len(counts) * counts[codes])
+    return float(means.mean()), (numbers - means[codes]) / (len(counts) * counts[codes])
 
 
 @validate_params(
@@ -400,7 +389,6 @@ def _recall_influence(y_true: ArrayLike, values: ArrayLike) -> NDArray[np.float6
         "n_train": [Interval(Real, 0, None, closed="neither")],
         "n_test": [Interval(Real, 0, None, closed="neither")],
         "confidence_level": [Interval(Real, 0, 1, closed="neither")],
-        "min_standard_error": [Interval(Real, 0, None, closed="left")],
     },
     prefer_skip_nested_validation=True,
 )
@@ -410,7 +398,6 @@ def cross_validated_interval(
     n_train: float,
     n_test: float,
     confidence_level: float = 0.95,
-    min_standard_error: float = 0.0,
 ) -> tuple[float, float]:
     r"""Compute the corrected resampled t interval of the mean of cross-validated scores.
 
@@ -431,9 +418,6 @@ def cross_validated_interval(
         Number of training samples and of test samples in a split; the means, if splits differ.
     confidence_level : float, default=0.95
         Probability with which the interval covers the expected score.
-    min_standard_error : float, default=0.0
-        Lower bound for the standard error of the mean, from information other than the splits,
-        because the scores of a few splits may agree by chance.
 
     Returns
     -------
@@ -476,7 +460,7 @@ def cross_validated_interval(
             "For a single split, use accuracy_interval."
         )
     n = len(values)
-    error = max(min_standard_error, math.sqrt((1 / n + n_test / n_train) * values.var(ddof=1)))
+    error = math.sqrt((1 / n + n_test / n_train) * values.var(ddof=1))
     reach = float(stats.t.ppf((1 + confidence_level) / 2, n - 1)) * error
     mean = float(values.mean())
     return mean - reach, mean + reach

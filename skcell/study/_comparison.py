@@ -3,16 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skcell.stats import (
-    accuracy_interval,
+    FoldEstimate,
     balanced_accuracy_interval,
     corrected_resampled_ttest,
     cross_validated_interval,
+    estimate_over_folds,
     grouped_accuracy_interval,
     holm_correction,
 )
@@ -80,34 +80,55 @@ def _sum_up(
     name: str, folds: Sequence[FoldResult], validated: Validated, confidence_level: float
 ) -> Summary:
     scores = [fold.score(name) for fold in folds]
-    low, high = _sampling_interval(name, folds, validated, confidence_level)
-    known = [score for score in scores if not math.isnan(score)]
-    if len(folds) > 1 and len(known) == len(folds):
-        spread = cross_validated_interval(
+    low, high = math.nan, math.nan
+    if len(folds) == 1:
+        low, high = _holdout_interval(name, folds[0], validated, confidence_level)
+    elif (values := _image_values(name, folds, validated)) is not None:
+        estimate = _estimate(name, values, folds, validated)
+        low, high = estimate.score_interval(confidence_level)
+    elif not any(map(math.isnan, scores)):
+        low, high = cross_validated_interval(
             scores, confidence_level=confidence_level, **_sizes(folds)
         )
-        low = spread[0] if math.isnan(low) else min(low, spread[0])
-        high = spread[1] if math.isnan(high) else max(high, spread[1])
-    if name in (ACCURACY, BALANCED):
-        low, high = max(low, 0.0), min(high, 1.0)
     return Summary(_mean(scores), low, high)
 
 
-def _sampling_interval(
-    name: str, folds: Sequence[FoldResult], validated: Validated, confidence_level: float
+def _holdout_interval(
+    name: str, fold: FoldResult, validated: Validated, confidence_level: float
 ) -> tuple[float, float]:
-    """Return the interval from the sampling of images alone, because folds may agree by chance."""
-    pooled = validated.pooled(folds)
-    if name == ACCURACY and (pooled is None or validated.groups is None):
-        share = sum(fold.n_correct for fold in folds) / sum(fold.n_test for fold in folds)
-        n = validated.n_images(folds)
-        return accuracy_interval(round(share * n), n, confidence_level)
-    if name not in (ACCURACY, BALANCED) or pooled is None:
+    """Return the interval of one split, from the sampling of images alone."""
+    if name not in (ACCURACY, BALANCED) or fold.predicted is None:
         return math.nan, math.nan
-    truth, predicted, groups = pooled
+    indices = validated.tests[fold.fold]
+    truth = validated.codes[indices]
+    groups = None if validated.groups is None else validated.groups[indices]
     if name == ACCURACY:
-        return grouped_accuracy_interval(truth == predicted, groups, confidence_level)
-    return balanced_accuracy_interval(truth, predicted, groups, confidence_level)
+        return grouped_accuracy_interval(truth == fold.predicted, groups, confidence_level)
+    return balanced_accuracy_interval(truth, fold.predicted, groups, confidence_level)
+
+
+def _image_values(
+    name: str, folds: Sequence[FoldResult], validated: Validated
+) -> list[NDArray[np.float64]] | None:
+    """Return whether each image was predicted correctly, if the score is a mean of these."""
+    if name not in (ACCURACY, BALANCED) or any(fold.predicted is None for fold in folds):
+        return None
+    return [
+        (validated.codes[validated.tests[fold.fold]] == fold.predicted).astype(np.float64)
+        for fold in folds
+    ]
+
+
+def _estimate(
+    name: str,
+    values: Sequence[NDArray[np.float64]],
+    folds: Sequence[FoldResult],
+    validated: Validated,
+) -> FoldEstimate:
+    tests = [validated.tests[fold.fold] for fold in folds]
+    units = tests if validated.groups is None else [validated.groups[test] for test in tests]
+    classes = [validated.codes[test] for test in tests] if name == BALANCED else None
+    return estimate_over_folds(values, units, classes)
 
 
 def _sizes(folds: Sequence[FoldResult]) -> dict[str, float]:
@@ -120,57 +141,6 @@ def _sizes(folds: Sequence[FoldResult]) -> dict[str, float]:
 def _mean(values: Sequence[float]) -> float:
     known = [value for value in values if not math.isnan(value)]
     return float(np.mean(known)) if known else math.nan
-
-
-def _least_error(difference: float, n: int) -> float:
-    """Return the smallest standard error of a paired difference over `n` images.
-
-    This is McNemar's standard error for the fewest changed images that can make the difference, all
-    in one direction, or for one image if there is no difference. Without it, the folds of one
-    cross-validation could agree by chance and suggest certainty.
-    """
-    changed = max(abs(difference), 1 / n)
-    return math.sqrt(max(changed - difference**2, 0.0) / n)
-
-
-def _paired_error(
-    name: str,
-    mine: Sequence[FoldResult],
-    base: Sequence[FoldResult],
-    difference: float,
-    validated: Validated,
-) -> float:
-    """Return the smallest standard error of a paired difference, from the sampling of images."""
-    if name not in (ACCURACY, BALANCED):
-        return 0.0
-    n = validated.n_images(mine)
-    pooled, pooled_base = validated.pooled(mine), validated.pooled(base)
-    if pooled is None or pooled_base is None:
-        return _least_error(difference, n) if name == ACCURACY else 0.0
-    (truth, predicted, groups), (_, of_base, _) = pooled, pooled_base
-    gained = (predicted == truth).astype(float) - (of_base == truth)
-    sizes = np.bincount(truth)
-    classes = (
-        [truth == code for code in np.flatnonzero(sizes)] if name == BALANCED else [truth >= 0]
-    )
-    error = 0.0
-    for of in classes:
-        least = _least_error(float(gained[of].mean()), int(of.sum()))
-        if groups is not None:
-            least = max(least, _grouped_error(gained[of], groups[of]))
-        error += (least / len(classes)) ** 2
-    return math.sqrt(error)
-
-
-def _grouped_error(values: NDArray[np.float64], groups: NDArray[Any]) -> float:
-    """Return the standard error of a mean of values that are correlated within groups."""
-    _, codes = np.unique(groups, return_inverse=True)
-    sizes = np.bincount(codes)
-    apart = np.bincount(codes, weights=values) - values.mean() * sizes
-    n_groups = len(sizes)
-    if n_groups < 2:
-        return math.inf
-    return math.sqrt(n_groups / (n_groups - 1) * float(apart @ apart)) / len(values)
 
 
 def compare(
@@ -248,15 +218,19 @@ def _compare(
     mean = _mean(differences)
     if len(differences) < 2 or any(map(math.isnan, differences)):
         return replace(summary, difference=mean)
-    least = _paired_error(name, mine, base, mean, validated)
-    if math.isinf(least):
-        return replace(summary, difference=mean)
-    sizes = {**_sizes(base), "min_standard_error": least}
-    low, high = cross_validated_interval(differences, confidence_level=level, **sizes)
+    values, of_base = (_image_values(name, folds, validated) for folds in (mine, base))
+    if values is None or of_base is None:
+        low, high = cross_validated_interval(differences, confidence_level=level, **_sizes(base))
+        p_value = corrected_resampled_ttest(differences, **_sizes(base))
+    else:
+        gained = [a - b for a, b in zip(values, of_base, strict=True)]
+        estimate = _estimate(name, gained, mine, validated)
+        if math.isinf(estimate.standard_error):
+            return replace(summary, difference=mean)
+        n = validated.n_images(mine)
+        if not any(map(np.any, gained)):  # one image might differ among others
+            estimate = replace(estimate, standard_error=1 / n)
+        (low, high), p_value = estimate.interval(level), estimate.p_value
     return replace(
-        summary,
-        difference=mean,
-        difference_low=low,
-        difference_high=high,
-        p_value=corrected_resampled_ttest(differences, **sizes),
+        summary, difference=mean, difference_low=low, difference_high=high, p_value=p_value
     )

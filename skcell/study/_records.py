@@ -230,16 +230,6 @@ class Validated:
         """Count the validation images of some folds, each image once."""
         return len(np.unique(np.concatenate([self.tests[fold.fold] for fold in folds])))
 
-    def pooled(self, folds: Sequence[FoldResult]) -> tuple[Any, Any, Any] | None:
-        """Return true class, predicted class and group of each image once; None if unknown."""
-        if any(fold.predicted is None for fold in folds):
-            return None
-        indices = np.concatenate([self.tests[fold.fold] for fold in folds])
-        predicted = np.concatenate([fold.predicted for fold in folds])
-        indices, first = np.unique(indices, return_index=True)
-        groups = None if self.groups is None else self.groups[indices]
-        return self.codes[indices], predicted[first], groups
-
 
 @dataclass(frozen=True)
 class StudyRecord:

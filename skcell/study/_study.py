@@ -107,11 +107,12 @@ class Study(ParameterHintsMixin, BaseEstimator):
 
     Notes
     -----
-    The interval over several folds is the corrected resampled t interval [1]_. It is never narrower
-    than Wilson's interval over all validation images, and very wide with two folds. The interval of
-    one holdout is Wilson's, which does not include the variation between training sets. With
-    `groups`, it is computed for an effective number of images, because images of one patient are
-    similar; with a single group in the holdout, there is no interval. Intervals and p values of
+    Intervals and comparisons of accuracy and balanced accuracy are those of
+    `skcell.stats.estimate_over_folds`: their variance is that between images (or between groups,
+    whose images are alike), and that between folds, which differ in training set and seed. The
+    interval of one holdout does not include the latter; with a single group in the holdout, there
+    is no interval. Other scores have one value for each fold, and so the corrected resampled t
+    interval [1]_, which is wide for few folds. Intervals and p values of
     differences are corrected for the number of techniques. Two techniques may differ even if their
     intervals overlap, because the techniques share folds.
 

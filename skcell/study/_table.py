@@ -162,7 +162,7 @@ def caption(result: StudyRecord) -> str:
     """
     several = any(technique.n_folds > 1 for technique in result.techniques)
     kind = (
-        "corrected resampled t (Nadeau & Bengio), at least Wilson's"
+        "Wilson's, by the variance between images and between folds"
         if several
         else "Wilson's, for one split"
     )

@@ -6,7 +6,12 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from skcell.metrics import macro_roc_auc
-from skcell.stats import corrected_resampled_ttest, cross_validated_interval, holm_correction
+from skcell.stats import (
+    corrected_resampled_ttest,
+    cross_validated_interval,
+    estimate_over_folds,
+    holm_correction,
+)
 
 
 def test_p_is_below_a_level_just_where_the_interval_leaves_out_zero():
@@ -56,3 +61,53 @@ def test_auc_is_scikit_learns_and_skips_missing_classes():
     expected = np.mean([roc_auc_score(without == c, p[:, c]) for c in (0, 1)])
     assert np.isclose(macro_roc_auc(without, p, [0, 1, 2]), expected)
     assert np.isnan(macro_roc_auc([0, 0], [[1, 0], [1, 0]], [0, 1]))
+
+
+def simulate_folds(rng, spread, difference=0.0, n=600, n_folds=5):
+    """Differences of two techniques that disagree about 15 % of images, more or less by fold."""
+    units = np.split(rng.permutation(n), n_folds)
+    values = []
+    for part in units:
+        gain = difference + rng.normal(0, spread)
+        p = np.array([0.075 + gain / 2, 0.85, 0.075 - gain / 2]).clip(0)
+        values.append(rng.choice([1.0, 0.0, -1.0], len(part), p=p / p.sum()))
+    return values, units
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.02, 0.05])
+def test_a_technique_against_itself_is_no_finding(spread):
+    rng = np.random.default_rng(0)
+    found = [estimate_over_folds(*simulate_folds(rng, spread)) for _ in range(400)]
+    assert np.mean([one.p_value <= 0.05 for one in found]) <= 0.06
+    ends = [one.interval() for one in found]
+    assert np.mean([low <= 0 <= high for low, high in ends]) >= 0.93
+
+
+def test_five_points_of_600_images_are_found():
+    rng = np.random.default_rng(0)
+    found = [estimate_over_folds(*simulate_folds(rng, 0.01, 0.05)) for _ in range(200)]
+    assert np.mean([one.p_value <= 0.05 for one in found]) > 0.6
+    alone = [
+        corrected_resampled_ttest([fold.mean() for fold in values], n_train=480, n_test=120)
+        for values in (simulate_folds(rng, 0.01, 0.05)[0] for _ in range(200))
+    ]
+    assert np.mean(np.array(alone) <= 0.05) < 0.5, "folds alone tell less"
+
+
+def test_images_of_a_patient_and_classes_count():
+    rng = np.random.default_rng(0)
+    values, units = simulate_folds(rng, 0.0)
+    alone = estimate_over_folds(values, units)
+    assert alone.mean == pytest.approx(np.mean([v.mean() for v in values]))
+    assert alone.n_units == 600
+    of_patients = [np.zeros(len(v), int) for v in values]
+    for k, v in enumerate(values):
+        of_patients[k][np.argsort(v, kind="stable")] = np.arange(len(v)) // 12 + 10 * k
+    grouped = estimate_over_folds(values, of_patients)
+    assert grouped.standard_error > 1.5 * alone.standard_error
+    assert np.isinf(estimate_over_folds(values, [np.zeros(120)] * 5).standard_error)
+    classes = [np.arange(120) % 3 for _ in values]
+    balanced = estimate_over_folds(values, units, classes)
+    assert balanced.mean == pytest.approx(alone.mean)
+    with pytest.raises(ValueError, match="two folds"):
+        estimate_over_folds(values[:1], units[:1])

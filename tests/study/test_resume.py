@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skcell import CellCNNClassifier, ImageAugmenter, SEInceptionResNetClassifier
 from skcell.datasets import make_cells
-from skcell.stats import corrected_resampled_ttest, cross_validated_interval, holm_correction
+from skcell.stats import estimate_over_folds, holm_correction
 from skcell.study import PLAIN_SETTINGS, Study, Technique, load_techniques, resolve_techniques
 from skcell.study._journal import Journal
 
@@ -289,12 +289,20 @@ def test_differences_are_paired_and_corrected(study):
     for technique in others:
         d = np.array(technique.scores) - np.array(base.scores)
         assert np.isclose(technique.difference, d.mean())
-        # McNemar's least error: all of 90 images that changed did so one way, and one did.
-        least = np.sqrt((max(abs(d.mean()), 1 / 90) - d.mean() ** 2) / 90)
-        sizes = {"n_train": 60, "n_test": 30, "min_standard_error": least}
-        ends = cross_validated_interval(d, confidence_level=0.975, **sizes)  # of two
+        images = study.result_.images
+        correct = {
+            name: [
+                (images.codes[images.tests[fold.fold]] == fold.predicted).astype(float)
+                for fold in study.result_.folds
+                if fold.technique == name
+            ]
+            for name in (base.name, technique.name)
+        }
+        gained = [a - b for a, b in zip(correct[technique.name], correct[base.name], strict=True)]
+        estimate = estimate_over_folds(gained, images.tests)
+        ends = estimate.interval(0.975)  # of two
         np.testing.assert_allclose((technique.difference_low, technique.difference_high), ends)
-        raw.append(corrected_resampled_ttest(d, **sizes))
+        raw.append(estimate.p_value)
     np.testing.assert_allclose([technique.p_value for technique in others], holm_correction(raw))
 
 
