@@ -18,7 +18,7 @@ __getattr__, __dir__, _names = _lazy.attach(
         ],
         "_curves": ["ClassCurvesDisplay"],
         "_embedding": ["EmbeddingDisplay"],
-        "_maps": ["grad_cam", "occlusion_map", "spotlight"],
+        "_maps": ["confirm_maps", "grad_cam", "occlusion_map", "spotlight"],
         "_samples": [
             "AugmentationDisplay",
             "ConfusionPicturesDisplay",

@@ -19,6 +19,16 @@ from skcell.engine import Forward, make_forward, make_gradient
 #: Number of images that are explained at a time.
 CHUNK = 128
 
+#: A layer with fewer cells on a side is too coarse for a map, unless there is no other.
+_FEWEST_CELLS = 7
+
+#: Number of sizes of layers whose maps are averaged.
+_MOST_SIZES = 3
+
+#: Share of the pixels that is covered to check a map, and the number of other covers of this shape.
+_COVERED = 0.1
+_N_OTHERS = 9
+
 Method = Literal["grad-cam", "hires-cam"]
 
 
@@ -30,7 +40,7 @@ class _Halves(NamedTuple):
 
 
 #: The two parts of the network of each fit that was explained, as long as it is in use.
-_halves: "weakref.WeakKeyDictionary[Any, dict[Any, _Halves]]" = weakref.WeakKeyDictionary()
+_halves: "weakref.WeakKeyDictionary[Any, dict[Any, list[_Halves]]]" = weakref.WeakKeyDictionary()
 
 
 def grad_cam(
@@ -38,7 +48,7 @@ def grad_cam(
     X: ArrayLike,
     target: Any = None,
     *,
-    method: Method = "grad-cam",
+    method: Method = "hires-cam",
     layer: str | None = None,
 ) -> NDArray[np.float32]:
     """Compute which parts of images speak for a class, by the gradients of a network.
@@ -52,12 +62,13 @@ def grad_cam(
         Images, as for the classifier.
     target : object or array-like of shape (n,), default=None
         Class, or class of each image, that is explained; None explains the predicted one.
-    method : {"grad-cam", "hires-cam"}, default="grad-cam"
-        Grad-CAM [1]_ weights the channels of the layer by the mean of their gradients. HiResCAM
-        [2]_ multiplies each activation by its own gradient, which shows only what the network used,
-        also if its dense layer sees where things are, as that of `CellCNNClassifier` does.
+    method : {"grad-cam", "hires-cam"}, default="hires-cam"
+        HiResCAM [2]_ multiplies each activation by its own gradient. Grad-CAM [1]_ weights the
+        channels of the layer by the mean of their gradients, and so forgets where they were.
     layer : str, default=None
-        Name of a layer whose outputs have height and width; None takes the last one.
+        Name of a layer whose outputs have height and width. None takes the mean of the maps of the
+        last layers of up to three sizes of at least 7 x 7: one layer alone, above all a coarse one,
+        often points elsewhere.
 
     Returns
     -------
@@ -74,14 +85,15 @@ def grad_cam(
 
     See Also
     --------
+    confirm_maps : Check maps by covering what they show.
     occlusion_map : Needs predictions alone, and takes longer.
     ExplanationDisplay : Shows the maps.
 
     Notes
     -----
-    The network is explained without averaging over the symmetries. A map is as coarse as its
-    layer: 7 x 7 for an image of 28 x 28 in `CellCNNClassifier`. It shows where the network looked,
-    not whether it was right to look there.
+    The network is explained without averaging over the symmetries. A map is an approximation by
+    gradients, and can be wrong, above all where a class is recognised by what is *not* there. Check
+    it with `confirm_maps`. It shows what a prediction depends on, not whether it should.
 
     References
     ----------
@@ -193,6 +205,82 @@ def occlusion_map(
             fall[where] += change[:, None, None]
             counts[where[1:]] += 1
     return (fall / counts).astype(np.float32)
+
+
+def confirm_maps(
+    estimator: Any,
+    X: ArrayLike,
+    maps: NDArray[Any],
+    target: Any = None,
+    *,
+    random_state: int = 0,
+) -> NDArray[np.bool_]:
+    """Check whether a prediction depends on what a map shows, by covering it.
+
+    The tenth of the pixels that the map shows as most important is covered with the colour of the
+    image's border, and so is the same shape at nine random places. A map is confirmed if the first
+    cover lowers the probability of the class more than each of the others [1]_. A map that shows
+    random places is confirmed in one of ten images.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The classifier that the maps are of.
+    X : array-like of shape (n, H, W, C) or (n, H, W)
+        Images.
+    maps : ndarray of shape (n, H, W)
+        Result of `grad_cam` or `occlusion_map` for these images.
+    target : object or array-like of shape (n,), default=None
+        As for the maps.
+    random_state : int, default=0
+        Seed of the random places.
+
+    Returns
+    -------
+    ndarray of bool of shape (n,)
+        Whether each map is confirmed.
+
+    See Also
+    --------
+    grad_cam : Computes the maps.
+
+    References
+    ----------
+    .. [1] V. Petsiuk, A. Das, K. Saenko, "RISE: Randomized Input Sampling for Explanation of
+       Black-box Models", BMVC 2018.
+
+    Examples
+    --------
+    >>> from skcell import CellCNNClassifier
+    >>> from skcell.datasets import make_cells
+    >>> from skcell.inspection import confirm_maps, grad_cam
+    >>> cells = make_cells(80, n_classes=2, image_size=32, random_state=0)
+    >>> clf = CellCNNClassifier(filters=(8, 16), dense_units=16, epochs=3, random_state=0)
+    >>> clf = clf.fit(cells.images, cells.target)
+    >>> maps = grad_cam(clf, cells.images[:5])
+    >>> confirm_maps(clf, cells.images[:5], maps).shape
+    (5,)
+    """
+    images = np.asarray(X)
+    codes = _find_codes(estimator, images, target)
+    n, height, width = images.shape[:3]
+    order = np.argsort(-maps.reshape(n, -1), axis=1, kind="stable")
+    marked = np.zeros((n, height * width), bool)
+    np.put_along_axis(marked, order[:, : max(1, round(_COVERED * height * width))], True, axis=1)
+    marked = marked.reshape(n, height, width)
+    colour = _border_colour(images)
+    rng = np.random.default_rng(random_state)
+
+    def left(where: NDArray[np.bool_]) -> NDArray[np.float64]:
+        shown = where.reshape(*where.shape, *[1] * (images.ndim - 3))
+        return estimator.predict_proba(np.where(shown, colour, images))[np.arange(n), codes]
+
+    moves = [rng.integers(0, side, _N_OTHERS) for side in (height, width)]
+    others = [
+        left(np.roll(marked, (int(down), int(right)), axis=(1, 2)))
+        for down, right in zip(*moves, strict=True)
+    ]
+    return left(marked) < np.min(others, axis=0)
 
 
 def spotlight(image: NDArray[Any], heat: NDArray[Any]) -> Image.Image:
@@ -308,17 +396,14 @@ def _explain(
 ) -> NDArray[np.float32]:
     images, spec = clf._check_X(X, reset=False)
     halves = _split(clf, layer)
-    parts = [
-        _explain_few(
-            halves,
-            load_images(images, slice(start, start + CHUNK), spec, n_jobs=-1),
-            codes[start : start + CHUNK],
-            len(clf.classes_),
-            method,
-        )
-        for start in range(0, len(images), CHUNK)
-    ]
-    return np.stack([_resize(one, spec) for part in parts for one in part])
+    found = np.zeros((len(images), *spec.shape[:2]), np.float32)
+    for start in range(0, len(images), CHUNK):
+        some = load_images(images, slice(start, start + CHUNK), spec, n_jobs=-1)
+        of = codes[start : start + CHUNK]
+        for half in halves:
+            maps = _explain_few(half, some, of, len(clf.classes_), method)
+            found[start : start + CHUNK] += [_enlarge(one, spec) / len(halves) for one in maps]
+    return found
 
 
 def _explain_few(
@@ -333,14 +418,28 @@ def _explain_few(
     return np.divide(heat, highest, out=np.zeros_like(heat), where=highest > 0)
 
 
-def _resize(heat: NDArray[np.float32], spec: ImageSpec) -> NDArray[np.float32]:
-    height, width, _ = spec.shape
-    image = Image.fromarray(heat).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(image)
+def _enlarge(heat: NDArray[np.float32], spec: ImageSpec) -> NDArray[np.float32]:
+    """Enlarge a map to the size of the image, each cell to the pixels that it stands for."""
+    height, width = (_cell_size(*sides) for sides in zip(spec.shape, heat.shape, strict=False))
+    whole = round(heat.shape[1] * width), round(heat.shape[0] * height)
+    image = np.asarray(Image.fromarray(heat).resize(whole, Image.Resampling.BILINEAR))
+    found = np.zeros(spec.shape[:2], np.float32)  # pixels that no cell stands for
+    found[: whole[1], : whole[0]] = image[: spec.shape[0], : spec.shape[1]]
+    return found
 
 
-def _split(clf: BaseCellClassifier, layer: str | None) -> _Halves:
-    """Split the network of a classifier at a layer; the result is kept."""
+def _cell_size(n_pixels: int, n_cells: int) -> float:
+    """Return the pixels of a cell: a power of two, unless the layer has another size.
+
+    A side of 28 becomes 7 and then 4 cells, of 8 pixels each, of which the last is half empty.
+    """
+    size = 2 ** round(np.log2(n_pixels / n_cells))
+    fits = n_cells in (-(-n_pixels // size), n_pixels // size) if size >= 1 else False
+    return size if fits else n_pixels / n_cells
+
+
+def _split(clf: BaseCellClassifier, layer: str | None) -> list[_Halves]:
+    """Split the network of a classifier at layers; the result is kept."""
     known = _halves.setdefault(clf._lease, {})
     key = layer, clf.n_iter_  # training may go on
     if key not in known:
@@ -348,24 +447,46 @@ def _split(clf: BaseCellClassifier, layer: str | None) -> _Halves:
     return known[key]
 
 
-def _split_network(model: keras.Model, name: str | None) -> _Halves:
+def _split_network(model: keras.Model, name: str | None) -> list[_Halves]:
     tensors = {t._keras_history.operation.name: t for t in _spatial_tensors(model)}
     if not tensors:
         raise ValueError("The network has no layer whose outputs have height and width.")
-    chosen = list(tensors)[-1] if name is None else name
-    if chosen not in tensors:
+    if name is None:
+        return [_halve(model, tensor, back) for tensor, back in _choose_layers(model, tensors)]
+    if name not in tensors:
         raise ValueError(
-            f"The network has no layer {chosen!r} whose outputs have height and width; it has "
+            f"The network has no layer {name!r} whose outputs have height and width; it has "
             f"{', '.join(tensors)}."
         )
-    last = model.layers[-1]
     try:
-        back = keras.Model(tensors[chosen], last.input)
+        back = keras.Model(tensors[name], model.layers[-1].input)
     except ValueError as error:
         raise ValueError(
-            f"The layer {chosen!r} has others beside it that lead to the classes; choose one that "
+            f"The layer {name!r} has others beside it that lead to the classes; choose one that "
             f"everything passes through, such as {list(tensors)[-1]!r}."
         ) from error
+    return [_halve(model, tensors[name], back)]
+
+
+def _choose_layers(model: keras.Model, tensors: dict[str, Any]) -> list[tuple[Any, keras.Model]]:
+    """Return the last layer of each of a few sizes, with the network behind it."""
+    found: dict[int, tuple[Any, keras.Model]] = {}
+    fine = [t for t in tensors.values() if min(t.shape[1:3]) >= _FEWEST_CELLS]
+    for tensor in reversed(fine or list(tensors.values())):
+        if tensor.shape[1] in found:
+            continue
+        try:
+            back = keras.Model(tensor, model.layers[-1].input)
+        except ValueError:  # others beside it lead to the classes
+            continue
+        found[tensor.shape[1]] = tensor, back
+        if len(found) == _MOST_SIZES:
+            break
+    return list(found.values())
+
+
+def _halve(model: keras.Model, tensor: Any, back: keras.Model) -> _Halves:
+    last = model.layers[-1]
 
     def score(activations: Any, weights: Any) -> Any:
         with single_precision(back):
@@ -374,7 +495,7 @@ def _split_network(model: keras.Model, name: str | None) -> _Halves:
         logits = keras.ops.matmul(keras.ops.cast(features, "float32"), last.kernel) + last.bias
         return keras.ops.sum(logits * weights)
 
-    front = keras.Model(model.inputs, tensors[chosen])
+    front = keras.Model(model.inputs, tensor)
     return _Halves(make_forward(front), make_gradient(score))
 
 

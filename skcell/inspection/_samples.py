@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from skcell._images import check_labels
 from skcell._pages import to_picture
-from skcell.inspection._maps import grad_cam, occlusion_map, spotlight
+from skcell.inspection._maps import confirm_maps, grad_cam, occlusion_map, spotlight
 from skcell.inspection._plotting import new_figure, shorten
 
 
@@ -230,7 +230,7 @@ class ExplanationDisplay(_PictureGrid):
         X: ArrayLike,
         target: Any = None,
         *,
-        method: Literal["grad-cam", "hires-cam", "occlusion"] = "grad-cam",
+        method: Literal["grad-cam", "hires-cam", "occlusion"] = "hires-cam",
     ) -> Self:
         """Explain predictions, and show them.
 
@@ -242,8 +242,8 @@ class ExplanationDisplay(_PictureGrid):
             Images; about ten at most.
         target : object or array-like of shape (n,), default=None
             Class that is explained; None explains the predicted one.
-        method : {"grad-cam", "hires-cam", "occlusion"}, default="grad-cam"
-            How the maps are computed.
+        method : {"grad-cam", "hires-cam", "occlusion"}, default="hires-cam"
+            How the maps are computed. Maps that `confirm_maps` does not confirm say so.
 
         Returns
         -------
@@ -265,7 +265,11 @@ class ExplanationDisplay(_PictureGrid):
             for row, i in zip(p, codes, strict=True)
         ]
         plain = [(to_picture(x), title) for x, title in zip(images, titles, strict=True)]
-        lit = [(spotlight(x, heat), "") for x, heat in zip(images, maps, strict=True)]
+        confirmed = confirm_maps(estimator, images, maps, target)
+        lit = [
+            (spotlight(x, heat), "" if sure else "not confirmed")
+            for x, heat, sure in zip(images, maps, confirmed, strict=True)
+        ]
         return cls([("image", plain), (method, lit)]).plot()
 
 

@@ -23,6 +23,7 @@ from skcell.inspection import (
     EmbeddingDisplay,
     ReliabilityDisplay,
     TrainingCurvesDisplay,
+    confirm_maps,
     corruption_report,
     find_confusions,
     grad_cam,
@@ -55,6 +56,8 @@ class CloserLook:
         True and predicted class, number of images, and some of them.
     pictures, heat : dict of int to str
         Pictures, and the same with what speaks for the prediction, as ``data:`` addresses.
+    confirmed : dict of int to bool
+        Whether covering what speaks for a prediction lowers its probability.
     plots : dict of str to (str, str)
         Description and ``data:`` address of each plot.
     corruption : CorruptionReport or None
@@ -66,6 +69,7 @@ class CloserLook:
     confusions: list[tuple[Any, Any, int, list[int]]]
     pictures: dict[int, str] = field(repr=False)
     heat: dict[int, str] = field(repr=False)
+    confirmed: dict[int, bool] = field(repr=False)
     plots: dict[str, tuple[str, str]] = field(repr=False)
     corruption: CorruptionReport | None = None
 
@@ -109,18 +113,20 @@ def look_closer(
     often = find_confusions(found.y_true, found.y_pred, confidence)[:MOST_CONFUSIONS]
     confusions = [(a, b, len(some), some[:MOST_OF_EACH]) for a, b, some in often]
     shown = sorted({*wrong[:MOST_WRONG], *right, *(i for *_, some in confusions for i in some)})
-    pictures, heat = {}, {}
+    pictures: dict[int, str] = {}
+    heat: dict[int, str] = {}
+    confirmed: dict[int, bool] = {}
     if root is not None:
         paths = [os.path.join(root, found.files[i]) for i in shown]
         pictures = {i: uri for i, path in zip(shown, paths, strict=True) if (uri := _picture(path))}
-        heat = _explain(model, found, root, shown)
+        heat, confirmed = _explain(model, found, root, shown)
     plots = _plot_predictions(model, found)
     corruption = None
     if deep and root is not None:
         notify("Looking at the images under corruptions ...")
         more, corruption = _look_deep(model, found, root)
         plots |= more
-    return CloserLook(wrong, right, confusions, pictures, heat, plots, corruption)
+    return CloserLook(wrong, right, confusions, pictures, heat, confirmed, plots, corruption)
 
 
 def _picture(path: str) -> str:
@@ -142,16 +148,22 @@ def _read(
     return images, indices[kept]
 
 
-def _explain(model: Any, found: Evaluation, root: str, shown: list[int]) -> dict[int, str]:
+def _explain(
+    model: Any, found: Evaluation, root: str, shown: list[int]
+) -> tuple[dict[int, str], dict[int, bool]]:
     images, kept = _read(model, found, root, np.array(shown, np.intp))
     if not len(images):
-        return {}
+        return {}, {}
     try:
-        maps = grad_cam(model, images, found.y_pred[kept], method="hires-cam")
+        maps = grad_cam(model, images, found.y_pred[kept])
     except (TypeError, ValueError):  # no network, or none with height and width
-        return {}
+        return {}, {}
+    confirmed = confirm_maps(model, images, maps, found.y_pred[kept])
     lit = (spotlight(image, heat) for image, heat in zip(images, maps, strict=True))
-    return {int(i): to_data_uri(one) for i, one in zip(kept, lit, strict=True)}
+    return (
+        {int(i): to_data_uri(one) for i, one in zip(kept, lit, strict=True)},
+        dict(zip(kept.tolist(), confirmed.tolist(), strict=True)),
+    )
 
 
 def _plot_predictions(model: Any, found: Evaluation) -> dict[str, tuple[str, str]]:

@@ -178,7 +178,8 @@ def _cell(found: Evaluation, look: CloserLook, i: int) -> dict[str, Any]:
     return {
         "name": name,
         "alt": str(true),
-        "said": f"{said} ({100 * p.max():.0f} %)",
+        "said": f"{said} ({100 * p.max():.0f} %)"
+        + ("" if look.confirmed.get(i, True) else "; map not confirmed"),
         "group": " ".join(map(str, groups)),
         "picture": look.pictures.get(i, ""),
         "heat": look.heat.get(i, ""),
