@@ -5,10 +5,14 @@ import io
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from skcell._text import encode
+from skcell._text import cell, encode
+
+#: Beginning of the names of files that are being written; one that is left was never finished.
+TEMPORARY = ".skcell-"
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -21,10 +25,12 @@ def replace_file(path: Path, content: bytes) -> None:
     content : bytes
         The new content of the file.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(name, 0o666 & ~umask)  # a temporary file is private to its owner
@@ -34,24 +40,26 @@ def replace_file(path: Path, content: bytes) -> None:
         raise
 
 
-def to_csv(records: list[dict[str, Any]]) -> bytes:
+def to_csv(records: list[dict[str, Any]], columns: Sequence[str] = ()) -> bytes:
     """Convert records to a CSV table.
 
     Parameters
     ----------
     records : list of dict
         One dict for each line, all with the same keys.
+    columns : sequence of str
+        Names of the columns, for tables that may have no line.
 
     Returns
     -------
     bytes
-        Comma-separated values, with a header line.
+        Comma-separated values, with a header line; see `skcell._text.cell` for formulas.
     """
     text = io.StringIO()
-    columns = list(dict.fromkeys(name for record in records for name in record))
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    found = dict.fromkeys([*columns, *(name for record in records for name in record)])
+    writer = csv.DictWriter(text, list(found), lineterminator="\n")
     writer.writeheader()
     for record in records:
-        cells = {k: json.dumps(v) if isinstance(v, dict) else v for k, v in record.items()}
+        cells = {k: json.dumps(v) if isinstance(v, dict) else cell(v) for k, v in record.items()}
         writer.writerow(cells)
     return encode(text.getvalue())

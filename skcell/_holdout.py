@@ -135,20 +135,26 @@ def describe_copies(
     return told
 
 
+def find_copies_of_content(X: Any) -> NDArray[np.intp] | None:
+    """Find exact copies, of files by their content; None if they cannot be compared."""
+    try:
+        return find_copies(X, content=True)
+    except OSError:  # not paths, or unreadable files, which raise a clear error later
+        return None
+
+
 def warn_of_copies(
-    X: Any,
+    copies: NDArray[np.intp] | None,
     y: NDArray[Any],
     splits: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
     names: NDArray[Any],
     stacklevel: int = 3,
 ) -> list[str]:
-    """Find exact copies of images that distort scores, and warn about them.
+    """Warn about exact copies of images that distort scores.
 
     Parameters
     ----------
-    X : array-like
-        Images, rows or paths; files are compared by content.
-    y, splits, names
+    copies, y, splits, names
         As for `describe_copies`.
     stacklevel : int
         Stack level of the warnings.
@@ -158,10 +164,6 @@ def warn_of_copies(
     list of str
         Messages of the warnings.
     """
-    try:
-        copies = find_copies(X, content=True)
-    except OSError:  # not paths, or unreadable files, which raise a clear error later
-        return []
     told = describe_copies(copies, y, splits, names)
     for sentence in told:
         warnings.warn(sentence, DuplicateImageWarning, stacklevel=stacklevel)

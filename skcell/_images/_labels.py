@@ -41,6 +41,13 @@ def check_labels(y: Any, n: int, what: str = "y", of: str = "label") -> NDArray[
             )
         )
     given = column_or_1d(y, warn=True)
+    if given.dtype.kind == "T":  # NumPy's StringDType
+        given = given.astype(np.str_)
+    if given.dtype.kind in "mMV":
+        raise ValueError(
+            f"{what} has the dtype {given.dtype}, which cannot be a {of}. Convert it to text: "
+            f"np.asarray({what}).astype(str)."
+        )
     # Keep the entries of a list: NumPy would convert NaN, None and numbers next to text to text.
     y = np.array([*y, None], dtype=object)[:-1] if isinstance(y, (list, tuple)) else given
     if len(y) != n:

@@ -355,6 +355,12 @@ class BaseCellClassifier(
         else:
             lease, history = self._lease.with_policy(recipe.dtype_policy), self.history_
             lease.recipe.require_same(recipe)
+        if lease.compiled.statistics.exist and min(self.batch_size, data.n_present) < 2:
+            raise ValueError(
+                "Batch normalisation compares the images of a batch, so one image at a time "
+                "teaches nothing. Set batch_size to 2 or more, pass more images, or choose a "
+                "network without batch normalisation (batch_norm=False)."
+            )
         history = train_classifier(
             copy(self)._set_fitted_state(lease, data, seed),
             data,

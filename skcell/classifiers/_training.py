@@ -5,8 +5,10 @@ from typing import Any
 
 import keras
 
+from skcell._digest import digest, digest_files
 from skcell.classifiers._callbacks import ClassifierCallback
 from skcell.engine import (
+    Checkpoint,
     EpochProgress,
     LearningRate,
     Mixing,
@@ -95,6 +97,10 @@ def train_classifier(
     if any(map(is_foreign, fitted.callbacks or ())):
         fitted._lease.detach_model()  # user code may change what a reset does not undo
     called += fitted.callbacks or ()
+    if kept := [callback for callback in called if isinstance(callback, Checkpoint)]:
+        fit_key = _digest_fit(fitted, data, val, epochs)
+        for checkpoint in kept:
+            checkpoint.fit_key = fit_key
     watching = [callback for callback in called if isinstance(callback, ClassifierCallback)]
     for callback in watching:
         callback.classifier = fitted
@@ -118,3 +124,20 @@ def train_classifier(
     finally:
         for callback in watching:
             callback.classifier = None
+
+
+def _digest_fit(fitted: Any, data: TrainingData, val: TrainingData | None, epochs: int) -> str:
+    """Return a digest of all that a fit depends on; the same fit after a crash has the same."""
+    params = {
+        name: value
+        for name, value in fitted.get_params(deep=False).items()
+        if name not in ("callbacks", "verbose", "random_state", "cache")
+    }
+    if fitted.random_state is not None:  # else a fit that was killed had another seed
+        params["seed"] = fitted._seed
+    parts = [part for part in (data, val) if part is not None]
+    content = [
+        digest_files(part.images) if part.images.ndim == 1 else part.images for part in parts
+    ]
+    labels = [(part.classes, part.codes, part.weights) for part in parts]
+    return digest(type(fitted).__name__, params, epochs, content, labels)

@@ -13,13 +13,19 @@ __getattr__, __dir__, _names = _lazy.attach(
         "_findings": ["count_labels"],
         "_outliers": ["Outliers", "find_outliers"],
         "_page": ["describe_verdict", "show_check"],
-        "_record": ["Finding"],
+        "_record": ["FINDING_COLUMNS", "Finding"],
         "_shortcuts": ["Shortcut", "find_shortcuts"],
         "_split": ["suggest_split"],
     },
 )
 
 #: Used by other parts of skcell, but not part of the public interface.
-_INTERNAL = {"count_labels", "describe_verdict", "predict_left_out", "show_check"}
+_INTERNAL = {
+    "FINDING_COLUMNS",
+    "count_labels",
+    "describe_verdict",
+    "predict_left_out",
+    "show_check",
+}
 
 __all__ = sorted(set(_names) - _INTERNAL)

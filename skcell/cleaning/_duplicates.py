@@ -40,8 +40,11 @@ _MOVED = 3  # by which images are moved against each other, in pixels of thumbna
 _FINER = 2  # steps of a movement in one pixel
 _MOST_BETWEEN = 1.25  # by which half a step may raise a correlation
 _BLOCK = 512
+_CERTAIN = 0.9995  # correlation of copies, however alike the images are
 _PLAIN = 0.03  # contrast of an image of one colour, as a share of that of the others
 _MANY = 50  # images of which something may be common to all
+_COMPARABLE = 12  # images of which pairs drawn at random tell how alike different ones are
+_RANDOM = 1000  # such pairs
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,9 @@ def find_duplicates(
         pictures of one field one after the other, are then not looked for, since a group is never
         split.
     threshold : float, default=0.92
-        Smallest correlation of the details of two images that makes them copies.
+        Smallest correlation of the details of two images that makes them copies. Where different
+        images are alike, such as smooth nuclei or empty fields, it is raised: a pair must stand out
+        from pairs that are drawn at random from the same images.
     image_shape : tuple of int, default=None
         Shape of an image, for rows of pixels.
 
@@ -268,22 +273,53 @@ def _find_near(
     with ThreadPoolExecutor(effective_n_jobs(-1)) as pool:  # NumPy releases the GIL
         alike = list(pool.map(lambda block: _correlate(details, block), blocks))
     similarity = np.concatenate([np.empty(0), *alike])
-    is_near = similarity >= threshold
+    is_near = similarity >= max(threshold, _usual_similarity(thumbnails, details))
     near = candidates[is_near]
     return near[:, :2], np.minimum(similarity[is_near], 1.0), near[:, 2]
+
+
+def _usual_similarity(thumbnails: NDArray[np.float16], details: NDArray[np.float32]) -> float:
+    """Return the similarity that none of the pairs has by chance, by pairs drawn at random."""
+    n = len(details)
+    if n < _COMPARABLE:
+        return 0.0
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, n, _RANDOM)
+    second = (first + rng.integers(1, n, _RANDOM)) % n
+    grid = _coarse_grid(thumbnails).reshape(n, _GRID, _GRID)
+    fits = np.stack(
+        [
+            (apply_symmetry(grid[first], number) * grid[second]).sum(axis=(1, 2))
+            for number in range(len(SYMMETRIES))
+        ]
+    )
+    pairs = np.stack([first, second, _INVERSE[fits.argmax(axis=0)]], axis=1)
+    alike = np.concatenate(
+        [_correlate(details, pairs[i : i + _BLOCK]) for i in range(0, _RANDOM, _BLOCK)]
+    )
+    # On Fisher's scale; the upper half of the pairs tells the spread, and copies are among few.
+    middle, high = np.quantile(np.arctanh(np.clip(alike, 0, 0.9999)), [0.5, 0.9])
+    n_pairs = n * (n - 1) / 2
+    reach = np.sqrt(2 * np.log(n_pairs)) + 1  # the largest of so many, and some more
+    return float(min(np.tanh(middle + reach * (high - middle) / 1.2816), _CERTAIN))
+
+
+def _coarse_grid(thumbnails: NDArray[np.float16]) -> NDArray[np.float32]:
+    """Return small pictures without what is common to all, each of length 1."""
+    side = THUMBNAIL // _GRID
+    grid = thumbnails.reshape(-1, _GRID, side, _GRID, side).mean(axis=(2, 4), dtype=np.float32)
+    if len(grid) >= _MANY:
+        grid -= grid.mean(axis=0)
+    grid -= grid.mean(axis=(1, 2), keepdims=True)
+    grid /= np.maximum(np.sqrt((grid**2).sum(axis=(1, 2), keepdims=True)), 1e-6)
+    return grid
 
 
 def _candidates(
     thumbnails: NDArray[np.float16], groups: NDArray[Any] | None
 ) -> Iterator[NDArray[np.intp]]:
     """Yield (first, second, symmetry) of images that are similar on a coarse grid."""
-    side = THUMBNAIL // _GRID
-    grid = thumbnails.reshape(-1, _GRID, side, _GRID, side).mean(axis=(2, 4), dtype=np.float32)
-    if len(grid) >= _MANY:
-        grid -= grid.mean(axis=0)
-    grid -= grid.mean(axis=(1, 2), keepdims=True)
-    norm = np.sqrt((grid**2).sum(axis=(1, 2), keepdims=True))
-    grid /= np.maximum(norm, 1e-6)
+    grid = _coarse_grid(thumbnails)
     codes = None if groups is None else np.unique(groups, return_inverse=True)[1]
     columns = np.ascontiguousarray(grid.reshape(len(grid), -1).T)
     for start in range(0, len(grid), _BLOCK):

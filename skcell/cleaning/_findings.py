@@ -17,6 +17,7 @@ from skcell.cleaning._shortcuts import Shortcut
 
 _FEW = 10  # images of a class, from which a score means little
 _UNEQUAL = 5  # ratio of the largest class to the smallest
+_MANY_ALIKE = 0.05  # share of images in one cluster that is told
 _MANY_COPIES = 0.01  # share of copies that flatters any random split noticeably
 _CLIPPED = 0.2  # share of pixels at the ends of the range
 _STRETCHED = 1.1  # ratio of aspect ratios
@@ -180,6 +181,19 @@ def _about_copies(
         message = message.format(f"{_number(len(chosen), 'pair')} of images ({n_exact} exact)")
         yield Finding(kind, severity, message, advice, found.pairs[chosen].ravel(), details)
 
+    largest = np.bincount(found.clusters).argmax()
+    together = np.flatnonzero(found.clusters == largest)
+    if len(together) > max(_MANY_ALIKE * len(labels), 5):
+        yield Finding(
+            "large cluster",
+            "warning",
+            f"{len(together):,} images ({100 * len(together) / len(labels):.0f} %) are connected "
+            "by pairs that look the same. A split that keeps them together is uneven.",
+            "Look at them: are they copies of one cell, or images that merely look alike? If "
+            "these are different cells, raise the threshold of find_duplicates.",
+            together,
+            ["in the largest cluster"] * len(together),
+        )
     yield from tell(
         other_label,
         "two labels",

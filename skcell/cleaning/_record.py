@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Severity = Literal["error", "warning", "note"]
 
+#: Columns of the table of findings.
+FINDING_COLUMNS = ["file", "index", "class", "kind", "severity", "detail", "advice"]
+
 #: Number of pictures that are kept of each finding.
 MOST_PICTURES = 12
 
@@ -134,5 +137,4 @@ class CheckRecord:
             Columns as in `to_records`.
         """
         pandas = import_optional("pandas", purpose="to_frame", extra="pandas")
-        columns = ["file", "index", "class", "kind", "severity", "detail", "advice"]
-        return pandas.DataFrame(self.to_records(), columns=columns)
+        return pandas.DataFrame(self.to_records(), columns=FINDING_COLUMNS)

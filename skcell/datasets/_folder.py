@@ -1,6 +1,8 @@
 """Load images from a folder with one sub-folder per class."""
 
 import os
+from collections.abc import Sequence
+from fnmatch import fnmatch
 from numbers import Integral
 from typing import Any, Literal
 
@@ -18,6 +20,8 @@ from skcell.exceptions import ImageReadError
         "path": [str, os.PathLike],
         "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list],
         "labels": ["boolean"],
+        "one_class": ["boolean"],
+        "ignore": [str, list, tuple, None],
         "channels": [Interval(Integral, 1, None, closed="left")],
         "dtype": [StrOptions({"auto", "uint8", "uint16"})],
         "load_images": ["boolean"],
@@ -32,6 +36,8 @@ def load_image_folder(
     image_size: int | tuple[int, int] = 96,
     *,
     labels: bool = True,
+    one_class: bool = False,
+    ignore: str | Sequence[str] | None = None,
     channels: int = 3,
     dtype: Literal["auto", "uint8", "uint16"] = "auto",
     load_images: bool = True,
@@ -68,6 +74,11 @@ def load_image_folder(
     labels : bool, default=True
         Whether sub-folders are classes. With False, the images are new ones whose classes are not
         known: all images in the folder, at any depth, are loaded, in the order of their names.
+    one_class : bool, default=False
+        Whether a folder with a single class is accepted, as for a test on images of one class.
+    ignore : str or sequence of str, default=None
+        Patterns of files that are left out, such as ``"*_mask.png"``; they are compared with the
+        names of files, and with their paths from the folder.
     channels : int, default=3
         Number of channels. Grey images are repeated to 3 channels, and colour images are
         converted to luminance for 1. Alpha is blended over white unless a file has exactly
@@ -143,7 +154,13 @@ def load_image_folder(
     """
     root = os.path.expanduser(os.fspath(path))
     height, width = _height_and_width(image_size)
-    entries, failures = scan_folder(root) if labels else scan_images(root)
+    entries, failures = scan_folder(root, 1 if one_class else 2) if labels else scan_images(root)
+    if ignore is not None:
+        patterns = [ignore] if isinstance(ignore, str) else list(ignore)
+        entries = [entry for entry in entries if not _matches(entry.file, root, patterns)]
+        failures = {f: why for f, why in failures.items() if not _matches(f, root, patterns)}
+        if not entries:
+            raise ValueError(f"ignore={ignore!r} leaves no image of {root!r}.")
     n_files = len(entries) + len(failures)
     data = Bunch()
     if load_images:
@@ -158,7 +175,7 @@ def load_image_folder(
         report_failures(failures, n_files=n_files, on_error=on_error, stacklevel=4)
     if load_images:
         if labels:
-            check_classes(root, entries, kept)
+            check_classes(root, entries, kept, 1 if one_class else 2)
         entries = [entries[index] for index in kept]
     data.filenames = np.array([entry.file for entry in entries])
     if not labels:
@@ -172,6 +189,13 @@ def load_image_folder(
     if any(inside):
         data.groups = np.array(inside)
     return data
+
+
+def _matches(file: str, root: str, patterns: Sequence[str]) -> bool:
+    inside = os.path.relpath(file, root).replace(os.sep, "/")
+    return any(
+        fnmatch(name, pattern) for pattern in patterns for name in (os.path.basename(file), inside)
+    )
 
 
 def _height_and_width(image_size: Any) -> tuple[int, int]:

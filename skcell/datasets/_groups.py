@@ -1,8 +1,10 @@
 """Patients or slides of image files."""
 
 import csv
+import io
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skcell._images import some
+from skcell._text import normal_form, read_text
 
 
 def read_groups(source: str, files: Sequence[str], root: str) -> NDArray[np.str_]:
@@ -19,8 +22,9 @@ def read_groups(source: str, files: Sequence[str], root: str) -> NDArray[np.str_
     ----------
     source : str
         A CSV file with the columns ``file`` and ``group``, in which files are given by name, or by
-        their path from `root`. Or a regular expression with one group in parentheses, which is
-        searched for in the path of each file, such as ``"(P[0-9]+)_"``.
+        their path from `root`. Blanks around names and groups do not count. Or a regular expression
+        with one group in parentheses, which is searched for in the path of each file, such as
+        ``"(P[0-9]+)_"``.
     files : sequence of str
         Paths of the images.
     root : str
@@ -34,7 +38,13 @@ def read_groups(source: str, files: Sequence[str], root: str) -> NDArray[np.str_
     Raises
     ------
     ValueError
-        If a file has no group, or the CSV file or the expression cannot be used.
+        If a file has no group, or the CSV file or the expression cannot be used; or if a name in
+        it stands for several images.
+
+    Warns
+    -----
+    UserWarning
+        If groups differ by capital letters alone.
 
     Examples
     --------
@@ -46,7 +56,17 @@ def read_groups(source: str, files: Sequence[str], root: str) -> NDArray[np.str_
     inside = [os.path.relpath(file, root) for file in files]
     if source.lower().endswith(".csv"):
         named = _read_csv(Path(source).expanduser())
-        found = [named.get(path, named.get(os.path.basename(path))) for path in inside]
+        known = [_plain(path) for path in inside]
+        short = [os.path.basename(path) for path in known]
+        unclear = {
+            name for name in short if name in named and short.count(name) > 1 and "/" not in name
+        } - set(known)
+        if unclear:
+            raise ValueError(
+                f"{source} names {some(sorted(unclear))}, which is in several folders. Give the "
+                "paths of these images from the folder of images."
+            )
+        found = [named.get(path, named.get(name)) for path, name in zip(known, short, strict=True)]
         what = f"{source} has no line for"
     else:
         try:
@@ -59,25 +79,51 @@ def read_groups(source: str, files: Sequence[str], root: str) -> NDArray[np.str_
                 "slide, such as '(P[0-9]+)_'; or the name of a .csv file."
             )
         matches = [pattern.search(path) for path in inside]
-        found = [match and match.group(1) for match in matches]
+        found = [match and (match.group(1) or "").strip() for match in matches]
         what = f"groups={source!r} finds nothing in"
     missing = [path for path, group in zip(inside, found, strict=True) if not group]
     if missing:
         raise ValueError(f"{what} {len(missing)} of {len(files)} images: {some(missing)}.")
-    return np.array(found, dtype=np.str_)
+    groups = np.array([normal_form(group) for group in found], dtype=np.str_)
+    names = np.unique(groups)
+    folded: dict[str, list[str]] = {}
+    for name in names.tolist():
+        folded.setdefault(name.casefold(), []).append(name)
+    twins = [" and ".join(map(repr, same)) for same in folded.values() if len(same) > 1]
+    if twins:
+        warnings.warn(
+            f"Some groups differ by capital letters alone and are taken for different ones: "
+            f"{some(twins)}. Give them one name if they are the same patient.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return groups
+
+
+def _plain(path: str) -> str:
+    """Return a path as it is compared: in one Unicode form, with slashes."""
+    return os.path.normpath(normal_form(path).strip().strip("\"'").replace("\\", "/"))
 
 
 def _read_csv(path: Path) -> dict[str, str]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if not {"file", "group"} <= set(reader.fieldnames or ()):
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    columns = [(name or "").strip() for name in reader.fieldnames or ()]
+    if not {"file", "group"} <= set(columns):
+        raise ValueError(
+            f"{path} needs the columns 'file' and 'group', separated by commas; it has "
+            f"{reader.fieldnames}."
+        )
+    reader.fieldnames = columns
+    named: dict[str, str] = {}
+    for line in reader:
+        name, group = (line["file"] or "").strip(), (line["group"] or "").strip()
+        if not name or not group:
             raise ValueError(
-                f"{path} needs the columns 'file' and 'group', separated by commas; it has "
-                f"{reader.fieldnames}."
+                f"{path}, line {reader.line_num}: {'file' if not name else 'group'} is blank. "
+                "Each line needs an image and its patient or slide."
             )
-        named: dict[str, str] = {}
-        for line in reader:
-            name, group = os.path.normpath(line["file"]), line["group"]
-            if named.setdefault(name, group) != group:
-                raise ValueError(f"{path} has two groups for {name!r}: {named[name]!r}, {group!r}.")
-        return named
+        if named.setdefault(_plain(name), group) != group:
+            raise ValueError(
+                f"{path} has two groups for {name!r}: {named[_plain(name)]!r}, {group!r}."
+            )
+    return named

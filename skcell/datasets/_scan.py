@@ -1,11 +1,12 @@
 """List the images in a folder, with their classes and splits, in a reproducible order."""
 
 import os
-import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from skcell._hints import did_you_mean
 from skcell._images import EXTENSIONS, FORMATS
+from skcell._text import normal_form as _nfc
 
 #: The accepted names of each split, in lower case.
 SPLITS = {
@@ -19,6 +20,7 @@ SPLITS = {
 }
 _ORDER = ("train", "val", "test")
 _OS_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"}
+_TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
 _LAYOUT = "Expected one sub-folder per class, each with its images: path/CLASS/image.jpg"
 
 
@@ -31,7 +33,7 @@ class Entry(NamedTuple):
     inside: str  # path of the file, relative to the folder of its class
 
 
-def scan_folder(root: str) -> tuple[list[Entry], dict[str, str]]:
+def scan_folder(root: str, fewest: int = 2) -> tuple[list[Entry], dict[str, str]]:
     """List the images in order, and the misplaced files with a reason for each."""
     _check_folder(root)
     entries: list[Entry] = []
@@ -40,9 +42,7 @@ def scan_folder(root: str) -> tuple[list[Entry], dict[str, str]]:
     for split, folder in _split_folders(root):
         subfolders, loose = _listing(folder)
         if not subfolders:
-            raise ValueError(
-                f"{folder!r} has no sub-folders{' but has images' if loose else ''}. {_LAYOUT}."
-            )
+            raise ValueError(_no_classes(folder, loose))
         strays.update(dict.fromkeys(loose, "an image outside the folders of the classes"))
         for subfolder in subfolders:
             name = _nfc(os.path.basename(subfolder))
@@ -60,7 +60,7 @@ def scan_folder(root: str) -> tuple[list[Entry], dict[str, str]]:
     entries.sort(
         key=lambda entry: (_ORDER.index(entry.split) if entry.split else 0, entry.class_name)
     )
-    check_classes(root, entries, range(len(entries)))
+    check_classes(root, entries, range(len(entries)), fewest)
     return entries, strays
 
 
@@ -102,10 +102,16 @@ def _check_folder(root: str) -> None:
     if not os.path.isdir(root):
         if os.path.exists(root):
             raise NotADirectoryError(
-                f"{root!r} is a file, not a folder. {_LAYOUT}. To load the arrays in an .npz "
+                f"{root!r} is a zip archive, not a folder. Unzip it first."
+                if root.lower().endswith(".zip")
+                else f"{root!r} is a file, not a folder. {_LAYOUT}. To load the arrays in an .npz "
                 "file, use skcell.datasets.load_npz."
             )
-        raise FileNotFoundError(f"There is no folder {root!r} (in {os.getcwd()!r}).")
+        parent, name = os.path.split(os.path.abspath(root))
+        beside = sorted(os.listdir(parent)) if os.path.isdir(parent) else []
+        folders = [one for one in beside if os.path.isdir(os.path.join(parent, one))]
+        hint = did_you_mean(name, folders)
+        raise FileNotFoundError(f"There is no folder {root!r} (in {os.getcwd()!r}).{hint}")
 
 
 def _no_images(empty: dict[str, str], others: dict[str, str]) -> str:
@@ -123,8 +129,22 @@ def _no_images(empty: dict[str, str], others: dict[str, str]) -> str:
     return f"{message}. Put images there, or remove the folders."
 
 
-def check_classes(root: str, entries: list[Entry], kept: Iterable[int]) -> None:
-    """Raise an error unless the `kept` entries have all classes, and at least two."""
+def _no_classes(folder: str, images: list[str]) -> str:
+    """Return the error message for a folder without sub-folders."""
+    names = sorted(os.listdir(folder))
+    if not names:
+        return f"{folder!r} is empty. {_LAYOUT}."
+    tables = [name for name in names if name.lower().endswith(_TABLES)]
+    if images and tables:
+        return (
+            f"{folder!r} has images but no sub-folders, and a table, {tables[0]!r}. Labels are not "
+            "read from tables: make a folder for each class, and move or link its images there."
+        )
+    return f"{folder!r} has no sub-folders{' but has images' if images else ''}. {_LAYOUT}."
+
+
+def check_classes(root: str, entries: list[Entry], kept: Iterable[int], fewest: int = 2) -> None:
+    """Raise an error unless the `kept` entries have all classes, and at least `fewest`."""
     names = {entry.class_name for entry in entries}
     left = {entries[index].class_name for index in kept}
     if names - left:
@@ -132,7 +152,7 @@ def check_classes(root: str, entries: list[Entry], kept: Iterable[int]) -> None:
             f"No image of {', '.join(map(repr, sorted(names - left)))} could be read. Repair "
             f"the files, or remove the class from {root!r}."
         )
-    if len(names) == 1:
+    if len(names) < fewest:
         raise ValueError(
             f"{root!r} holds one class only, {names.pop()!r}; at least two are needed. {_LAYOUT}."
         )
@@ -152,11 +172,6 @@ def _split_folders(root: str) -> list[tuple[str, str]]:
             "the others elsewhere, or rename a class that has the name of a split."
         )
     return [(split, folder) for folder, split in splits.items() if split]
-
-
-def _nfc(name: str) -> str:
-    """Convert `name` to Unicode's NFC form, because macOS and Linux store different forms."""
-    return unicodedata.normalize("NFC", name)
 
 
 def _ignored(name: str) -> bool:

@@ -22,15 +22,16 @@ class Checkpoint(keras.callbacks.Callback):
 
     If a fit is killed, the same fit with a new `Checkpoint` of the same folder continues after the
     last epoch that was finished, and ends with the same model, to the last bit, as if it had not
-    been killed. Without a file in the folder, the fit starts as usual. A finished fit leaves its
-    files, so that a next fit of the same object starts from them: remove the folder first.
+    been killed. Without a file in the folder, the fit starts as usual. The file knows images,
+    labels and parameters of its fit by a digest, and is refused by any other fit, such as that of
+    the next fold of a cross-validation: give each fit a folder of its own.
 
     Parameters
     ----------
     folder : str or path-like
         Folder of the files, of which there is one for each phase of training.
     key : str, default=""
-        Describes the fit: data and parameters. A file with another key is refused.
+        Describes the fit beyond its data and parameters. A file with another key is refused.
 
     Attributes
     ----------
@@ -61,6 +62,7 @@ class Checkpoint(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.key = Path(folder).expanduser(), key
         self.resumed = False
+        self.fit_key = ""
         self._phase = 0
         self._history: dict[str, list[float]] = {}
 
@@ -101,10 +103,11 @@ class Checkpoint(keras.callbacks.Callback):
             return {}
         with np.load(self._path, allow_pickle=False) as arrays:
             told = json.loads(str(arrays["told"]))
-            if told["key"] != self.key:
+            if told["key"] != [self.key, self.fit_key]:
                 raise ValueError(
-                    f"{self._path} belongs to a fit with other images or parameters. Remove the "
-                    "folder to start anew, or use what it was started with."
+                    f"{self._path} belongs to a fit with other images, labels or parameters. "
+                    "Remove the folder to start anew, use what it was started with, or give this "
+                    "fit another folder."
                 )
             n_values = told["n_values"]
             compiled.set_state([arrays[f"value-{i}"] for i in range(n_values)])
@@ -135,7 +138,7 @@ class Checkpoint(keras.callbacks.Callback):
             state["best"] = None if state["best"] is None else float(state["best"])
             stoppers.append({**state, "n_best": len(weights)})
         told = {
-            "key": self.key,
+            "key": [self.key, self.fit_key],
             "n_values": len(values),
             "stoppers": stoppers,
             "history": self._history,

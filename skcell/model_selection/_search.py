@@ -24,7 +24,12 @@ from sklearn.utils import check_random_state, indexable
 from skcell._digest import digest, digest_files
 from skcell._environment import software
 from skcell._hints import ParameterHintsMixin
-from skcell._holdout import check_groups, check_groups_kept, warn_of_copies
+from skcell._holdout import (
+    check_groups,
+    check_groups_kept,
+    find_copies_of_content,
+    warn_of_copies,
+)
 from skcell._images import as_paths
 from skcell._sklearn import (
     BaseSearchCV,
@@ -288,7 +293,7 @@ n_splits_, multimetric_
             check_groups_kept(splits, given, self.cv)
         if y is not None and is_classifier(self.estimator):
             names = np.arange(_num_samples(X)).astype(str)
-            warn_of_copies(X, np.asarray(y), splits, names)
+            warn_of_copies(find_copies_of_content(X), np.asarray(y), splits, names)
         objectives = self._check_objectives(metric)
 
         where = str(getattr(self.storage, "url", self.storage))

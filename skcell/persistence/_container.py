@@ -8,12 +8,12 @@ import io
 import json
 import os
 import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from skcell._files import replace_file
 from skcell.exceptions import ModelFileError
 
 #: Version of the format; a change that older versions of skcell cannot read increases it.
@@ -23,7 +23,10 @@ MANIFEST = "skcell.json"
 WEIGHTS = "weights.safetensors"
 _PART = re.compile(r"part-\d{1,4}\.skops")
 
-_MAX_JSON = 64 << 20  # bytes
+_MAX_JSON = 8 << 20  # bytes
+_MAX_MEMBERS = 10_000
+_MAX_DIRECTORY = 2 << 20  # bytes of the list of members
+_END = struct.Struct("<4s4H2LH")  # the end of a zip archive
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same model makes the same file
 
 
@@ -40,28 +43,36 @@ def is_stored_zip(content: bytes) -> bool:
     )
 
 
-def write_container(path: Path, manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> None:
-    """Write a container atomically.
+def pack_container(manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> bytes:
+    """Make the content of a container.
 
     Parameters
     ----------
-    path : Path
-        The file.
     manifest : mapping
         Description of the model, as JSON.
     members : mapping of str to bytes
         The other members by name.
+
+    Returns
+    -------
+    bytes
+        The content of the file.
     """
     hashes = {
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in members.items()
     }
     described = json.dumps({"format": FORMAT, **manifest, "members": hashes}, allow_nan=False)
+    if len(described) > _MAX_JSON:
+        raise ModelFileError(
+            f"The description of the model is larger than {_MAX_JSON >> 20} MiB; pass less as "
+            "`training`, and keep tables elsewhere."
+        )
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name, content in {MANIFEST: described.encode(), **members}.items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), content)
-    replace_file(path, stream.getvalue())
+    return stream.getvalue()
 
 
 def read_container(path: Path, *, manifest_only: bool = False) -> tuple[dict, dict[str, bytes]]:
@@ -88,9 +99,11 @@ def read_container(path: Path, *, manifest_only: bool = False) -> tuple[dict, di
     OSError
         If the file cannot be opened.
     """
+    if not path.is_file() and path.exists():  # a pipe would wait, and a device never end
+        raise ModelFileError(f"{path} is no file, so it is not a model of skcell.")
     with open(path, "rb") as file:
         try:
-            return _read(file, os.fstat(file.fileno()).st_size, manifest_only)
+            return unpack_container(file, os.fstat(file.fileno()).st_size, manifest_only)
         except ModelFileError as error:
             raise ModelFileError(f"{path} cannot be loaded: {error}") from None
         except Exception as error:  # zipfile raises many kinds for damaged files
@@ -100,7 +113,11 @@ def read_container(path: Path, *, manifest_only: bool = False) -> tuple[dict, di
             ) from error
 
 
-def _read(file: Any, size: int, manifest_only: bool) -> tuple[dict, dict[str, bytes]]:
+def unpack_container(
+    file: BinaryIO, size: int, manifest_only: bool = False
+) -> tuple[dict, dict[str, bytes]]:
+    """Read and check the content of a container; see `read_container`."""
+    _check_directory(file, size)
     with zipfile.ZipFile(file) as archive:
         infos = archive.infolist()
         names = [info.filename for info in infos]
@@ -120,7 +137,7 @@ def _read(file: Any, size: int, manifest_only: bool) -> tuple[dict, dict[str, by
             manifest = json.loads(archive.read(MANIFEST))
         except RecursionError:
             raise ModelFileError(f"{MANIFEST} is nested too deeply.") from None
-        if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
+        if not isinstance(manifest, dict) or type(manifest.get("format")) is not int:
             raise ModelFileError(f"{MANIFEST} has no format number.")
         if manifest["format"] > FORMAT:
             raise ModelFileError(
@@ -135,3 +152,15 @@ def _read(file: Any, size: int, manifest_only: bool) -> tuple[dict, dict[str, by
     if hashes != expected:
         raise ModelFileError("its members are not those that were written; the file was changed.")
     return manifest, members
+
+
+def _check_directory(file: BinaryIO, size: int) -> None:
+    """Refuse a list of members that would take much memory, before it is read."""
+    file.seek(max(0, size - _END.size - 0xFFFF))
+    tail = file.read()
+    start = tail.rfind(b"PK\x05\x06")
+    if 0 <= start <= len(tail) - _END.size:
+        *_, n_members, n_bytes, _, _ = _END.unpack_from(tail, start)
+        if n_members > _MAX_MEMBERS or n_bytes > _MAX_DIRECTORY:
+            raise ModelFileError("it has more members than any model.")
+    file.seek(0)

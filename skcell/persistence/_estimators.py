@@ -8,11 +8,18 @@ import warnings
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
 import skcell
 import skcell.calibration
-from skcell.calibration import ConformalSets, HomeProfile
+from skcell._images import ImageSpec
+from skcell.calibration import (
+    CalibratedClassifier,
+    ConformalSets,
+    HomeProfile,
+    UnknownDetector,
+)
 from skcell.classifiers import BaseCellClassifier, TransferState
 from skcell.engine import ModelLease, Recipe
 from skcell.exceptions import ModelFileError
@@ -49,6 +56,9 @@ _FIELDS = (
 
 #: Attributes that belong to a fit that is running, or to one version.
 _TRANSIENT = ("_skl_callbacks", "_callback_fit_ctx", "_skcell_version")
+
+#: Most layers of a network; building more takes minutes.
+_MAX_LAYERS = 400
 
 #: Most pixel values of an image; building a network for larger ones would take much memory.
 _MAX_VALUES = 1 << 26
@@ -134,10 +144,57 @@ def _decode_state(cls: Any, value: dict[str, Any], store: Store) -> Any:
         raise ModelFileError(f"{cls.__name__} lacks its parameters {sorted(missing)}.")
     if isinstance(state.get("cache"), str) and state["cache"] != "memory":
         state["cache"] = True  # a file must not choose where others are written
+    if isinstance(state.get("memory"), str):  # nor a pipeline's, when it is fitted again
+        state["memory"] = None
     estimator.__setstate__(state)
     if hasattr(cls, "_parameter_constraints"):
         estimator._validate_params()
+    if isinstance(estimator, BaseCellClassifier) and hasattr(estimator, "classes_"):
+        _check_classifier(estimator)
+    elif isinstance(estimator, CalibratedClassifier) and hasattr(estimator, "classes_"):
+        _check_calibrated(estimator)
     return estimator
+
+
+def _check_classifier(clf: BaseCellClassifier) -> None:
+    """Refuse a fitted classifier that could not predict."""
+    if not isinstance(getattr(clf, "_lease", None), ModelLease):
+        raise ModelFileError(f"{type(clf).__name__} has no network.")
+    recipe, spec = clf._lease.recipe, clf._spec
+    _check_classes(clf.classes_, recipe.n_classes)
+    if not isinstance(spec, ImageSpec) or type(clf._seed) is not int:
+        raise ModelFileError(f"{type(clf).__name__} does not say what images it takes.")
+    whole = recipe.network is not transfer_head  # which takes features of images
+    if whole and (tuple(recipe.input_shape), recipe.dtype) != (spec.shape, spec.dtype):
+        raise ModelFileError(
+            f"its network takes images of {recipe.input_shape}, {recipe.dtype}, and its images are "
+            f"of {spec.shape}, {spec.dtype}."
+        )
+
+
+def _check_calibrated(model: CalibratedClassifier) -> None:
+    """Refuse a calibration that cannot be, or is of another classifier."""
+    _check_classes(model.classes_, len(model.estimator_.classes_))
+    temperature = model.temperature_
+    sane = isinstance(temperature, float) and temperature > 0 and math.isfinite(temperature)
+    parts = isinstance(model.sets_, ConformalSets) and isinstance(model.detector_, UnknownDetector)
+    homes = isinstance(model.homes_, list) and all(isinstance(h, HomeProfile) for h in model.homes_)
+    if not (sane and parts and homes and model.homes_ and type(model.calibrated_) is bool):
+        raise ModelFileError(f"its calibration is none (temperature {temperature!r}).")
+    sets = model.sets_
+    if sets.n_classes != len(model.classes_) or len(sets.scores) != len(sets.codes):
+        raise ModelFileError("its prediction sets are of other classes.")
+    if not np.isfinite(sets.scores).all() or any(
+        home.centres.shape != (len(model.classes_), len(home.names)) for home in model.homes_
+    ):
+        raise ModelFileError("its prediction sets or its profile are not those of its images.")
+
+
+def _check_classes(classes: Any, n: int) -> None:
+    if not isinstance(classes, np.ndarray) or len(np.unique(classes)) != len(classes):
+        raise ModelFileError("its classes are not unique labels.")
+    if len(classes) != n:
+        raise ModelFileError(f"it has {len(classes)} classes for {n} outputs.")
 
 
 def _encode_recipe(recipe: Recipe, store: Store, where: str) -> dict[str, Any]:
@@ -155,18 +212,21 @@ def _decode_recipe(value: dict[str, Any], store: Store) -> Recipe:
         raise ModelFileError(f"it needs the backbone {kwargs.get('backbone')!r}, which is unknown.")
     if math.prod(settings["input_shape"]) > _MAX_VALUES:
         raise ModelFileError(f"its images of shape {settings['input_shape']} are too large.")
-    if _count_layers(kwargs) > store.n_tensors:  # each has weights
-        raise ModelFileError("its network has more layers than there are weights.")
+    n_layers = _count_layers(kwargs)
+    if n_layers > min(store.n_tensors, _MAX_LAYERS):  # each has weights
+        raise ModelFileError(f"its network has {n_layers} layers, more than it could have.")
     return Recipe.of(network, kwargs, **settings)
 
 
 def _count_layers(kwargs: dict[str, Any]) -> int:
     """Count the layers that the arguments of a network ask for, at least."""
-    convolutions = kwargs.get("convolutions", 0)
-    stages = len(kwargs["filters"]) if convolutions else 0
-    return int(
-        convolutions * stages + len(kwargs.get("extra_filters", ())) + kwargs.get("n_blocks", 0)
-    )
+    counts = {name: kwargs.get(name, 0) for name in ("convolutions", "n_blocks")}
+    for name, count in counts.items():
+        if type(count) is not int or not 0 <= count <= _MAX_LAYERS:
+            raise ModelFileError(f"its network has {name}={count!r}.")
+    filters, extra = kwargs.get("filters"), len(kwargs.get("extra_filters", ()))
+    stages = len(filters) if isinstance(filters, tuple) else 0
+    return max(counts["convolutions"], 1) * stages + extra + counts["n_blocks"]
 
 
 def _encode_lease(lease: ModelLease, store: Store, where: str) -> dict[str, Any]:
@@ -178,6 +238,9 @@ def _encode_lease(lease: ModelLease, store: Store, where: str) -> dict[str, Any]
 
 def _decode_lease(value: dict[str, Any], store: Store) -> ModelLease:
     weights = {path: store.take(name) for path, name in value["weights"].items()}
+    broken = [path for path, array in weights.items() if not np.isfinite(array).all()]
+    if broken:
+        raise ModelFileError(f"its weights {broken[0]!r} are not finite numbers.")
     return ModelLease.from_weights(_decode_recipe(value["recipe"], store), weights)
 
 

@@ -40,6 +40,13 @@ _SUFFIXES = {"onnx": ".onnx", "litert": ".tflite", "openvino": ".xml", "savedmod
 _Runner = Callable[[NDArray[Any]], NDArray[Any]]
 
 
+#: Highest value of a pixel.
+_HIGHEST = {"uint8": 255, "uint16": 65535, "float32": 1}
+
+#: What TensorFlow writes into the folder of a model.
+_SAVED_MODEL = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "keras_metadata.pb"}
+
+
 def export(
     estimator: BaseEstimator,
     path: str | os.PathLike[str],
@@ -115,8 +122,16 @@ def export(
         raise ValueError(f"The name of a file of the format {format} ends in {suffix}; got {path}.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {str(path.parent)!r}.")
-    if path.is_dir() and not (path / "saved_model.pb").is_file():
-        raise FileExistsError(f"{path} is a folder, and no exported model; use another name.")
+    if path.is_dir():
+        strange = sorted(set(os.listdir(path)) - _SAVED_MODEL)
+        if strange or not (path / "saved_model.pb").is_file():
+            more = f" ({strange[0]!r})" if strange else ""
+            raise FileExistsError(
+                f"{path} is a folder that holds more than an exported model{more}; use another "
+                "name."
+            )
+    elif path.exists() and not path.is_file():
+        raise FileExistsError(f"{path} is no regular file; use another name.")
     model, classifier = to_portable_model(estimator)
     spec = classifier._spec
     images = _sample(spec) if X is None else _load(classifier, X)
@@ -188,6 +203,14 @@ def describe(estimator: Any, spec: ImageSpec) -> dict[str, Any]:
             "width": width,
             "channels": channels,
             "dtype": spec.dtype,
+            "range": [0, _HIGHEST[spec.dtype]],
+            "alpha": "the fourth channel"
+            if channels == 4
+            else "blended over white before the image is resized",
+            "depth": "8-bit values are multiplied by 257 for uint16; 16-bit values are divided by "
+            "257 and rounded for uint8; contrast is never stretched",
+            "grey": "repeated to three channels; colour becomes 0.299 red + 0.587 green + 0.114 "
+            "blue for one channel",
             "order": "(n, height, width, channels); colours in the order red, green, blue",
             "resize": "bicubic with antialiasing, to height and width, without keeping proportions",
         },
@@ -202,8 +225,7 @@ def _sample(spec: ImageSpec) -> NDArray[Any]:
     fine = coarse.repeat(-(-spec.shape[0] // 4), 1).repeat(-(-spec.shape[1] // 4), 2)
     fine = fine[:, : spec.shape[0], : spec.shape[1]] * 0.8
     fine += 0.2 * rng.random(fine.shape)
-    scale = {"uint8": 255, "uint16": 65535, "float32": 1}[spec.dtype]
-    return (fine * scale).astype(spec.dtype)
+    return (fine * _HIGHEST[spec.dtype]).astype(spec.dtype)
 
 
 def _load(classifier: BaseCellClassifier, X: Any) -> NDArray[Any]:

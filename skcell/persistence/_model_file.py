@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,14 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skcell._environment import software
+from skcell._files import replace_file
 from skcell.exceptions import ModelFileError
-from skcell.persistence._container import WEIGHTS, read_container, write_container
+from skcell.persistence._container import (
+    WEIGHTS,
+    pack_container,
+    read_container,
+    unpack_container,
+)
 
 
 @dataclass(frozen=True)
@@ -121,16 +128,31 @@ def save(
         "model": described,
     }
     manifest["classes"] = [c.item() if hasattr(c, "item") else c for c in manifest["classes"]]
+    strange = [c for c in manifest["classes"] if not isinstance(c, (str, bool, int, float))]
+    if strange:
+        raise ModelFileError(
+            f"The labels are of the type {type(strange[0]).__name__}, which a model file cannot "
+            "hold. Train with text or numbers as labels: y.astype(str)."
+        )
     members = {WEIGHTS: pack(store.tensors)}
     members |= {f"part-{i}.skops": part for i, part in enumerate(store.parts)}
-    write_container(Path(path).expanduser(), manifest, members)
+    content = pack_container(manifest, members)
+    try:  # a file that cannot be read back must not replace one that can
+        _decode(*unpack_container(BytesIO(content), len(content)))
+    except Exception as error:
+        raise ModelFileError(
+            f"The model was not written to {os.fspath(path)!r}, because it could not be loaded "
+            f"again: {error}"
+        ) from error
+    replace_file(Path(path).expanduser(), content)
 
 
 def load(path: str | os.PathLike[str]) -> Any:
     """Load a model that `save` wrote.
 
-    Nothing in the file is run, and everything is checked first: hashes, sizes, types, and whether
-    the weights are those of the network. The network is built when it first predicts.
+    Nothing in the file is run, and these are checked first: hashes, sizes and types; whether the
+    weights are finite and those of the network; whether classes, images, temperature and prediction
+    sets belong to it. The network is built when it first predicts.
 
     Parameters
     ----------
@@ -156,17 +178,11 @@ def load(path: str | os.PathLike[str]) -> Any:
     read_info : Read what a file says about its model, without loading it.
     """
     from safetensors import SafetensorError
-    from safetensors.numpy import load as unpack
-
-    import skcell.persistence._estimators  # noqa: F401 # adds them to the kinds of values
-    from skcell.persistence._values import Store, decode
 
     path = Path(path).expanduser()
     manifest, members = read_container(path)
     try:
-        parts = [members[f"part-{i}.skops"] for i in range(len(members) - 1)]
-        store = Store(unpack(members[WEIGHTS]), parts)
-        estimator = decode(manifest["model"], store)
+        estimator = _decode(manifest, members)
     except (ModelFileError, ImportError) as error:
         raise type(error)(f"{path} cannot be loaded: {error}") from error
     except (Exception, SafetensorError) as error:
@@ -177,6 +193,18 @@ def load(path: str | os.PathLike[str]) -> Any:
     if not isinstance(estimator, BaseEstimator):
         raise ModelFileError(f"{path} cannot be loaded: it holds no estimator.")
     return estimator
+
+
+def _decode(manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> Any:
+    """Return the estimator that a container describes."""
+    from safetensors.numpy import load as unpack
+
+    import skcell.persistence._estimators  # noqa: F401 # adds them to the kinds of values
+    from skcell.persistence._values import Store, decode
+
+    parts = [members[f"part-{i}.skops"] for i in range(len(members) - 1)]
+    store = Store(unpack(members[WEIGHTS]), parts)
+    return decode(manifest["model"], store)
 
 
 def read_info(path: str | os.PathLike[str]) -> ModelInfo:

@@ -158,8 +158,10 @@ def decode(value: Any, store: Store) -> Any:
 
 
 def _encode_strings(value: NDArray[Any], store: Store, where: str) -> dict[str, Any]:
+    # Text may be stored wider than the longest that is left: NumPy keeps the width of a subset.
     items = value.ravel().tolist()
-    return {"dtype": value.dtype.str, "shape": list(value.shape), "items": items}
+    dtype = value.dtype.str if value.dtype.kind == "O" else np.array(items, np.str_).dtype.str
+    return {"dtype": dtype, "shape": list(value.shape), "items": items}
 
 
 def _decode_strings(value: dict[str, Any], store: Store) -> NDArray[Any]:
@@ -167,12 +169,11 @@ def _decode_strings(value: dict[str, Any], store: Store) -> NDArray[Any]:
     if not all(isinstance(item, str) for item in items):
         raise ModelFileError("an array of strings holds something else.")
     dtype = np.dtype(value["dtype"])
-    longest = max(map(len, items), default=1)
-    if dtype.kind not in "UO" or (dtype.kind == "U" and dtype.itemsize > 4 * max(longest, 1)):
+    if dtype.kind not in "UO":
         raise ModelFileError(f"an array of strings has the dtype {value['dtype']!r}.")
-    if len(items) * dtype.itemsize > _MAX_STRINGS:
+    if len(items) * 4 * max(map(len, items), default=1) > _MAX_STRINGS:
         raise ModelFileError("an array of strings is too large.")
-    return np.array(items, dtype).reshape(value["shape"])
+    return np.array(items, object if dtype.kind == "O" else np.str_).reshape(value["shape"])
 
 
 def _all_strings(value: Any) -> bool:

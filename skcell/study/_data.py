@@ -11,7 +11,7 @@ from sklearn.model_selection import PredefinedSplit
 from sklearn.utils import Bunch
 
 from skcell._hints import hint
-from skcell._holdout import split_holdout
+from skcell._holdout import find_copies, split_holdout
 from skcell.datasets import (
     fetch_bloodmnist,
     load_image_folder,
@@ -139,7 +139,11 @@ class StudyData:
         if holdout:
             groups = self.groups if by_group else None
             _, test = split_holdout(
-                self.labels, fraction=0.2, groups=groups, random_state=random_state
+                self.labels,
+                fraction=0.2,
+                groups=groups,
+                copies=find_copies(self.images),
+                random_state=random_state,
             )
             return PredefinedSplit(np.where(np.isin(np.arange(len(self.labels)), test), 0, -1))
         return cv or self.n_folds

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.utils.multiclass import check_classification_targets
 
-from skcell._holdout import check_groups, check_groups_kept
+from skcell._holdout import check_groups, check_groups_kept, join_groups
 from skcell._images import check_images, check_labels, layout_of
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -88,7 +88,12 @@ def describe_data(
 
 
 def plan_splits(
-    cv: Any, y: NDArray[Any], groups: NDArray[Any] | None, random_state: int, n_repeats: int = 1
+    cv: Any,
+    y: NDArray[Any],
+    groups: NDArray[Any] | None,
+    random_state: int,
+    n_repeats: int = 1,
+    copies: NDArray[np.intp] | None = None,
 ) -> tuple[list[Split], str]:
     """Make the splits that every technique is fitted on.
 
@@ -104,6 +109,9 @@ def plan_splits(
         Seed of the folds.
     n_repeats : int
         How often the folds are drawn, if `cv` is an int.
+    copies : ndarray of int of shape (n,) or None
+        A number that exact copies of an image share; with folds that are drawn here, all copies of
+        an image are in one fold.
 
     Returns
     -------
@@ -118,9 +126,12 @@ def plan_splits(
         If a class is too small for the splits, or if the splits leak.
     """
     classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    units = groups
     if isinstance(cv, Integral):
+        if copies is not None and copies.max() < len(copies) - 1:
+            units = copies if groups is None else join_groups(groups, copies)
         splitters = [
-            _folds(int(cv), classes, codes, counts, groups, random_state + i)
+            _folds(int(cv), classes, codes, counts, units, random_state + i)
             for i in range(n_repeats)
         ]
     elif n_repeats > 1:
@@ -133,7 +144,7 @@ def plan_splits(
     splits = [
         (np.asarray(train), np.asarray(test))
         for splitter in splitters
-        for train, test in splitter.split(np.zeros(len(y)), codes, groups)
+        for train, test in splitter.split(np.zeros(len(y)), codes, units)
     ]
     if not splits:
         raise ValueError(f"cv={cv!r} makes no split; give a number of folds or a splitter.")

@@ -18,7 +18,7 @@ from sklearn.metrics import get_scorer
 from skcell._digest import digest, digest_files
 from skcell._environment import environment
 from skcell._hints import ParameterHintsMixin, did_you_mean
-from skcell._holdout import warn_of_copies
+from skcell._holdout import find_copies_of_content, warn_of_copies
 from skcell._sklearn import HasMethods, Interval
 from skcell.study._comparison import compare, summarise
 from skcell.study._files import reserved_columns, to_jsonable
@@ -234,13 +234,16 @@ class Study(ParameterHintsMixin, BaseEstimator):
         classes, codes = np.unique(y, return_inverse=True)
         scorer = FoldScorer(classes, _check_scoring(self.scoring, classes))
         score = _check_score(self.score, scorer)
-        splits, protocol = plan_splits(self.cv, y, groups, self.random_state, self.n_repeats)
+        copies = find_copies_of_content(X)
+        splits, protocol = plan_splits(
+            self.cv, y, groups, self.random_state, self.n_repeats, copies
+        )
         pipeline = study_pipeline()
         for technique in techniques:
             check_technique(pipeline, technique, X)
 
         data = describe_data(data_name, X, y, groups)
-        data["duplicates"] = warn_of_copies(X, y, splits, names)
+        data["duplicates"] = warn_of_copies(copies, y, splits, names)
         title = "{name}: {n_images:,} images, {n_classes} classes".format(**data)
         progress = StudyProgress(
             [technique.name for technique in techniques], len(splits), title, protocol

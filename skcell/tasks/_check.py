@@ -12,7 +12,13 @@ from skcell._files import replace_file, to_csv
 from skcell._holdout import join_groups
 from skcell._images import decode_files
 from skcell.classifiers import CellCNNClassifier
-from skcell.cleaning import DatasetCheck, check_dataset, find_duplicates, predict_left_out
+from skcell.cleaning import (
+    FINDING_COLUMNS,
+    DatasetCheck,
+    check_dataset,
+    find_duplicates,
+    predict_left_out,
+)
 from skcell.datasets import load_image_folder
 from skcell.tasks._training import choose_size, find_groups
 
@@ -109,7 +115,7 @@ def save_check(check: DatasetCheck, path: str | os.PathLike[str], *, title: str)
     """
     page = check.report(path, title=title)
     table = page.with_name(f"{page.stem}-findings.csv")
-    replace_file(table, to_csv(check.to_records()))
+    replace_file(table, to_csv(check.to_records(), FINDING_COLUMNS))
     return [page, table]
 
 

@@ -197,7 +197,7 @@ def test_channels_are_as_asked(cells):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], "has no sub-folders. Expected one sub-folder per class"),
+        ([], "is empty. Expected one sub-folder per class"),
         (["1.png"], "has no sub-folders but has images"),
         (["a/1.png"], "holds one class only, 'a'"),
         (["train/1.png", "val/1.png"], "has no sub-folders but has images"),

@@ -72,5 +72,21 @@ def test_a_killed_fit_ends_as_one_that_was_not(name, after, cells, tmp_path):
 def test_other_images_or_parameters_are_refused(cells, tmp_path):
     X, y = cells.images[:96], cells.target[:96]
     MODELS["cnn"]().set_params(callbacks=[Checkpoint(tmp_path, "a")]).fit(X, y)
-    with pytest.raises(ValueError, match="other images or parameters"):
+    with pytest.raises(ValueError, match="other images, labels or parameters"):
         MODELS["cnn"]().set_params(callbacks=[Checkpoint(tmp_path, "b")]).fit(X, y)
+
+
+def test_a_fold_does_not_get_the_model_of_another(cells, tmp_path):
+    """One folder for several folds: the next fold would start from a model that knows its test."""
+    X, y = cells.images[:96], cells.target[:96]
+    clf = MODELS["cnn"]().set_params(callbacks=[Checkpoint(tmp_path)])
+    clf.fit(X[:64], y[:64])
+    for images, labels, params in [
+        (X[32:], y[32:], {}),
+        (X[:64], y[:64][::-1], {}),
+        (X[:64], y[:64], {"dropout": 0.3}),
+        (X[:64], y[:64], {"random_state": 1}),
+    ]:
+        again = MODELS["cnn"]().set_params(callbacks=[Checkpoint(tmp_path)], **params)
+        with pytest.raises(ValueError, match="give this fit another folder"):
+            again.fit(images, labels)

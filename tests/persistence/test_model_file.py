@@ -1,6 +1,7 @@
 """A model file gives back the model, and nothing else that a file may hold does harm."""
 
 import contextlib
+import copy
 import hashlib
 import io
 import json
@@ -309,6 +310,35 @@ def endless_network(manifest, members):
             pair["items"][1] = 10**9
 
 
+def negative_layers(manifest, members):
+    for pair in recipe(manifest)["kwargs"]["items"]:
+        if pair["items"][0] == "convolutions":
+            pair["items"][1] = -1
+
+
+def many_stages(manifest, members):
+    for pair in recipe(manifest)["kwargs"]["items"]:
+        if pair["items"][0] == "filters":
+            pair["items"][1]["items"] = [8] * 20_000
+
+
+def weights_that_are_no_numbers(manifest, members):
+    from safetensors.numpy import load, save
+
+    tensors = load(members["weights.safetensors"])
+    tensors = {k: np.full_like(v, np.nan) if v.dtype.kind == "f" else v for k, v in tensors.items()}
+    members["weights.safetensors"] = save(tensors)
+
+
+def other_classes(manifest, members):
+    classes = dict(manifest["model"]["state"])["classes_"]
+    classes["items"] = classes["items"][:1] * len(classes["items"])
+
+
+def format_that_is_true(manifest, members):
+    manifest["format"] = True
+
+
 def enormous_images(manifest, members):
     recipe(manifest)["input_shape"]["items"] = [10**6, 10**6, 3]
 
@@ -333,7 +363,12 @@ ATTACKS = [
     (lost_weights, "does not describe a model"),
     (other_shape, "do not fit"),
     (enormous_network, "do not fit|too large"),
-    (endless_network, "more layers than there are weights"),
+    (endless_network, "convolutions=1000000000"),
+    (negative_layers, "convolutions=-1"),
+    (many_stages, "more than it could have"),
+    (weights_that_are_no_numbers, "not finite"),
+    (other_classes, "not unique labels"),
+    (format_that_is_true, "no format number"),
     (enormous_images, "too large"),
     (deep_json, "cannot be loaded|nested"),
 ]
@@ -476,3 +511,59 @@ def test_a_pickle_of_another_version_is_refused_with_a_sentence(saved, monkeypat
         ModelFileError, match=r"pickled by skcell .*, and this is 9\.9.*skcell\.save"
     ):
         pickle.loads(pickled)
+
+
+def test_labels_that_are_narrower_than_their_array_are_kept(data, tmp_path):
+    """A subset of an array of text keeps the width of the longest text of the whole."""
+    X, y = data
+    wide = y.astype("<U30")
+    clf = CellCNNClassifier(**SMALL).fit(X, wide)
+    skcell.save(clf, tmp_path / "model.skcell")
+    loaded = skcell.load(tmp_path / "model.skcell")
+    assert loaded.classes_.tolist() == clf.classes_.tolist()
+
+
+def test_labels_that_no_file_can_hold_are_refused_before_training(data):
+    X, _ = data
+    dates = np.array(["2026-01-01", "2026-01-02"] * 40, "datetime64[D]")
+    with pytest.raises(ValueError, match="cannot be a label. Convert it to text"):
+        CellCNNClassifier(**SMALL).fit(X, dates)
+
+
+def test_what_cannot_be_loaded_again_does_not_replace_a_model(saved, tmp_path):
+    clf = copy.deepcopy(saved[0])
+    path = tmp_path / "model.skcell"
+    skcell.save(clf, path)
+    before = path.read_bytes()
+    clf.classes_ = np.repeat(clf.classes_[:1], len(clf.classes_))
+    with pytest.raises(ModelFileError, match="not written .* could not be loaded again"):
+        skcell.save(clf, path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("temperature", [0.0, float("nan"), -1.0])
+def test_a_temperature_that_is_none_is_refused(data, tmp_path, temperature):
+    model = CalibratedClassifier(CellCNNClassifier(**SMALL), random_state=0).fit(*data)
+    path = tmp_path / "model.skcell"
+    skcell.save(model, path)
+    manifest, members = parts_of(path)
+    state = dict(manifest["model"]["state"])
+    state["temperature_"] = {"kind": "float", "value": repr(temperature)}
+    manifest["model"]["state"] = [*state.items()]
+    write(path, manifest, members)
+    with pytest.raises(ModelFileError, match="calibration is none"):
+        skcell.load(path)
+
+
+def test_a_pipe_and_a_list_without_end_are_no_models(saved, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ModelFileError, match="is no file"):
+        read_info(tmp_path / "pipe")
+    with pytest.raises(ModelFileError, match="is no file"):
+        skcell.load("/dev/zero")
+    path = tmp_path / "many.skcell"
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(12_000):
+            archive.writestr(f"part-{i}.skops", b"")
+    with pytest.raises(ModelFileError, match="more members"):
+        read_info(path)
