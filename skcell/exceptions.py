@@ -12,15 +12,17 @@ class ImageReadError(SkcellError, ValueError):
     ----------
     failures : dict of str to str
         The reason for each file, keyed by path.
+    problem, remedy : str
+        The two parts of the message: what is wrong, and what to do in Python.
     """
 
-    def __init__(self, message: str, failures: dict[str, str] | None = None):
-        super().__init__(message)
-        self.failures = dict(failures or {})
+    def __init__(self, problem: str, failures: dict[str, str] | None = None, remedy: str = ""):
+        super().__init__(f"{problem}\n{remedy}" if remedy else problem)
+        self.failures, self.problem, self.remedy = dict(failures or {}), problem, remedy
 
     def __reduce__(self) -> tuple:
-        """Keep `failures` when the error is passed between processes."""
-        return type(self), (str(self), self.failures)
+        """Keep the parts when the error is passed between processes."""
+        return type(self), (self.problem, self.failures, self.remedy)
 
 
 class DownloadError(SkcellError, OSError):

@@ -14,7 +14,7 @@ from skcell._images._contract import (
     resolve_shape,
 )
 from skcell._images._decode import decode_files, decode_image, decode_picture
-from skcell._images._failures import REMEDY, UnusableError, report_failures
+from skcell._images._failures import UnusableError, report_failures
 from skcell._images._input import ImageInputMixin, load_images
 from skcell._images._labels import check_labels, some
 from skcell._images._pixels import FileDtype, PixelDtype, PixelRange, check_unit_range
@@ -23,7 +23,6 @@ from skcell._images._read import EXTENSIONS, FORMATS, probe_image
 __all__ = [
     "EXTENSIONS",
     "FORMATS",
-    "REMEDY",
     "FileDtype",
     "ImageInputMixin",
     "ImageSpec",

@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from skcell.exceptions import ImageReadError, ImageReadWarning, MissingExtraError
 
 #: What to do about files that cannot be read, in Python; the command line has its own advice.
-REMEDY = (
+_REMEDY = (
     "Repair or remove them (the error's `failures` lists all of them), or pass on_error='warn' to "
     "skip them."
 )
@@ -91,7 +91,9 @@ def report_failures(
             stacklevel=stacklevel,
         )
         return
-    remedy = REMEDY if some_left else "No file is left; check that these are your images."
-    raise ImageReadError(
-        f"{len(failures)} of {n_files} files cannot be used:\n{listing}\n{remedy}", failures
-    )
+    problem = f"{len(failures)} of {n_files} files cannot be used:\n{listing}\n"
+    if not some_left:
+        raise ImageReadError(
+            f"{problem}No file is left; check that these are your images.", failures
+        )
+    raise ImageReadError(problem.rstrip("\n"), failures, _REMEDY)

@@ -1,5 +1,7 @@
 """Turn what was seen of a data set into findings: what is wrong, how bad it is, what to do."""
 
+import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,6 +17,10 @@ from skcell.cleaning._record import Finding, Severity
 from skcell.cleaning._scan import FileHeader, Looks
 from skcell.cleaning._shortcuts import Shortcut
 
+_MASK = re.compile(r"[-_. ]?(cp_)?(mask|masks|seg|segmentation|label|labels|annotation)s?$", re.I)
+_ALL_DRAWN = 0.8  # share of two-valued images from which this is how the images are
+_FIELD = 600  # pixels on a side of a file that rarely shows one cell
+_SHRUNK = 6  # times
 _FEW = 10  # images of a class, from which a score means little
 _UNEQUAL = 5  # ratio of the largest class to the smallest
 _MANY_ALIKE = 0.05  # share of images in one cluster that is told
@@ -57,6 +63,8 @@ def find_faults(
     labels, parts, groups, names = given
     found = [
         *_about_files(looks, headers),
+        *_about_masks(looks, labels, names),
+        *_about_fields(looks, headers),
         *_about_classes(labels, parts),
         *_about_copies(duplicates, labels, parts, groups, names),
         *_about_groups(labels, groups, parts),
@@ -119,6 +127,55 @@ def _about_files(looks: Looks, headers: Sequence[FileHeader] | None) -> Iterator
             "images are stretched to one shape.",
             "Crop the images to one aspect ratio first, so that round cells stay round.",
         )
+
+
+def _about_masks(looks: Looks, labels: NDArray[Any], names: Sequence[str]) -> Iterator[Finding]:
+    """Masks beside the images they belong to: a model would learn to tell the two apart."""
+    stems = [os.path.splitext(str(name))[0] for name in names]
+    known = set(stems)
+    named = {
+        i
+        for i, stem in enumerate(stems)
+        if (plain := _MASK.sub("", stem)) != stem and plain in known
+    }
+    drawn = set(looks.indices[looks.two_valued].tolist())
+    found = np.array(sorted(named | drawn), np.intp)
+    if not len(found) or (not named and len(drawn) > _ALL_DRAWN * len(labels)):
+        return  # all images are drawn in two colours
+    told = {
+        i: " and ".join(
+            part
+            for part, is_so in (("named like a mask", i in named), ("two-valued", i in drawn))
+            if is_so
+        )
+        for i in found.tolist()
+    }
+    yield Finding(
+        "masks",
+        "error" if named else "warning",
+        f"{_number(len(found), 'image')} of {len(labels):,} look like masks, not like cells.",
+        "Move them out of the folders of the classes, or leave them out: ignore='*_mask.*'.",
+        found,
+        [told[i] for i in found.tolist()],
+    )
+
+
+def _about_fields(looks: Looks, headers: Sequence[FileHeader] | None) -> Iterator[Finding]:
+    """Whole fields of view, which are shrunk until no cell can be seen."""
+    sides = [min(one.width, one.height) for one in headers or () if one.height > 0]
+    size = min(looks.spec.shape[:2])
+    if not sides or np.median(sides) < max(_FIELD, _SHRUNK * size):
+        return
+    large = np.flatnonzero([min(one.width, one.height) >= _FIELD for one in headers or ()])
+    yield Finding(
+        "fields",
+        "error",
+        f"The files are large, about {np.median(sides):,.0f} pixels on a side, and are shrunk to "
+        f"{size}. They look like fields of many cells, not like single cells.",
+        "Crop single cells first. If each image does show one cell, this is no problem.",
+        looks.indices[large],
+        ["large"] * len(large),
+    )
 
 
 def _about_classes(labels: NDArray[Any], parts: NDArray[Any] | None) -> Iterator[Finding]:

@@ -57,6 +57,8 @@ class Looks:
         Smallest and largest value of each image, as it is stored.
     clipped : ndarray of shape (n_read,)
         Share of the values at the ends of the dtype's range; 0 for floats.
+    two_valued : ndarray of bool of shape (n_read,)
+        Whether nearly all values are close to one of two, as in a mask.
     """
 
     indices: NDArray[np.intp]
@@ -72,6 +74,7 @@ class Looks:
     lowest: NDArray[np.float64]
     highest: NDArray[np.float64]
     clipped: NDArray[np.float64]
+    two_valued: NDArray[np.bool_]
 
     @property
     def colour(self) -> NDArray[np.float64]:
@@ -296,7 +299,20 @@ def _look(images: NDArray[Any]) -> dict[str, NDArray[Any]]:
         "lowest": lowest.astype(float),
         "highest": highest.astype(float),
         "clipped": clipped,
+        "two_valued": _are_two_valued(flat, lowest, highest),
     }
+
+
+def _are_two_valued(
+    flat: NDArray[Any], lowest: NDArray[Any], highest: NDArray[Any]
+) -> NDArray[np.bool_]:
+    """Return whether nearly all values of an image are at one of its two ends, and many at each."""
+    values = flat.astype(np.float32)
+    reach = highest.astype(np.float32) - lowest
+    near = 0.05 * reach[:, None]  # edges are softened when a mask is resized
+    low = (values <= lowest[:, None] + near).mean(axis=1)
+    high = (values >= highest[:, None] - near).mean(axis=1)
+    return (low + high >= 0.9) & (low >= 0.02) & (high >= 0.02) & (reach > 0)
 
 
 def _to_unit(images: NDArray[Any]) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,34 +14,65 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from skcell._text import printable
+from skcell.exceptions import ImageReadError
+
 FAILED = 1  # an error occurred during the run
 MISUSED = 2  # the request is invalid
 INTERRUPTED = 130  # the exit code of a shell for Ctrl-C
 EXPECTED = (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError)
 LARGEST = 2048  # pixels on a side
+LONGEST_NAME = 200  # bytes; a file that is being written, or a folder beside it, has a longer one
 
 #: Settings of the whole command, such as ``debug``.
 settings = {"debug": False}
 
 
-def check_outside(out: Path, data: str) -> None:
-    """Refuse results among the images, where the next run would read them."""
-    source = Path(data).expanduser()
-    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
-        raise ValueError(
-            f"--out {out} is inside the image folder {data}, where the next run would read it "
-            f"as a class. Use another, such as --out {source.resolve().parent / out.name}."
-        )
+def plain(text: Any, style: str = "") -> Text:
+    """Return text for the terminal in which control characters are replaced."""
+    return Text("\n".join(map(printable, str(text).split("\n"))), style=style)
 
 
-def check_out(out: Path) -> Path:
-    """Return a file name that can be written, as far as this can be known before."""
+def check_output(
+    out: Path, *inputs: str | Path, suffixes: Sequence[str] = (), option: str = "--out"
+) -> Path:
+    """Return the name of an output, or say why it cannot be written, before any work.
+
+    An output is never an input, never inside a folder of images, and replaces nothing but a regular
+    file; without `suffixes` it is a folder.
+    """
     out = out.expanduser()
+    for given in inputs:
+        source = Path(given).expanduser()
+        if source.exists() and out.exists() and source.samefile(out):
+            raise ValueError(f"{option} {out} is the input {given}; give another name.")
+        if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+            raise ValueError(
+                f"{option} {out} is inside the image folder {given}, where the next run would read "
+                f"it as images. Use another, such as {option} {source.resolve().parent / out.name}."
+            )
+    if suffixes and out.suffix.lower() not in suffixes:
+        raise ValueError(f"{option} {out}: the name must end in {', '.join(suffixes)}.")
     if not out.parent.is_dir():
-        raise FileNotFoundError(f"There is no folder {str(out.parent)!r} for --out.")
-    if out.is_dir():
-        raise IsADirectoryError(f"--out {out} is a folder; give the name of a file.")
+        raise FileNotFoundError(f"There is no folder {str(out.parent)!r} for {option}.")
+    if suffixes and out.is_dir():
+        raise IsADirectoryError(f"{option} {out} is a folder; give the name of a file.")
+    if out.exists() and not (out.is_file() if suffixes else out.is_dir()):
+        raise FileExistsError(f"{option} {out} is something else; use another name.")
+    if len(out.name.encode()) > LONGEST_NAME:
+        raise ValueError(f"{option}: the name {out.name[:20]}... is too long; use a shorter one.")
     return out
+
+
+def check_input(folder: str, *, classes: bool = True, one_class: bool = False) -> None:
+    """Raise an error for a folder that cannot be read, before Keras starts."""
+    from skcell.datasets import load_image_folder
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are shown when images are read
+        load_image_folder(
+            folder, labels=classes, one_class=one_class, load_images=False, on_error="warn"
+        )
 
 
 @contextlib.contextmanager
@@ -58,7 +89,7 @@ def reported(console: Console) -> Iterator[None]:
     except EXPECTED as error:
         if settings["debug"]:
             raise
-        fail(for_command(error))
+        fail(" ".join([for_command(error), *getattr(error, "__notes__", ())]))
 
 
 @contextlib.contextmanager
@@ -67,7 +98,7 @@ def short_warnings() -> Iterator[None]:
     usual = warnings.showwarning
 
     def show(message: Any, *_: Any, **__: Any) -> None:
-        Console(stderr=True).print(Text(f"Warning: {message}", style="yellow"), soft_wrap=True)
+        Console(stderr=True).print(plain(f"Warning: {message}", style="yellow"), soft_wrap=True)
 
     warnings.showwarning = show
     try:
@@ -78,14 +109,13 @@ def short_warnings() -> Iterator[None]:
 
 def for_command(error: BaseException) -> str:
     """Return the text of an error, with advice for the command line instead of Python."""
-    from skcell._images import REMEDY
-
-    text = str(error) or type(error).__name__
-    return text.replace(REMEDY, "Repair or remove them, or give --skip-broken to skip them.")
+    if isinstance(error, ImageReadError) and error.remedy:
+        return f"{error.problem}\nRepair or remove them, or give --skip-broken to skip them."
+    return str(error) or type(error).__name__
 
 
 def fail(message: str, code: int = MISUSED) -> NoReturn:
-    Console(stderr=True).print(Text(f"Error: {message}", style="red"), soft_wrap=True)
+    Console(stderr=True).print(plain(f"Error: {message}", style="red"), soft_wrap=True)
     raise typer.Exit(code)
 
 

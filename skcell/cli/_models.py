@@ -4,19 +4,21 @@ import contextlib
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from skcell._files import TEMPORARY
 from skcell.cli._common import (
     LARGEST,
-    check_out,
-    check_outside,
+    check_input,
+    check_output,
     fail,
+    plain,
     quietly_starting,
     reported,
     short_warnings,
@@ -37,10 +39,17 @@ folders with the names of the model's classes, their labels are used as well."""
 EXPORT_EPILOG = """Example: skcell export cells.skcell -o cells.onnx --sample cells/test"""
 
 _STATES = "phase-*.npz"  # files of `Checkpoint`
+_LOCK = "lock"
+MODEL = (".skcell",)
+_DEEPEST = 6  # levels of what a file says about its training that are shown
 
 Model = Annotated[Path, typer.Argument(help="File that `skcell train` wrote.")]
 SkipBroken = Annotated[
     bool, typer.Option("--skip-broken", help="Skip image files that cannot be read.")
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(help="Leave out files that match this pattern, such as '*_mask.png'; repeatable."),
 ]
 Coverage = Annotated[
     float,
@@ -98,6 +107,7 @@ def train(
         typer.Option("--resume", help="Continue the same command after it was killed."),
     ] = False,
     skip_broken: SkipBroken = False,
+    ignore: Ignore = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Random seed.")] = 0,
 ) -> None:
     """Train a model, and test it on images that it never saw.
@@ -108,13 +118,19 @@ def train(
     """
     console = Console()
     with reported(console):
-        out = check_out(out)
-        check_outside(out, folder)
+        out = check_output(out, folder, suffixes=MODEL)
+        if groups is not None and by_folder:
+            raise ValueError("--groups and --group-by-folder cannot be used together; give one.")
+        if (backbone is None and weights is None) or recipe in ("auto", "transfer"):
+            pass
+        else:
+            raise ValueError(f"--recipe {recipe} has no pretrained network, so no --weights.")
+        check_input(folder)
         unfinished = _unfinished(out, resume)
         with quietly_starting(console):
             from skcell import tasks
         stop = tasks.StopOnInterrupt()
-        with short_warnings():
+        with short_warnings(), _alone(unfinished):
             result = tasks.train(
                 folder,
                 recipe=recipe,
@@ -126,19 +142,18 @@ def train(
                 group_by_folder=by_folder,
                 final=final,
                 skip_broken=skip_broken,
+                ignore=ignore,
                 random_state=seed,
                 checkpoint=unfinished,
                 callbacks=[stop],
-                notify=lambda text: console.print(Text(text), soft_wrap=True),
+                notify=lambda text: console.print(plain(text), soft_wrap=True),
             )
             files = result.save(out)
         _remove_state(unfinished)
         for sentence in result.choices:
-            console.print(Text(f"- {sentence}", style="dim"), soft_wrap=True)
+            console.print(plain(f"- {sentence}", style="dim"), soft_wrap=True)
         _show(result.evaluation, console)
-        if stop.stopped:
-            console.print("Training was stopped by Ctrl-C before its last epoch.", style="yellow")
-        console.print(Text(f"The model is in {files[0]}, its test in {files[1]}."), soft_wrap=True)
+        console.print(plain(f"The model is in {files[0]}, its test in {files[1]}."), soft_wrap=True)
 
 
 def predict(
@@ -190,22 +205,22 @@ def predict(
     console = Console(stderr=True)
     with reported(console):
         suffix = ".csv" if out is None else out.suffix.lower()
-        if suffix not in (".csv", ".jsonl", ".parquet"):
-            raise ValueError(f"--out {out}: the name must end in .csv, .jsonl or .parquet.")
-        out = out and check_out(out)
+        out = out and check_output(out, model, *sources, suffixes=(".csv", ".jsonl", ".parquet"))
         if copy_to is not None:
             copy_to = copy_to.expanduser()
             if copy_to.exists() and any(copy_to.iterdir()):
                 raise FileExistsError(f"--copy-to {copy_to} is not empty; give a new folder.")
-        loaded = _open(model, console)
+        from skcell.tasks import find_images
+
+        files = find_images(sources, sys.stdin)
+        loaded, found_info = _open(model, console)
         from skcell import tasks
         from skcell.classifiers import classifier_of
 
-        files = tasks.find_images(sources, sys.stdin)
         if tta is not None:
             classifier_of(loaded).set_params(tta=tta)
-        for sentence in tasks.look_first(loaded, files):
-            console.print(Text(sentence, style="bold yellow"), soft_wrap=True)
+        for sentence in tasks.look_first(loaded, files, found_info.training):
+            console.print(plain(sentence, style="bold yellow"), soft_wrap=True)
         found: Iterator[Prediction] = tasks.predict_files(
             loaded, files, coverage=coverage, min_confidence=min_confidence
         )
@@ -223,7 +238,7 @@ def predict(
         if failures:
             first = failures[0]
             console.print(
-                Text(
+                plain(
                     f"{len(failures)} of {len(files)} files could not be read, such as "
                     f"{first.file}: {first.error}.",
                     style="yellow",
@@ -232,6 +247,11 @@ def predict(
             )
         if len(failures) == len(files):
             fail("No image could be read.", 1)
+        if out is not None:
+            console.print(
+                plain(f"{len(files) - len(failures):,} images were predicted; the table is {out}."),
+                soft_wrap=True,
+            )
 
 
 def evaluate(
@@ -246,24 +266,33 @@ def evaluate(
     ] = None,
     coverage: Coverage = 0.9,
     skip_broken: SkipBroken = False,
+    ignore: Ignore = None,
 ) -> None:
     """Evaluate a model on labelled images that it was not trained on."""
     console = Console()
     with reported(console):
-        loaded = _open(model, console)
+        out = out and check_output(out, model, folder)
+        check_input(folder, one_class=True)
+        loaded, found_info = _open(model, console)
         from skcell import tasks
 
         with short_warnings():
             result, notes = tasks.evaluate_folder(
-                loaded, folder, groups=by, coverage=coverage, skip_broken=skip_broken
+                loaded,
+                folder,
+                groups=by,
+                coverage=coverage,
+                skip_broken=skip_broken,
+                ignore=ignore,
+                training=found_info.training,
             )
         for note in notes:
-            console.print(Text(note, style="yellow"), soft_wrap=True)
+            console.print(plain(note, style="yellow"), soft_wrap=True)
         if result.shift is not None and result.shift.shifted:
-            console.print(Text(str(result.shift), style="bold yellow"), soft_wrap=True)
+            console.print(plain(str(result.shift), style="bold yellow"), soft_wrap=True)
         _show(result, console)
         for name, score in result.by_group.items():
-            console.print(Text(f"  {name}: {score}"))
+            console.print(plain(f"  {name}: {score}"))
         if out is not None:
             files = tasks.save_evaluation(
                 loaded,
@@ -273,7 +302,7 @@ def evaluate(
                 root=folder,
                 notes=notes,
             )
-            console.print(Text(f"The page is {files[0]}."), soft_wrap=True)
+            console.print(plain(f"The page is {files[0]}."), soft_wrap=True)
 
 
 def adapt(
@@ -290,19 +319,19 @@ def adapt(
     """
     console = Console()
     with reported(console):
-        loaded = _open(model, console)
+        out = check_output(out, model, folder, suffixes=MODEL)
+        check_input(folder, classes=False)
+        loaded, _ = _open(model, console)
         from skcell import tasks
 
         with short_warnings():
-            adapted, lines = tasks.adapt_to_folder(
-                loaded, folder, out.expanduser(), skip_broken=skip_broken
-            )
+            adapted, lines = tasks.adapt_to_folder(loaded, folder, out, skip_broken=skip_broken)
         table = Table("class", "share before", "share after", box=None)
         for name, before, after in lines:
-            table.add_row(Text(str(name)), f"{100 * before:.1f} %", f"{100 * after:.1f} %")
+            table.add_row(plain(str(name)), f"{100 * before:.1f} %", f"{100 * after:.1f} %")
         console.print(table)
-        console.print(Text(adapted), soft_wrap=True)
-        console.print(Text(f"The adapted model is in {out}."), soft_wrap=True)
+        console.print(plain(adapted), soft_wrap=True)
+        console.print(plain(f"The adapted model is in {out}."), soft_wrap=True)
 
 
 def info(
@@ -330,10 +359,10 @@ def info(
             "images": " x ".join(map(str, found.image_shape or ())) + f" {found.dtype or ''}",
             "software": ", ".join(f"{k} {v}" for k, v in found.software.items() if v),
         }
-        rows |= {name: _in_words(value) for name, value in found.training.items()}
+        rows |= {str(name): _in_words(value) for name, value in found.training.items()}
         table = Table(show_header=False, box=None)
         for name, text in rows.items():
-            table.add_row(name, Text(text))
+            table.add_row(plain(name), plain(text))
         console.print(table)
 
 
@@ -354,31 +383,36 @@ def export(
     """
     console = Console()
     with reported(console):
-        loaded = _open(model, console)
+        if out.exists() and model.exists() and out.samefile(model):
+            raise ValueError(f"--out {out} is the model itself; give another name.")
+        loaded, _ = _open(model, console)
         import skcell
 
         images = None if sample is None else skcell.tasks.find_images([sample])[:64]
         console.print("Converting ...")
         path = skcell.export(loaded, out, file_format, X=images)
-        console.print(Text(f"{path} predicts as {model} does."), soft_wrap=True)
+        console.print(plain(f"{path} predicts as {model} does."), soft_wrap=True)
 
 
-def _open(model: Path, console: Console) -> Any:
-    """Load a model; a file that is none is refused before Keras starts."""
+def _open(model: Path, console: Console) -> tuple[Any, Any]:
+    """Load a model and what its file says; one that is none is refused before Keras starts."""
     from skcell.persistence import read_info
 
-    read_info(model)
+    found = read_info(model)
     with quietly_starting(console):
         import skcell
     with short_warnings():
-        return skcell.load(model)
+        return skcell.load(model), found
 
 
 def _unfinished(out: Path, resume: bool) -> Path:
     """Return the folder for the state of training, and refuse that of an earlier one."""
     folder = out.with_name(f"{out.stem}-unfinished")
     states = sorted(folder.glob(_STATES))
-    if folder.is_dir() and len(list(folder.iterdir())) > len(states):
+    own = {file.name for file in states} | {_LOCK}
+    if folder.is_dir() and any(
+        file.name not in own and not file.name.startswith(TEMPORARY) for file in folder.iterdir()
+    ):
         raise FileExistsError(
             f"The state of training would be kept in {folder}, which has other files. Use another "
             "name for --out, or rename this folder."
@@ -395,22 +429,44 @@ def _unfinished(out: Path, resume: bool) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep another training with the same output from running at the same time."""
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / _LOCK, timeout=0):
+            yield
+    except Timeout:
+        raise OSError(
+            f"Another training writes to {folder} at this moment. Wait for it, or use another --out."
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):  # unless the state of training is in it
+            if not any(folder.glob(_STATES)):
+                _remove_state(folder)
+
+
 def _remove_state(folder: Path) -> None:
     """Remove the state of a training that is finished, and nothing else."""
-    for file in folder.glob(_STATES):
-        file.unlink()
+    for pattern in (_STATES, f"{TEMPORARY}*", _LOCK):
+        for file in folder.glob(pattern):
+            file.unlink()
     with contextlib.suppress(OSError):
         folder.rmdir()
 
 
-def _in_words(value: Any) -> str:
+def _in_words(value: Any, depth: int = 0) -> str:
     """Return what a file says about training in a few words."""
+    if depth > _DEEPEST:
+        return "..."
     if isinstance(value, dict) and isinstance(value.get("accuracy"), dict):
         found = {name: value["accuracy"].get(name) for name in ("value", "low", "high")}
-        words = ["?" if n is None else f"{100 * n:.1f}" for n in found.values()]
+        words = [f"{100 * n:.1f}" if isinstance(n, (int, float)) else "?" for n in found.values()]
         return f"{words[0]} % of {value.get('n_images')} images ({words[1]} to {words[2]})"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_in_words(item)}" for name, item in value.items())
+        return ", ".join(f"{name} {_in_words(item, depth + 1)}" for name, item in value.items())
     if isinstance(value, list):
         return " ".join(map(str, value)) or "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -419,33 +475,33 @@ def _in_words(value: Any) -> str:
 def _show(result: "Evaluation", console: Console) -> None:
     """Print the figures of an evaluation."""
     n = len(result.y_true)
-    console.print(Text(f"Accuracy: {result.accuracy} of {n:,} test images", style="bold"))
-    console.print(Text(f"Mean over classes: {result.balanced_accuracy}"))
+    console.print(plain(f"Accuracy: {result.accuracy} of {n:,} test images", style="bold"))
+    console.print(plain(f"Mean over classes: {result.balanced_accuracy}"))
     table = Table("class", "images", "recall (95 % interval)", "precision", box=None)
     for row in result.per_class:
         precision = f"{100 * row['precision']:.1f} %"
-        table.add_row(Text(str(row["class"])), f"{row['n']:,}", str(row["recall"]), precision)
+        table.add_row(plain(str(row["class"])), f"{row['n']:,}", str(row["recall"]), precision)
     console.print(table)
     found = result.reliability
     low, high = found.log_loss_interval
-    console.print(Text(f"Log loss: {found.log_loss:.3f} ({low:.3f} to {high:.3f})"))
+    console.print(plain(f"Log loss: {found.log_loss:.3f} ({low:.3f} to {high:.3f})"))
     low, high = found.interval
     console.print(
-        Text(f"Calibration error: {100 * found.error:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
+        plain(f"Calibration error: {100 * found.error:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
     )
     if result.not_calibrated:
-        console.print(Text(result.not_calibrated, style="bold yellow"), soft_wrap=True)
+        console.print(plain(result.not_calibrated, style="bold yellow"), soft_wrap=True)
     if result.plausible is not None:
         size = result.plausible.sum(axis=1).mean()
         console.print(
-            Text(
+            plain(
                 f"True class among the plausible ones: {result.set_coverage}, wanted "
                 f"{100 * result.coverage:.0f} %; {size:.2f} classes on average"
             ),
             soft_wrap=True,
         )
     if result.unknown is not None:
-        console.print(Text(f"Called unknown: {100 * result.unknown.mean():.1f} %"))
+        console.print(plain(f"Called unknown: {100 * result.unknown.mean():.1f} %"))
 
 
 def _records(
@@ -464,8 +520,14 @@ def _records(
             failures.append(one)
         elif copy_to is not None:
             folder = copy_to / ("unknown" if one.unknown else folders[one.label])
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(one.file, _free_name(folder / Path(one.file).name))
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(one.file, _free_name(folder / Path(one.file).name))
+            except OSError as error:  # of this image alone
+                one = replace(one, error=f"not copied: {error.strerror or error}")
+                record = to_record(one, probabilities=probabilities, classes=classes)
+                yield record | {"class": one.label, "probability": round(one.probability, 6)}
+                continue
         yield to_record(one, probabilities=probabilities, classes=classes)
 
 
@@ -514,5 +576,9 @@ def _opened(out: Path | None, mode: str) -> Iterator[IO[Any]]:
         with written.open(mode, **text) as file:  # type: ignore[call-overload] # by mode
             yield file
         written.replace(out)
-    finally:
-        written.unlink(missing_ok=True)
+    except BaseException as error:
+        if written.exists() and not written.stat().st_size:
+            written.unlink()
+        elif written.exists():
+            error.add_note(f"What was predicted until then is in {written}.")
+        raise

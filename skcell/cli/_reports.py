@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from skcell._text import printable
 from skcell.cli._common import (
     FAILED,
     LARGEST,
-    check_out,
-    check_outside,
+    check_input,
+    check_output,
+    plain,
     quietly_starting,
     reported,
     short_warnings,
@@ -25,6 +25,8 @@ CHECK_EPILOG = """Examples: skcell check cells/ -o check.html. With patients in 
 a look at the labels: skcell check cells/ --groups "(P[0-9]+)_" --labels -o check.html"""
 
 REPORT_EPILOG = """Example: skcell report cells.skcell labelled/ -o report.html"""
+
+PAGE = (".html", ".htm")
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
 
@@ -70,6 +72,12 @@ def check(
             min=8, max=LARGEST, help="Height and width. (default: by the files, up to 96)"
         ),
     ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Leave out files that match this pattern, such as '*_mask.png'; repeatable."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Random seed.")] = 0,
 ) -> None:
     """Check a folder of images for what would falsify a score.
@@ -82,14 +90,16 @@ def check(
     console = Console()
     with reported(console):
         if out is not None:
-            out = _check_page(out)
-            check_outside(out, folder)
+            out = check_output(out, folder, suffixes=PAGE)
+        check_input(folder, one_class=True)
         if labels:
             from skcell._optional import import_optional
 
             import_optional("cleanlab", purpose="--labels", extra="cleaning")
-        with quietly_starting(console):
-            from skcell import tasks
+            with quietly_starting(console):
+                import skcell.classifiers  # noqa: F401 # the other checks need no Keras
+        from skcell import tasks
+
         with short_warnings():
             found = tasks.check_folder(
                 folder,
@@ -97,15 +107,16 @@ def check(
                 groups=groups,
                 group_by_folder=by_folder,
                 labels=labels,
+                ignore=ignore,
                 random_state=seed,
-                notify=lambda text: console.print(Text(text), soft_wrap=True),
+                notify=lambda text: console.print(plain(text), soft_wrap=True),
             )
         if out is not None:
             name = Path(folder).expanduser().resolve().name
             page, table = tasks.save_check(found, out, title=f"Check of {name}")
         _show(found, console)
         if out is not None:
-            console.print(Text(f"The page is {page}, the table {table}."), soft_wrap=True)
+            console.print(plain(f"The page is {page}, the table {table}."), soft_wrap=True)
     if not found.passed:
         raise typer.Exit(FAILED)
 
@@ -135,8 +146,8 @@ def report(
     """
     console = Console()
     with reported(console):
-        out = _check_page(out)
-        check_outside(out, folder)
+        out = check_output(out, model, folder, suffixes=PAGE)
+        check_input(folder, one_class=True)
         from skcell.persistence import read_info
 
         read_info(model)  # a file that is none is refused before Keras starts
@@ -149,21 +160,13 @@ def report(
                 out,
                 groups=groups,
                 skip_broken=skip_broken,
-                notify=lambda text: console.print(Text(text), soft_wrap=True),
+                notify=lambda text: console.print(plain(text), soft_wrap=True),
             )
         for note in notes:
-            console.print(Text(note, style="yellow"), soft_wrap=True)
+            console.print(plain(note, style="yellow"), soft_wrap=True)
         n = len(found.y_true)
-        console.print(Text(f"Accuracy: {found.accuracy} of {n:,} test images", style="bold"))
-        console.print(Text(f"The page is {page}."), soft_wrap=True)
-
-
-def _check_page(out: Path) -> Path:
-    """Return the name of a page that can be written."""
-    out = check_out(out)
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"--out {out}: the name must end in .html.")
-    return out
+        console.print(plain(f"Accuracy: {found.accuracy} of {n:,} test images", style="bold"))
+        console.print(plain(f"The page is {page}."), soft_wrap=True)
 
 
 def _show(found: "DatasetCheck", console: Console) -> None:
@@ -171,16 +174,16 @@ def _show(found: "DatasetCheck", console: Console) -> None:
     from skcell.cleaning import describe_verdict
 
     for one in found.findings:
-        text = Text(f"{one.severity.capitalize()}: ", style=f"bold {_COLOURS[one.severity]}")
+        text = plain(f"{one.severity.capitalize()}: ", style=f"bold {_COLOURS[one.severity]}")
         text.append(printable(one.message), style="default not bold")
         console.print(text, soft_wrap=True)
         told = list(zip(one.indices, one.details, strict=True))
         for i, detail in told[:_TOLD]:
             line = printable(f"    {found.names[i]}: {detail}")
-            console.print(Text(line, style="dim"), soft_wrap=True)
+            console.print(plain(line, style="dim"), soft_wrap=True)
         if len(told) > _TOLD:
             more = f"    and {len(told) - _TOLD:,} more; -o writes all to a page and a table."
-            console.print(Text(more, style="dim"), soft_wrap=True)
+            console.print(plain(more, style="dim"), soft_wrap=True)
         if one.advice:
-            console.print(Text(f"    {one.advice}"), soft_wrap=True)
-    console.print(Text(describe_verdict(found), style="bold"), soft_wrap=True)
+            console.print(plain(f"    {one.advice}"), soft_wrap=True)
+    console.print(plain(describe_verdict(found), style="bold"), soft_wrap=True)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from skcell.cli._common import (
     EXPECTED,
@@ -15,9 +14,10 @@ from skcell.cli._common import (
     INTERRUPTED,
     LARGEST,
     MISUSED,
-    check_outside,
+    check_output,
     fail,
     for_command,
+    plain,
     quietly_starting,
     short_warnings,
 )
@@ -172,7 +172,7 @@ def study(
         chosen = study_module.with_backbone(
             study_module.resolve_techniques(named), backbone, weights
         )
-        console.print(Text(f"Loading {data} ...", style="dim"))
+        console.print(plain(f"Loading {data} ...", style="dim"))
         cells = study_module.load_study_data(
             data,
             image_size=image_size,
@@ -279,7 +279,7 @@ def search(
 
         with quietly_starting(console):
             study_module.Study  # noqa: B018 # imports the classifiers, and so Keras
-        console.print(Text(f"Loading {data} ...", style="dim"))
+        console.print(plain(f"Loading {data} ...", style="dim"))
         cells = study_module.load_study_data(
             data,
             image_size=image_size,
@@ -304,7 +304,7 @@ def search(
                 random_state=seed,
             )
         best = f"Best mean accuracy {100 * found.best_score_:.1f} % with {found.best_params_}"
-        console.print(Text(best))
+        console.print(plain(best))
         console.print("The best of many trials is optimistic; evaluate it on held-out images.")
         files = study_module.save_search(found, out)
     except KeyboardInterrupt:
@@ -337,17 +337,17 @@ def _keep_model(model: Any, path: Path, console: Console) -> None:
     try:
         save(model, path)
     except (ValueError, OSError) as error:  # a technique of the user's own, or a full disk
-        console.print(Text(f"The best model is not kept: {error}", style="yellow"), soft_wrap=True)
+        console.print(plain(f"The best model is not kept: {error}", style="yellow"), soft_wrap=True)
         return
     text = f"The best technique, trained on all these images, is in {path}."
-    console.print(Text(text), soft_wrap=True)
+    console.print(plain(text), soft_wrap=True)
 
 
 def _say_files(files: list[Path], first: Path, console: Console) -> None:
     """Print the name of the file to open, and those of the other files."""
     others = ", ".join(file.name for file in files if file != first)
-    console.print(Text(f"Results are in {first}; open this file."), soft_wrap=True)
-    console.print(Text(f"Other files in this folder: {others}", style="dim"), soft_wrap=True)
+    console.print(plain(f"Results are in {first}; open this file."), soft_wrap=True)
+    console.print(plain(f"Other files in this folder: {others}", style="dim"), soft_wrap=True)
 
 
 def _check_groups(cells: Any, groups: str | None, by_folder: bool, console: Console) -> bool:
@@ -365,7 +365,7 @@ def _check_groups(cells: Any, groups: str | None, by_folder: bool, console: Cons
     if groups is None and cells.groups is not None and not by_folder:
         example = next(group for group in cells.groups if group)
         console.print(
-            Text(
+            plain(
                 f"Class folders have sub-folders, such as {example!r}. If these are patients or "
                 "slides, use --group-by-folder: scores are too high if a patient or slide is in "
                 "both training and validation data.",
@@ -389,7 +389,8 @@ _SEARCH_FILES = ("trials.csv", "best.json", "best.skcell")
 
 def _check_writable(folder: Path, data: str, names: Sequence[str]) -> None:
     """Check that the files can be written, before the study starts."""
-    check_outside(folder, data)
+    if folder.parent.is_dir():
+        check_output(folder, data)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -77,21 +77,22 @@ class StudyProgress:
         return time.perf_counter() - self._started
 
     def seconds_left(self) -> float | None:
-        """Estimate the seconds left; None before the first fit was timed.
+        """Estimate the seconds left; None as long as this would be a guess.
 
         A missing fit is assumed to take as long as the fits of its technique did on average, in
-        this run or else in earlier runs. For a technique without fits, the average of all is used.
+        this run or else in earlier runs. Techniques differ by more than ten times, so there is no
+        estimate before each technique that has fits missing was timed, nor when the fit that runs
+        takes longer than all that were expected.
         """
         seconds = {**self._before, **self._seconds}
-        if not seconds:
-            return None
-        average = float(np.mean(np.concatenate(list(seconds.values()))))
         left = 0.0
         for technique in self.techniques:
-            measured = seconds.get(technique, [])
             missing = self.n_folds - len(self.folds.get(technique, []))
-            left += missing * (float(np.mean(measured)) if measured else average)
-        return max(left - (time.perf_counter() - self._mark), 0.0)
+            if missing and technique not in seconds:
+                return None
+            left += missing * float(np.mean(seconds[technique])) if missing else 0.0
+        left -= time.perf_counter() - self._mark
+        return left if left > 0 else None
 
 
 def duration(seconds: float) -> str:

@@ -12,6 +12,15 @@ _STILL_FALLING = 0.05  # fraction of the loss, in one epoch
 _BEHIND = 0.05  # in accuracy, behind the best technique, and even on the training images
 
 
+def _balances(technique: TechniqueResult) -> bool:
+    """Return whether a technique weights classes or adds images to some."""
+    return any(
+        value is not None and value != "passthrough"
+        for name, value in technique.parameters.items()
+        if name == "smote" or name.endswith("class_weight")
+    )
+
+
 def result_table(result: StudyRecord, width: int = 80) -> Table:
     """Make a table of the results of a study.
 
@@ -177,7 +186,7 @@ def caption(result: StudyRecord) -> str:
             f" Differences from {result.techniques[0].name!r} are paired; p values and intervals "
             f"are corrected for overlapping folds and {len(result.techniques) - 1} comparison(s)."
         )
-    if len(set(result.data["classes"].values())) == 1:
+    if len(set(result.data["classes"].values())) == 1 and any(map(_balances, result.techniques)):
         text += (
             " All classes have the same size, so class weights and SMOTE have almost no effect; "
             "differences with them are due to chance."

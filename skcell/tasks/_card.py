@@ -39,8 +39,7 @@ def make_card(info: ModelInfo, found: Evaluation, data: str) -> Card:
     made = training.get("data", {}) if isinstance(training.get("data"), Mapping) else {}
     choices = [str(one) for one in training.get("choices", [])]
     shape = " x ".join(map(str, info.image_shape or ()))
-    splits = ("A stratified", "A part of", "The test images")
-    split = next((c for c in choices if c.startswith(splits)), BLANK)
+    split = str(made.get("split", BLANK))
     return [
         (
             "Use",
@@ -90,6 +89,7 @@ def make_card(info: ModelInfo, found: Evaluation, data: str) -> Card:
             "Model",
             [
                 ("Estimator and its parameters", " ".join(info.estimator.split())),
+                ("Epochs", _epochs(made)),
                 ("Choices, and why", " ".join(choices)),
                 ("Software", _software(info)),
             ],
@@ -116,6 +116,14 @@ def _source(made: Mapping[str, Any]) -> str:
     if "name" not in made:
         return BLANK
     return f"Folder {made['name']!r}; SHA-256 of its images {made.get('digest', 'unknown')}."
+
+
+def _epochs(made: Mapping[str, Any]) -> str:
+    found = made.get("epochs")
+    if not isinstance(found, Mapping):
+        return BLANK
+    text = f"{found.get('done')} of {found.get('planned')}"
+    return f"{text}; training was interrupted by the user" if found.get("interrupted") else text
 
 
 def _level(made: Mapping[str, Any]) -> str:

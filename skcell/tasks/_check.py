@@ -1,17 +1,17 @@
 """Check a folder of images before a model is trained on it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from skcell._files import replace_file, to_csv
 from skcell._holdout import join_groups
 from skcell._images import decode_files
-from skcell.classifiers import CellCNNClassifier
 from skcell.cleaning import (
     FINDING_COLUMNS,
     DatasetCheck,
@@ -19,8 +19,14 @@ from skcell.cleaning import (
     find_duplicates,
     predict_left_out,
 )
-from skcell.datasets import load_image_folder
-from skcell.tasks._training import choose_size, find_groups
+from skcell.datasets import load_image_folder, read_groups
+
+#: Larger images are resized to this size, unless another is asked for: the time of an epoch grows
+#: with the number of pixels, and cells are told apart at this size.
+LARGEST_SIZE = 96
+SMALLEST_SIZE = 24
+
+_PROBED = 50  # files whose size is looked up
 
 #: Height and width of the images, and number of folds and epochs, of the models that doubt labels.
 LABEL_SIZE = 32
@@ -35,6 +41,7 @@ def check_folder(
     groups: str | None = None,
     group_by_folder: bool = False,
     labels: bool = False,
+    ignore: Sequence[str] | None = None,
     random_state: int = 0,
     notify: Callable[[str], None] = lambda text: None,
 ) -> DatasetCheck:
@@ -55,6 +62,8 @@ def check_folder(
         Whether wrong labels are looked for, by small networks that each learn from two thirds of
         the images and doubt the labels of the others. This takes minutes, and needs the extra
         ``cleaning``.
+    ignore : sequence of str, default=None
+        Patterns of files that are left out, such as ``"*_mask.png"``.
     random_state : int, default=0
         Seed.
     notify : callable
@@ -75,7 +84,7 @@ def check_folder(
     skcell.cleaning.check_dataset : The same for arrays.
     """
     root = os.path.expanduser(os.fspath(folder))
-    cells = load_image_folder(root, load_images=False, on_error="warn")
+    cells = load_image_folder(root, load_images=False, ignore=ignore, on_error="warn")
     names = cells.target_names[cells.target]
     found = find_groups(cells, groups, group_by_folder, root)
     size = choose_size(cells.filenames)[0] if image_size is None else image_size
@@ -159,6 +168,8 @@ def doubt_labels(
             "Labels cannot be doubted: fewer than two classes have images of two patients, or two "
             "images that are no copies."
         )
+    from skcell.classifiers import CellCNNClassifier  # starts Keras, which other checks do not need
+
     clf = CellCNNClassifier(
         epochs=LABEL_EPOCHS, augmentation="symmetries", tta="none", random_state=random_state
     )
@@ -183,3 +194,79 @@ def _doubt(
     some_groups = None if groups is None else groups[kept]
     probabilities[np.ix_(kept, columns)] = doubt_labels(images, own, some_groups, seed)
     return probabilities
+
+
+def typical_size(files: NDArray[Any]) -> list[int]:
+    """Return the median height and width of some files; nothing if none can be read.
+
+    Parameters
+    ----------
+    files : ndarray of str
+        The files.
+
+    Returns
+    -------
+    list of int
+        Height and width, or an empty list.
+    """
+    chosen = np.random.default_rng(0).permutation(len(files))[:_PROBED]
+    sides = []
+    for file in np.asarray(files)[chosen]:
+        try:
+            with Image.open(file) as image:
+                sides.append((image.height, image.width))
+        except Exception:  # files that cannot be read are reported when they are
+            continue
+    return [int(side) for side in np.median(sides, axis=0)] if sides else []
+
+
+def choose_size(files: NDArray[Any]) -> tuple[int, str]:
+    """Choose the size of images by the size of some files.
+
+    Parameters
+    ----------
+    files : ndarray of str
+        The files.
+
+    Returns
+    -------
+    size : int
+        Height and width.
+    reason : str
+        A sentence about it.
+    """
+    sides = typical_size(files)
+    typical = min(sides) if sides else LARGEST_SIZE
+    size = int(np.clip(typical, SMALLEST_SIZE, LARGEST_SIZE))
+    kept = "as they are" if size == typical else f"resized from about {typical}"
+    return size, f"Images are {size} x {size} pixels, {kept}."
+
+
+def find_groups(
+    cells: Any, groups: str | None, by_folder: bool, root: str
+) -> NDArray[np.str_] | None:
+    """Find the patient or slide of each image of a folder.
+
+    Parameters
+    ----------
+    cells : Bunch
+        The folder.
+    groups : str or None
+        As for `skcell.datasets.read_groups`.
+    by_folder : bool
+        Whether sub-folders of the classes are groups.
+    root : str
+        The folder.
+
+    Returns
+    -------
+    ndarray of str or None
+        Groups, if there are any.
+    """
+    if groups is not None and by_folder:
+        raise ValueError("groups and group_by_folder cannot be used together; give one.")
+    if groups is not None:
+        return read_groups(groups, cells.filenames.tolist(), root)
+    if by_folder and "groups" not in cells:
+        raise ValueError("No class folder has sub-folders, so they cannot be groups.")
+    return cells.groups if by_folder else None

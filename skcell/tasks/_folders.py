@@ -1,7 +1,7 @@
 """Evaluate a model on a folder of images, and adapt it to one."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skcell._images import decode_files
+from skcell._text import normal_form
 from skcell.calibration import CalibratedClassifier
 from skcell.classifiers import classifier_of, find_image_spec
 from skcell.datasets import SPLITS, load_image_folder, read_groups
 from skcell.persistence import save
+from skcell.tasks._check import typical_size
 from skcell.tasks._evaluation import Evaluation, evaluate
 
 #: Number of images that are looked at before all are predicted.
 _FIRST = 200
 
+#: Ratio of the sizes of files from which they are told to differ.
+_OTHER_SIZE = 3
+
 #: Fewest images of which a shift can be told.
 _FEWEST = 10
 
 
-def look_first(model: Any, files: Sequence[str]) -> list[str]:
+def look_first(model: Any, files: Sequence[str], training: Mapping[str, Any]) -> list[str]:
     """Say what is to be known before files are predicted: no calibration, or a shift.
 
     Parameters
@@ -31,6 +36,8 @@ def look_first(model: Any, files: Sequence[str]) -> list[str]:
         The model.
     files : sequence of str
         Paths of images.
+    training : mapping
+        What the model file says about its training.
 
     Returns
     -------
@@ -42,6 +49,7 @@ def look_first(model: Any, files: Sequence[str]) -> list[str]:
     if not isinstance(model, CalibratedClassifier) or spec is None or spec.dtype == "float32":
         return []
     sentences = [why] if (why := model.why_not_calibrated()) else []
+    sentences += compare_sizes(training, files)
     order = np.random.default_rng(0).permutation(len(files))[:_FIRST]
     images, _, _ = decode_files([files[i] for i in np.sort(order)], spec.shape, spec.dtype)
     if len(images) < _FEWEST:
@@ -54,6 +62,34 @@ def look_first(model: Any, files: Sequence[str]) -> list[str]:
     return [*sentences, str(report)] if report.shifted else sentences
 
 
+def compare_sizes(training: Mapping[str, Any], files: Sequence[str]) -> list[str]:
+    """Say if files are much larger or smaller than those that a model was trained on.
+
+    Parameters
+    ----------
+    training : mapping
+        What the model file says about its training.
+    files : sequence of str
+        Paths of images.
+
+    Returns
+    -------
+    list of str
+        A sentence, or nothing.
+    """
+    data = training.get("data")
+    known = data.get("file_size") if isinstance(data, Mapping) else None
+    found = typical_size(np.asarray(files, dtype=object))
+    if not known or not found or 1 / _OTHER_SIZE < min(found) / min(known) < _OTHER_SIZE:
+        return []
+    told = [" x ".join(str(side) for side in sides[::-1]) for sides in (found, known)]
+    return [
+        f"The images are about {told[0]} pixels, and those of training were about {told[1]}. If they "
+        "show many cells, or cells of another size, their predictions mean nothing: crop them as "
+        "the training images were."
+    ]
+
+
 def evaluate_folder(
     model: Any,
     folder: str | os.PathLike[str],
@@ -61,6 +97,8 @@ def evaluate_folder(
     groups: str | None = None,
     coverage: float = 0.9,
     skip_broken: bool = False,
+    ignore: Sequence[str] | None = None,
+    training: Mapping[str, Any] | None = None,
 ) -> tuple[Evaluation, list[str]]:
     """Evaluate a model on a folder with a sub-folder for each class.
 
@@ -76,6 +114,10 @@ def evaluate_folder(
         Share of the true classes that prediction sets should contain.
     skip_broken : bool, default=False
         Whether files that cannot be read are skipped.
+    ignore : sequence of str, default=None
+        Patterns of files that are left out, such as ``"*_mask.png"``.
+    training : mapping, default=None
+        What the model file says about its training.
 
     Returns
     -------
@@ -91,15 +133,15 @@ def evaluate_folder(
         If no image is left, or the model takes no images from files.
     """
     root = os.path.expanduser(os.fspath(folder))
-    cells = _load(model, root, skip_broken)
+    cells = _load(model, root, skip_broken, ignore=ignore)
     classes = model.classes_.tolist()
-    labels, notes = cells.target_names[cells.target], []
+    labels, notes = cells.target_names[cells.target], compare_sizes(training or {}, cells.filenames)
     used = np.ones(len(labels), bool)
     if "split" in cells:
         part = "test" if "test" in cells.split else "val"
         used = cells.split == part
         notes.append(f"The part {part!r} of the folder is used.")
-    by_name = {str(label): label for label in classes}
+    by_name = {normal_form(label): label for label in classes}
     surplus = sorted(set(labels[used]) - set(by_name))
     if surplus:
         strange = used & np.isin(labels, surplus)
@@ -172,8 +214,8 @@ def adapt_to_folder(
     if not hasattr(model, "adapt"):
         raise TypeError(f"{type(model).__name__} cannot be adapted; adapt the classifier inside.")
     root = os.path.expanduser(os.fspath(folder))
-    by_name = {str(label): label for label in model.classes_.tolist()}
-    folders = os.listdir(root) if os.path.isdir(root) else []
+    by_name = {normal_form(label): label for label in model.classes_.tolist()}
+    folders = [normal_form(name) for name in os.listdir(root)] if os.path.isdir(root) else []
     parts = [name for name in folders if name.lower() in SPLITS]
     if set(folders) & set(by_name) or parts:
         cells = _load(model, root, skip_broken)
@@ -211,7 +253,14 @@ def adapt_to_folder(
     return sentence, list(zip(model.classes_.tolist(), before, after, strict=True))
 
 
-def _load(model: Any, root: str, skip_broken: bool, *, labels: bool = True) -> Any:
+def _load(
+    model: Any,
+    root: str,
+    skip_broken: bool,
+    *,
+    labels: bool = True,
+    ignore: Sequence[str] | None = None,
+) -> Any:
     """Load a folder as the model takes images."""
     spec = find_image_spec(model)
     if spec is None or spec.dtype == "float32":
@@ -221,6 +270,8 @@ def _load(model: Any, root: str, skip_broken: bool, *, labels: bool = True) -> A
         root,
         (height, width),
         labels=labels,
+        one_class=True,  # the model knows others
+        ignore=ignore,
         channels=channels,
         dtype=spec.dtype,
         on_error="warn" if skip_broken else "raise",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from skcell._images import EXTENSIONS, decode_files
 from skcell._optional import import_optional
-from skcell._text import printable
+from skcell._text import cell, printable, read_text
 from skcell.calibration import CalibratedClassifier
 from skcell.classifiers import find_image_spec
 from skcell.datasets import list_images
@@ -84,10 +84,11 @@ def find_images(sources: Iterable[str], stdin: IO[str] | None = None) -> list[st
     """
     found: dict[str, None] = {}
     for source in sources:
+        source = os.path.expanduser(source)
         if source == "-":
             lines = [line.rstrip("\r\n") for line in stdin or ()]
-        elif source.lower().endswith(".txt"):
-            lines = Path(source).read_text(encoding="utf-8-sig").splitlines()
+        elif source.lower().endswith(".txt") and not os.path.isdir(source):
+            lines = _read_list(Path(source))
         elif os.path.isdir(source):
             lines = list_images(source)
         elif os.path.exists(source):
@@ -106,8 +107,29 @@ def find_images(sources: Iterable[str], stdin: IO[str] | None = None) -> list[st
     return list(found)
 
 
+def _read_list(path: Path) -> list[str]:
+    """Read the paths in a text file, as they are written on any system."""
+    lines = []
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        name = os.path.expanduser(line.strip().strip("\"'"))
+        if not name:
+            continue
+        if not os.path.exists(name) and "\\" in name:
+            name = name.replace("\\", "/")
+        if not os.path.exists(name):
+            raise FileNotFoundError(
+                f"{path}, line {number}: there is no file {name!r} (in {os.getcwd()!r})."
+            )
+        lines.append(name)
+    return lines
+
+
 def predict_files(
-    model: Any, files: Sequence[str], *, coverage: float = 0.9, min_confidence: float = 0.0
+    model: Any,
+    files: Sequence[str | os.PathLike[str]],
+    *,
+    coverage: float = 0.9,
+    min_confidence: float = 0.0,
 ) -> Iterator[Prediction]:
     """Predict image files one after the other, in bounded memory.
 
@@ -118,7 +140,7 @@ def predict_files(
     ----------
     model : estimator
         A fitted `CalibratedClassifier`, or another classifier that `skcell.load` returns.
-    files : sequence of str
+    files : sequence of str or path-like
         Paths of images.
     coverage : float, default=0.9
         Probability with which the plausible classes contain the true one.
@@ -136,6 +158,7 @@ def predict_files(
             "The model was not trained on images with integer pixels, as files have them, so it "
             "cannot predict files. Pass arrays to its predict_proba."
         )
+    files = [os.fspath(file) for file in files]
     starts = range(0, len(files), CHUNK)
     with ThreadPoolExecutor(1) as pool:
         waiting = [pool.submit(_read, files[start : start + CHUNK], spec) for start in starts[:1]]
@@ -203,9 +226,9 @@ def to_record(prediction: Prediction, *, probabilities: bool, classes: Sequence[
     failed = bool(prediction.error)
     record: dict[str, Any] = {
         "file": printable(prediction.file),
-        "class": "" if failed else prediction.label,
+        "class": None if failed else _plain(prediction.label),
         "probability": None if failed else round(prediction.probability, 6),
-        "plausible": "|".join(map(str, prediction.plausible)),
+        "plausible": "|".join(map(printable, prediction.plausible)),
         "unknown": "" if prediction.unknown is None else ("yes" if prediction.unknown else "no"),
         "uncertain": "yes" if prediction.uncertain else "no",
         "error": prediction.error,
@@ -213,8 +236,12 @@ def to_record(prediction: Prediction, *, probabilities: bool, classes: Sequence[
     if probabilities:
         for name in classes:
             value = prediction.probabilities.get(name)
-            record[f"p({name})"] = None if value is None else round(value, 6)
+            record[f"p({printable(name)})"] = None if value is None else round(value, 6)
     return record
+
+
+def _plain(label: Any) -> Any:
+    return printable(label) if isinstance(label, str) else label
 
 
 def write_predictions(
@@ -237,7 +264,7 @@ def write_predictions(
     if file_format == "parquet":
         pandas = import_optional("pandas", purpose="Parquet", extra="parquet")
         import_optional("pyarrow", purpose="Parquet", extra="parquet")
-        pandas.DataFrame(list(records)).to_parquet(file, index=False)
+        pandas.DataFrame(list(records)).convert_dtypes().to_parquet(file, index=False)
         return
     writer: Any = None
     for record in records:
@@ -247,5 +274,5 @@ def write_predictions(
             if writer is None:
                 writer = csv.DictWriter(file, list(record), lineterminator="\n")
                 writer.writeheader()
-            writer.writerow(record)
+            writer.writerow({name: cell(value) for name, value in record.items()})
         file.flush()

@@ -11,7 +11,6 @@ from typing import Any, Literal
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from sklearn.base import clone
 
 from skcell._digest import digest_images
@@ -27,19 +26,15 @@ from skcell.classifiers import (
     classifier_of,
 )
 from skcell.cleaning import DatasetCheck, check_dataset, count_labels, find_duplicates
-from skcell.datasets import load_image_folder, read_groups
+from skcell.datasets import load_image_folder
 from skcell.persistence import read_info, save
 from skcell.tasks._card import make_card
+from skcell.tasks._check import choose_size, find_groups, typical_size
 from skcell.tasks._closer import look_closer
 from skcell.tasks._evaluation import Evaluation, evaluate
 from skcell.tasks._page import write_report
 
 Recipe = Literal["auto", "cnn", "composite", "transfer"]
-
-#: Larger images are resized to this size, unless another is asked for: the time of an epoch grows
-#: with the number of pixels, and cells are told apart at this size.
-LARGEST_SIZE = 96
-SMALLEST_SIZE = 24
 
 #: Share of the images that test the model, if the folder has no split of its own.
 TEST_FRACTION = 0.2
@@ -54,7 +49,6 @@ FEWEST = 4
 UNEQUAL = 5
 
 _ABOUT = 0.03  # by which a fifth may differ
-_PROBED = 50  # files whose size is looked up
 _TEST = Purpose("the test", "add images")
 
 
@@ -154,6 +148,7 @@ def train(
     group_by_folder: bool = False,
     final: bool = False,
     skip_broken: bool = False,
+    ignore: Sequence[str] | None = None,
     random_state: int = 0,
     checkpoint: str | os.PathLike[str] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -184,6 +179,8 @@ def train(
         the model before.
     skip_broken : bool, default=False
         Whether files that cannot be read are skipped.
+    ignore : sequence of str, default=None
+        Patterns of files that are left out, such as ``"*_mask.png"``.
     random_state : int, default=0
         Seed of the split, the weights and all else.
     checkpoint : str or path-like, default=None
@@ -207,13 +204,15 @@ def train(
         If files cannot be read.
     """
     root = os.path.expanduser(os.fspath(folder))
-    files = load_image_folder(root, load_images=False).filenames
+    files = load_image_folder(root, load_images=False, ignore=ignore).filenames
     choices = []
     if image_size is None:
         image_size, reason = choose_size(files)
         choices.append(reason)
     notify(f"Reading {len(files):,} images ...")
-    cells = load_image_folder(root, image_size, on_error="warn" if skip_broken else "raise")
+    cells = load_image_folder(
+        root, image_size, ignore=ignore, on_error="warn" if skip_broken else "raise"
+    )
     labels = cells.target_names[cells.target]
     found = find_groups(cells, groups, group_by_folder, root)
     _check_counts(labels)
@@ -267,10 +266,13 @@ def train(
     part = None if together is None else together[train_part]
     notify(f"Training on {len(train_part):,} images of {image_size} x {image_size} pixels ...")
     model.fit(cells.images[train_part], labels[train_part], groups=part)
-    choices.append(
-        f"{model.calibration_['n_images']:,} of the training images were held out, to calibrate "
-        "probabilities, prediction sets and the detector of unknown images."
-    )
+    choices.append(_describe_calibration(model))
+    epochs_done = _count_epochs(model, callbacks)
+    if epochs_done["interrupted"]:
+        choices.append(
+            "Training was interrupted after {done} of {planned} epochs; this is not the model that "
+            "was asked for.".format(**epochs_done)
+        )
     notify(f"Testing on {len(test_part):,} images ...")
     evaluation = evaluate(
         model,
@@ -298,76 +300,55 @@ def train(
         "folder": root,
         "digest": digest,
         "image_size": image_size,
+        "split": split,
         "n_train": count_labels(labels[train_part]),
         "n_test": count_labels(labels[test_part]),
         "n_groups": None if found is None else len(np.unique(found)),
         "trained_on_all": final,
+        "file_size": typical_size(cells.filenames),
+        "epochs": epochs_done,
     }
     return TrainingResult(model, evaluation, choices, told, data, check, tested)
+
+
+def _describe_calibration(model: CalibratedClassifier) -> str:
+    """Say what calibrated a model, and where this is not enough."""
+    found = model.calibration_
+    n, n_groups, n_wrong = found["n_images"], found["n_groups"], found["n_wrong"]
+    of = "" if n_groups is None else f" of {n_groups} patients or slides"
+    text = (
+        f"{n:,} of the training images{of} were held out, to calibrate probabilities, prediction "
+        "sets and the detector of unknown images."
+    )
+    needed = 9  # of units, for sets that cover 90 %
+    if (n if n_groups is None else n_groups) < needed:
+        text += (
+            f" Prediction sets that cover 90 % need {needed} {'images' if of == '' else 'patients'}"
+            "; until then every class is in each set."
+        )
+    if not n_wrong:
+        text += (
+            " None of them was predicted wrongly, so they hardly say how certain a prediction may "
+            "be: probabilities were changed little."
+        )
+    return text
+
+
+def _count_epochs(model: CalibratedClassifier, callbacks: Sequence[Any]) -> dict[str, Any]:
+    """Return how many epochs were trained, how many were planned, and whether a user ended it."""
+    clf = classifier_of(model)
+    planned = [c.params.get("epochs") for c in callbacks if getattr(c, "params", None)]
+    done = int(clf.n_iter_)
+    return {
+        "done": done,
+        "planned": max([done, *(int(n) for n in planned if n)]),
+        "interrupted": _stopped(callbacks),
+    }
 
 
 def _stopped(callbacks: Sequence[Any]) -> bool:
     """Return whether the user ended training."""
     return any(getattr(callback, "stopped", False) for callback in callbacks)
-
-
-def choose_size(files: NDArray[Any]) -> tuple[int, str]:
-    """Choose the size of images by the size of some files.
-
-    Parameters
-    ----------
-    files : ndarray of str
-        The files.
-
-    Returns
-    -------
-    size : int
-        Height and width.
-    reason : str
-        A sentence about it.
-    """
-    chosen = np.random.default_rng(0).permutation(len(files))[:_PROBED]
-    sides = []
-    for file in files[chosen]:
-        try:
-            with Image.open(file) as image:
-                sides.append(min(image.size))
-        except Exception:  # files that cannot be read are reported when they are
-            continue
-    typical = int(np.median(sides)) if sides else LARGEST_SIZE
-    size = int(np.clip(typical, SMALLEST_SIZE, LARGEST_SIZE))
-    kept = "as they are" if size == typical else f"resized from about {typical}"
-    return size, f"Images are {size} x {size} pixels, {kept} (--image-size changes this)."
-
-
-def find_groups(
-    cells: Any, groups: str | None, by_folder: bool, root: str
-) -> NDArray[np.str_] | None:
-    """Find the patient or slide of each image of a folder.
-
-    Parameters
-    ----------
-    cells : Bunch
-        The folder.
-    groups : str or None
-        As for `skcell.datasets.read_groups`.
-    by_folder : bool
-        Whether sub-folders of the classes are groups.
-    root : str
-        The folder.
-
-    Returns
-    -------
-    ndarray of str or None
-        Groups, if there are any.
-    """
-    if groups is not None and by_folder:
-        raise ValueError("--groups and --group-by-folder cannot be used together; give one.")
-    if groups is not None:
-        return read_groups(groups, cells.filenames.tolist(), root)
-    if by_folder and "groups" not in cells:
-        raise ValueError("--group-by-folder: no class folder has sub-folders.")
-    return cells.groups if by_folder else None
 
 
 def _check_counts(labels: NDArray[Any]) -> None:
@@ -438,7 +419,7 @@ def _choose_classifier(
     """Return the classifier, and a sentence that says why."""
     pretrained = backbone is not None or weights is not None
     if pretrained and recipe in ("cnn", "composite"):
-        raise ValueError(f"--recipe {recipe} has no pretrained network, so no --weights.")
+        raise ValueError(f"recipe={recipe!r} has no pretrained network, so no weights.")
     if recipe == "transfer" or (recipe == "auto" and pretrained):
         clf = TransferClassifier()
         if backbone is not None:

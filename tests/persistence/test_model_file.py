@@ -526,7 +526,7 @@ def test_labels_that_are_narrower_than_their_array_are_kept(data, tmp_path):
 def test_labels_that_no_file_can_hold_are_refused_before_training(data):
     X, _ = data
     dates = np.array(["2026-01-01", "2026-01-02"] * 40, "datetime64[D]")
-    with pytest.raises(ValueError, match="cannot be a label. Convert it to text"):
+    with pytest.raises(ValueError, match=r"cannot be a label\. Convert it to text"):
         CellCNNClassifier(**SMALL).fit(X, dates)
 
 
@@ -536,7 +536,7 @@ def test_what_cannot_be_loaded_again_does_not_replace_a_model(saved, tmp_path):
     skcell.save(clf, path)
     before = path.read_bytes()
     clf.classes_ = np.repeat(clf.classes_[:1], len(clf.classes_))
-    with pytest.raises(ModelFileError, match="not written .* could not be loaded again"):
+    with pytest.raises(ModelFileError, match=r"not written .* could not be loaded again"):
         skcell.save(clf, path)
     assert path.read_bytes() == before
 
