@@ -9,13 +9,15 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def printable(text: Any) -> str:
-    """Convert anything to text that can be printed on a line.
+    """Convert anything to text that can be printed.
 
     Invalid bytes in file names are replaced, and so are control characters: in the name of a class
     of a model file of somebody else, they could write to the clipboard or clear the screen.
     """
     valid = encode(str(text)).decode()
-    return "".join(c if unicodedata.category(c) not in _CONTROL else "\ufffd" for c in valid)
+    return "".join(
+        c if c in "\n\t" or unicodedata.category(c) not in _CONTROL else "\ufffd" for c in valid
+    )
 
 
 def encode(text: str) -> bytes:

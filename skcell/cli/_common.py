@@ -30,7 +30,7 @@ settings = {"debug": False}
 
 def plain(text: Any, style: str = "") -> Text:
     """Return text for the terminal in which control characters are replaced."""
-    return Text("\n".join(map(printable, str(text).split("\n"))), style=style)
+    return Text(printable(text), style=style)
 
 
 def check_output(
@@ -44,7 +44,7 @@ def check_output(
     out = out.expanduser()
     for given in inputs:
         source = Path(given).expanduser()
-        if source.exists() and out.exists() and source.samefile(out):
+        if source.is_file() and out.exists() and source.samefile(out):
             raise ValueError(f"{option} {out} is the input {given}; give another name.")
         if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
             raise ValueError(

@@ -440,7 +440,8 @@ def _alone(folder: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise OSError(
-            f"Another training writes to {folder} at this moment. Wait for it, or use another --out."
+            f"Another training writes to {folder} at this moment. Wait for it, or use another "
+            "--out."
         ) from None
     finally:
         with contextlib.suppress(OSError):  # unless the state of training is in it

@@ -129,7 +129,9 @@ def plan_splits(
     units = groups
     if isinstance(cv, Integral):
         if copies is not None and copies.max() < len(copies) - 1:
-            units = copies if groups is None else join_groups(groups, copies)
+            joined = copies if groups is None else join_groups(groups, copies)
+            enough = [len(np.unique(joined[codes == code])) >= cv for code in range(len(classes))]
+            units = joined if all(enough) else groups  # else a warning must do
         splitters = [
             _folds(int(cv), classes, codes, counts, units, random_state + i)
             for i in range(n_repeats)

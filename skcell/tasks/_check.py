@@ -268,5 +268,5 @@ def find_groups(
     if groups is not None:
         return read_groups(groups, cells.filenames.tolist(), root)
     if by_folder and "groups" not in cells:
-        raise ValueError("No class folder has sub-folders, so they cannot be groups.")
+        raise ValueError("There are no groups: no class folder has sub-folders.")
     return cells.groups if by_folder else None

@@ -84,7 +84,7 @@ def compare_sizes(training: Mapping[str, Any], files: Sequence[str]) -> list[str
         return []
     told = [" x ".join(str(side) for side in sides[::-1]) for sides in (found, known)]
     return [
-        f"The images are about {told[0]} pixels, and those of training were about {told[1]}. If they "
+        f"The images are about {told[0]} pixels, those of training were about {told[1]}. If they "
         "show many cells, or cells of another size, their predictions mean nothing: crop them as "
         "the training images were."
     ]

@@ -158,16 +158,16 @@ def predict_files(
             "The model was not trained on images with integer pixels, as files have them, so it "
             "cannot predict files. Pass arrays to its predict_proba."
         )
-    files = [os.fspath(file) for file in files]
-    starts = range(0, len(files), CHUNK)
+    names = [os.fspath(file) for file in files]
+    starts = range(0, len(names), CHUNK)
     with ThreadPoolExecutor(1) as pool:
-        waiting = [pool.submit(_read, files[start : start + CHUNK], spec) for start in starts[:1]]
+        waiting = [pool.submit(_read, names[start : start + CHUNK], spec) for start in starts[:1]]
         for start in starts:
             images, kept, failures = waiting.pop().result()
-            if start + CHUNK < len(files):
-                some = files[start + CHUNK : start + 2 * CHUNK]
+            if start + CHUNK < len(names):
+                some = names[start + CHUNK : start + 2 * CHUNK]
                 waiting.append(pool.submit(_read, some, spec))
-            paths = files[start : start + CHUNK]
+            paths = names[start : start + CHUNK]
             found = _predict(model, images, coverage, min_confidence)
             by_index = dict(zip(kept.tolist(), found, strict=True))
             for index, path in enumerate(paths):

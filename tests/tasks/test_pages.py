@@ -180,7 +180,13 @@ def test_a_page_is_printed(place, browser, tmp_path):
 
 def test_the_report_says_what_is_known(place):
     text = (place / "report.html").read_text()
-    for heading in ("The data", "Under corruptions", "Where it looks", "Model card", "Training"):
+    for heading in (
+        "The data",
+        "Under corruptions",
+        "What predictions depend on",
+        "Model card",
+        "Training",
+    ):
         assert heading in text, heading
     assert "SHA-256" in text
     assert "to be filled in" in text
