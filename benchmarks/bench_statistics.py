@@ -1,0 +1,263 @@
+"""Coverage of intervals and prediction sets, and false alarms, by simulation.
+
+What is simulated: patients with images of eight classes; probabilities that are calibrated or not;
+holdouts without a wrong image. Homes of the shift detector are drawn from real cells, and so are
+the data sets of small studies, in which a technique is also compared with itself. `--data` is an
+.npz file with `X` and `y` of small cells:
+
+    python benchmarks/bench_statistics.py --data cells.npz
+"""
+
+from pathlib import Path
+from typing import Any
+
+import _compare
+import numpy as np
+from scipy.special import expit
+from sklearn.model_selection import StratifiedKFold
+
+from skcell import CellCNNClassifier
+from skcell._environment import environment
+from skcell.calibration import ConformalSets, HomeProfile, fit_temperature, scale_probabilities
+from skcell.metrics import describe_images, measure_reliability
+from skcell.stats import (
+    balanced_accuracy_interval,
+    corrected_resampled_ttest,
+    cross_validated_interval,
+    estimate_over_folds,
+)
+
+
+def simulate_balanced_accuracy(n: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Coverage of 95 % intervals of the balanced accuracy with patients."""
+    rows = []
+    for n_classes in (2, 8):
+        logits = np.linspace(1.5, 3, n_classes)
+        for n_patients in (5, 10, 20):
+            for spread in (0.0, 0.5, 1.0):
+                truth = expit(logits + rng.normal(0, spread, (100_000, 1))).mean()
+                covered = []
+                for _ in range(n):
+                    groups = np.repeat(np.arange(n_patients), 96)
+                    y = np.tile(np.arange(n_classes), len(groups) // n_classes)
+                    of_patient = rng.normal(0, spread, n_patients)[groups]
+                    correct = rng.random(len(y)) < expit(logits[y] + of_patient)
+                    low, high = balanced_accuracy_interval(y, np.where(correct, y, -1), groups)
+                    covered.append(low <= truth <= high)
+                rows.append(
+                    {
+                        "classes": n_classes,
+                        "patients": n_patients,
+                        "spread_between_patients": spread,
+                        "coverage": float(np.mean(covered)),
+                    }
+                )
+    return rows
+
+
+def simulate_sets(n: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Coverage of prediction sets for images of new patients."""
+
+    def patients(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        groups = np.repeat(np.arange(count), 40)
+        codes = rng.integers(0, 4, len(groups))
+        ease = rng.normal(1.5, 1.5, count)[groups]
+        logits = rng.normal(0, 1, (len(groups), 4)) + ease[:, None] * np.eye(4)[codes]
+        return scale_probabilities(np.exp(logits), 1.0), codes, groups
+
+    rows = []
+    for n_patients in (3, 5, 10, 20, 40):
+        for coverage in (0.9, 0.95):
+            hit: dict[str, list[float]] = {"images": [], "patients": []}
+            full = []
+            for _ in range(n):
+                p, codes, groups = patients(n_patients)
+                new, truth, _ = patients(1)
+                for name, known in (("images", None), ("patients", groups)):
+                    found = ConformalSets.fit(p, codes, groups=known).predict(new, coverage)
+                    hit[name].append(float(found[np.arange(len(truth)), truth].mean()))
+                full.append(float(found.all()))
+            rows.append(
+                {
+                    "patients": n_patients,
+                    "promised": coverage,
+                    "coverage_by_images": float(np.mean(hit["images"])),
+                    "coverage_by_patients": float(np.mean(hit["patients"])),
+                    "all_classes_in_each_set": float(np.mean(full)),
+                }
+            )
+    return rows
+
+
+def simulate_temperature(n: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Temperatures of small holdouts of a network that is nearly always right."""
+    rows = []
+    for size in (20, 60, 200):
+        found, losses, plain = [], [], []
+        for _ in range(n):
+            margin = rng.normal(4.5, 2.0, size + 2000)  # of the true class
+            p = np.stack([expit(margin), expit(-margin)], axis=1)
+            temperature = fit_temperature(p[:size], np.zeros(size, np.intp))
+            scaled = scale_probabilities(p[size:], temperature)
+            found.append(temperature)
+            losses.append(-np.log(scaled[:, 0]).mean())
+            plain.append(-np.log(p[size:, 0]).mean())
+        rows.append(
+            {
+                "held_out": size,
+                "lowest_temperature": float(np.min(found)),
+                "median_temperature": float(np.median(found)),
+                "log_loss_elsewhere": float(np.mean(losses)),
+                "log_loss_elsewhere_without": float(np.mean(plain)),
+            }
+        )
+    return rows
+
+
+def simulate_calibration_error(n: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Coverage of the interval of the calibration error, and its estimate."""
+    logits = np.abs(1.5 + 1.5 * rng.normal(size=400_000))
+    rows = []
+    for size in (60, 200, 1000):
+        for sharpness in (1.0, 1.4, 2.0, 0.67):
+            stated = expit(logits * sharpness)
+            bins = np.minimum((stated * 15).astype(int), 14)
+            truth = np.abs(np.bincount(bins, stated - expit(logits), 15)).sum() / len(logits)
+            covered, errors, plug_in = [], [], []
+            for _ in range(n):
+                some = rng.integers(0, len(logits), size)
+                y = (rng.random(size) >= expit(logits[some])).astype(int)
+                p = np.stack([stated[some], 1 - stated[some]], axis=1)
+                found = measure_reliability(y, p, [0, 1], n_simulations=400)
+                covered.append(found.interval[0] <= truth <= found.interval[1])
+                errors.append(found.error)
+                plug_in.append(found.plug_in_error)
+            rows.append(
+                {
+                    "images": size,
+                    "logits_times": sharpness,
+                    "true_error": float(truth),
+                    "mean_plug_in": float(np.mean(plug_in)),
+                    "mean_estimate": float(np.mean(errors)),
+                    "coverage": float(np.mean(covered)),
+                }
+            )
+    return rows
+
+
+def simulate_shift(
+    X: np.ndarray, y: np.ndarray, n: int, rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """False alarms for 200 cells from home, and alarms for darker ones, over many homes."""
+    names, features = describe_images(X)
+    darker = describe_images((X * 0.93).astype(X.dtype))[1]
+    codes = np.unique(y, return_inverse=True)[1]
+    rows = []
+    for size in (60, 120, 225, 450, 900):
+        false, found = [], []
+        for _ in range(n):
+            order = rng.permutation(len(X))
+            home, other = order[:size], order[size : size + 200]
+            profile = HomeProfile.fit(names, features[home], codes[home], codes.max() + 1)
+            false.append(profile.compare(features[other], codes[other]).shifted)
+            found.append(profile.compare(darker[other], codes[other]).shifted)
+        rows.append(
+            {
+                "home": size,
+                "false_alarms": float(np.mean(false)),
+                "told_if_7_percent_darker": float(np.mean(found)),
+            }
+        )
+    return rows
+
+
+def simulate_studies(
+    X: np.ndarray, y: np.ndarray, n: int, rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """Paired comparisons in five folds of 600 real cells; the truth is the mean over all studies."""
+    small = {
+        **{"filters": (16, 32), "dense_units": 32, "convolutions": 1, "tta": "none"},
+        **{"standardize": False, "augmentation": None, "batch_norm": False, "schedule": None},
+        "epochs": 10,
+    }
+    techniques = {
+        "base": small,
+        "base with other seeds": small,
+        "batch norm": {**small, "batch_norm": True},
+        "fewer epochs": {**small, "epochs": 7},
+    }
+    gains: dict[str, list[list[np.ndarray]]] = {name: [] for name in techniques}
+    units = []
+    for number in range(n):
+        some = rng.choice(len(X), 600, replace=False)
+        folds = list(StratifiedKFold(5, shuffle=True, random_state=number).split(some, y[some]))
+        correct = {}
+        for name, params in techniques.items():
+            correct[name] = []
+            for train, test in folds:
+                clf = CellCNNClassifier(**params, random_state=int(rng.integers(2**31 - 1)))
+                clf.fit(X[some[train]], y[some[train]])
+                correct[name].append((clf.predict(X[some[test]]) == y[some[test]]).astype(float))
+        for name in techniques:
+            pairs = zip(correct[name], correct["base"], strict=True)
+            gains[name].append([a - b for a, b in pairs])
+        units.append([test for _, test in folds])
+        print("study", number, flush=True)
+    rows = []
+    for name in list(techniques)[1:]:
+        truth = 0.0
+        if name != "base with other seeds":
+            truth = float(np.mean([np.mean([d.mean() for d in study]) for study in gains[name]]))
+        found = [estimate_over_folds(d, u) for d, u in zip(gains[name], units, strict=True)]
+        ends = np.array([one.interval() for one in found])
+        means = [[fold.mean() for fold in study] for study in gains[name]]
+        sizes = {"n_train": 480, "n_test": 120}
+        rival = np.array([cross_validated_interval(m, **sizes) for m in means])
+        rows.append(
+            {
+                "technique": name,
+                "true_difference": truth,
+                **{
+                    key: {
+                        "coverage": float(np.mean((e[:, 0] <= truth) & (truth <= e[:, 1]))),
+                        "half_width": float(np.mean(np.diff(e))) / 2,
+                        "p_at_most_0.05": float(np.mean(np.array(p) <= 0.05)),
+                    }
+                    for key, e, p in (
+                        ("images and folds", ends, [one.p_value for one in found]),
+                        ("folds", rival, [corrected_resampled_ttest(m, **sizes) for m in means]),
+                    )
+                },
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    """Run all simulations, and write their file."""
+    parser = _compare.data_parser(__doc__, "statistics")
+    parser.add_argument("--n", type=int, default=300, help="repetitions of each simulation")
+    parser.add_argument("--n-studies", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    with np.load(options.data) as arrays:
+        X, y = arrays["X"], arrays["y"]
+    rng = np.random.default_rng(options.seed)
+    _compare.write(
+        Path(__file__).parent / "results" / f"{options.name}.json",
+        {
+            "benchmark": "statistics",
+            "settings": {**vars(options), "data": options.data.name},
+            "environment": environment(),
+            "balanced accuracy with patients": simulate_balanced_accuracy(options.n, rng),
+            "prediction sets for new patients": simulate_sets(options.n, rng),
+            "temperature": simulate_temperature(options.n, rng),
+            "calibration error": simulate_calibration_error(options.n, rng),
+            "shift": simulate_shift(X, y, options.n, rng),
+            "studies": simulate_studies(X, y, options.n_studies, rng),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
