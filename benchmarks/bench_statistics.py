@@ -148,7 +148,7 @@ def simulate_calibration_error(n: int, rng: np.random.Generator) -> list[dict[st
 def simulate_shift(
     X: np.ndarray, y: np.ndarray, n: int, rng: np.random.Generator
 ) -> list[dict[str, Any]]:
-    """False alarms for 200 cells from home, and alarms for darker ones, over many homes."""
+    """Count false alarms for 200 cells from home, and alarms for darker ones."""
     names, features = describe_images(X)
     darker = describe_images((X * 0.93).astype(X.dtype))[1]
     codes = np.unique(y, return_inverse=True)[1]
@@ -174,10 +174,16 @@ def simulate_shift(
 def simulate_studies(
     X: np.ndarray, y: np.ndarray, n: int, rng: np.random.Generator
 ) -> list[dict[str, Any]]:
-    """Paired comparisons in five folds of 600 real cells; the truth is the mean over all studies."""
+    """Compare techniques in five folds of 600 cells; the truth is the mean over all studies."""
     small = {
-        **{"filters": (16, 32), "dense_units": 32, "convolutions": 1, "tta": "none"},
-        **{"standardize": False, "augmentation": None, "batch_norm": False, "schedule": None},
+        "filters": (16, 32),
+        "dense_units": 32,
+        "convolutions": 1,
+        "tta": "none",
+        "standardize": False,
+        "augmentation": None,
+        "batch_norm": False,
+        "schedule": None,
         "epochs": 10,
     }
     techniques = {

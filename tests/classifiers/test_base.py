@@ -963,3 +963,10 @@ def test_what_scikeras_leaves_is_gone(name, cells):
     clf = small(epochs=1)
     assert not hasattr(clf, name)
     assert not hasattr(clf.fit(cells.images[:60], cells.target[:60]), name)
+
+
+def test_one_image_at_a_time_teaches_batch_normalisation_nothing(cells):
+    clf = CellCNNClassifier(filters=(4,), dense_units=4, epochs=1, batch_size=1, random_state=0)
+    with pytest.raises(ValueError, match="Set batch_size to 2 or more"):
+        clf.fit(cells.images[:8], cells.target[:8])
+    clf.set_params(batch_norm=False).fit(cells.images[:8], cells.target[:8])

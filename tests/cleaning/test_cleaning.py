@@ -511,3 +511,58 @@ def test_names_are_text_on_the_page(drawn, tmp_path):
     assert "<img src=x" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+def nuclei(n, rng):
+    """Smooth, round nuclei that differ in shape alone."""
+    y, x = np.mgrid[:96, :96]
+    made = []
+    for _ in range(n):
+        (a, b), turn = rng.uniform(18, 30, 2), rng.uniform(0, np.pi)
+        down, right = y - 48 + rng.normal(0, 3), x - 48 + rng.normal(0, 3)
+        u = right * np.cos(turn) + down * np.sin(turn)
+        v = down * np.cos(turn) - right * np.sin(turn)
+        edge = np.sqrt((u / a) ** 2 + (v / b) ** 2) - 1
+        made.append(220 - 140 / (1 + np.exp(12 * edge)) + rng.normal(0, 1.5, edge.shape))
+    return np.clip(made, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["nuclei", "specks", "frame"])
+def test_images_that_merely_look_alike_are_no_copies(kind, drawn):
+    rng = np.random.default_rng(0)
+    if kind == "nuclei":
+        images = nuclei(150, rng)
+    elif kind == "specks":
+        images = rng.normal(210, 2, (20, 96, 96)).astype(np.uint8)
+        for image, (top, left) in zip(images, rng.integers(8, 84, (20, 2)), strict=True):
+            image[top : top + 4, left : left + 4] = 60
+    else:
+        images = drawn.images[:40].copy()
+        images[:, :3] = images[:, -3:] = images[:, :, :3] = images[:, :, -3:] = 0
+    assert len(find_duplicates(images)) == 0
+
+
+def test_masks_beside_the_images_are_an_error(drawn):
+    cells = drawn.images[:40]
+    masks = np.where(cells.mean(axis=3, keepdims=True) < 170, 255, 0).repeat(3, axis=3)
+    names = [f"a/{i}.png" for i in range(40)] + [f"a/{i}_mask.png" for i in range(40)]
+    images = np.concatenate([cells, masks.astype(np.uint8)])
+    labels = np.tile(["a", "b"], 40)
+    found = check_dataset(images, labels, names=names)
+    (finding,) = [one for one in found.findings if one.kind == "masks"]
+    assert finding.severity == "error"
+    assert set(finding.indices) >= set(range(40, 80))
+    assert not any(f.kind == "masks" for f in check_dataset(cells, labels[:40]).findings)
+
+
+def test_fields_of_many_cells_are_told(tmp_path):
+    rng = np.random.default_rng(0)
+    files, labels = [], []
+    for i in range(8):
+        files.append(tmp_path / f"{i}.png")
+        labels.append("ab"[i % 2])
+        Image.fromarray(rng.integers(0, 255, (700, 900, 3), np.uint8)).save(files[-1])
+    found = check_dataset([str(f) for f in files], labels, image_shape=(96, 96, 3))
+    (finding,) = [one for one in found.findings if one.kind == "fields"]
+    assert "fields of many cells" in finding.message
+    assert len(finding.indices) == 8

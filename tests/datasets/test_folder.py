@@ -306,3 +306,62 @@ def test_groups_from_a_table(tmp_path):
     source.write_text("file,group\n2.png,P2\n2.png,P3\n")
     with pytest.raises(ValueError, match=r"two groups for '2\.png'"):
         read_groups(str(source), files, str(tmp_path))
+
+
+def test_groups_are_compared_as_people_write_them(tmp_path):
+    files = [str(tmp_path / "blast" / f"{i}.png") for i in range(4)]
+    table = tmp_path / "groups.csv"
+    table.write_text("file , group\n0.png,P1\n 1.png ,P1 \n2.png, P1\nblast\\\\3.png,P2\n")
+    assert read_groups(str(table), files, str(tmp_path)).tolist() == ["P1", "P1", "P1", "P2"]
+    table.write_bytes("file,group\n0.png,P1\n1.png,P1\n2.png,P2\n3.png,Pé\n".encode("utf-16"))
+    assert read_groups(str(table), files, str(tmp_path)).tolist()[-1] == "Pé"
+    table.write_bytes("file,group\n0.png,P1\n1.png,P1\n2.png,P2\n3.png,Pé\n".encode("cp1252"))
+    assert read_groups(str(table), files, str(tmp_path)).tolist()[-1] == "Pé"
+    table.write_text("file,group\n0.png,P1\n1.png,p1\n2.png,P2\n3.png,P2\n")
+    with pytest.warns(UserWarning, match="'P1' and 'p1'"):
+        read_groups(str(table), files, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("0.png,P1\n1.png,\n", "line 3: group is blank"),
+        ("0.png,P1\n,P2\n", "line 3: file is blank"),
+        ("0.png,P1\n1.png,P2\n", "names 0.png, which is in several folders"),
+    ],
+)
+def test_tables_of_groups_that_are_refused(tmp_path, lines, said):
+    files = [str(tmp_path / place / "0.png") for place in "ab"] + [str(tmp_path / "a" / "1.png")]
+    table = tmp_path / "groups.csv"
+    table.write_text(f"file,group\n{lines}")
+    with pytest.raises(ValueError, match=said):
+        read_groups(str(table), files, str(tmp_path))
+
+
+def test_decomposed_names_of_groups_and_files(tmp_path):
+    files = [str(tmp_path / unicodedata.normalize("NFD", "é.png")), str(tmp_path / "a.png")]
+    table = tmp_path / "groups.csv"
+    table.write_text("file,group\né.png,P1\na.png,P2\n", encoding="utf-8")
+    assert read_groups(str(table), files, str(tmp_path)).tolist() == ["P1", "P2"]
+
+
+def test_one_class_and_patterns(tmp_path):
+    write(tmp_path, "a/1.png", "a/1_mask.png")
+    with pytest.raises(ValueError, match="one class only"):
+        load_image_folder(tmp_path)
+    cells = load_image_folder(tmp_path, one_class=True, ignore="*_mask.png")
+    assert [Path(file).name for file in cells.filenames] == ["1.png"]
+    with pytest.raises(ValueError, match="leaves no image"):
+        load_image_folder(tmp_path, one_class=True, ignore=["*"])
+
+
+def test_what_lies_there_instead_is_named(tmp_path):
+    write(tmp_path, "cells/1.png")
+    (tmp_path / "cells" / "labels.csv").write_text("image,label\n")
+    with pytest.raises(ValueError, match=r"a table, 'labels\.csv'. Labels are not"):
+        load_image_folder(tmp_path / "cells")
+    (tmp_path / "cells.zip").write_bytes(b"PK")
+    with pytest.raises(NotADirectoryError, match="Unzip it first"):
+        load_image_folder(tmp_path / "cells.zip")
+    with pytest.raises(FileNotFoundError, match="Did you mean 'cells'"):
+        load_image_folder(tmp_path / "cell")

@@ -610,6 +610,20 @@ def test_time_left_follows_the_fits():
     assert [duration(s) for s in (7, 600, 7500)] == ["7 s", "10 min", "2 h 05 min"]
 
 
+def test_no_time_is_better_than_a_wrong_one():
+    """A technique that was not timed may take ten times as long as the others."""
+    from skcell.study._records import FoldResult
+    from skcell.study._study_progress import StudyProgress
+
+    tally = StudyProgress(["quick", "slow"], 2)
+    tally.add(FoldResult("quick", 0, 1, 2, 2, 0.1))
+    assert tally.seconds_left() is None
+    tally.add(FoldResult("slow", 0, 1, 2, 2, 0.1))
+    assert tally.seconds_left() is not None
+    tally._mark -= 60
+    assert tally.seconds_left() is None, "it takes longer than was expected"
+
+
 def test_time_left_knows_the_fits_of_before():
     from skcell.study._records import FoldResult
     from skcell.study._study_progress import StudyProgress

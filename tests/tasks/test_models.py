@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.metrics import f1_score
 
 import skcell
 from skcell import CalibratedClassifier, CellCNNClassifier, ImageSMOTE, make_pipeline, tasks
@@ -556,3 +559,96 @@ def test_a_killed_training_is_resumed_by_the_command(place, tmp_path, run_here):
     whole = tasks.train(place / "cells", epochs=6).model
     resumed = skcell.load(tmp_path / "m.skcell")
     np.testing.assert_allclose(resumed.predict_proba(X), whole.predict_proba(X), atol=1e-6)
+
+
+def test_a_table_is_kept_in_every_format_with_an_unreadable_file(place, tmp_path):
+    """Labels of numbers and one broken file: Parquet once lost the whole table at the end."""
+    from skcell.tasks import to_record, write_predictions
+
+    model = skcell.load(place / "cells.skcell")
+    files = [Path(file) for file in list_images(place / "new")[:3]]
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    found = list(tasks.predict_files(model, [*files, broken]))
+    assert [one.error == "" for one in found] == [True, True, True, False]
+    found = [replace(one, label=None if one.error else 7) for one in found]
+    records = [to_record(one, probabilities=True, classes=model.classes_) for one in found]
+    with (tmp_path / "t.parquet").open("wb") as file:
+        write_predictions(records, file, "parquet")
+    pandas = pytest.importorskip("pandas")
+    table = pandas.read_parquet(tmp_path / "t.parquet")
+    assert table["class"].tolist()[:3] == [7, 7, 7]
+    assert pandas.isna(table["class"].iloc[3])
+
+
+def test_cells_that_a_spreadsheet_takes_for_formulas_and_escapes(tmp_path):
+    from skcell._files import to_csv
+    from skcell._text import printable
+
+    table = to_csv([{"file": "=1+1.png", "n": -3}, {"file": "a,b", "n": 2.5}]).decode()
+    assert list(csv.reader(table.splitlines())) == [
+        ["file", "n"],
+        ["'=1+1.png", "-3"],
+        ["a,b", "2.5"],
+    ]
+    assert to_csv([], ["a", "b"]) == b"a,b\n"
+    assert "\x1b" not in printable("blast\x1b]52;c;cm0gLXJm\x07")
+
+
+def test_an_interrupted_training_is_a_fact_of_the_model(place, cells, tmp_path):
+    class Stop(keras.callbacks.Callback):
+        stopped = False
+
+        def __deepcopy__(self, memo):
+            return self
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.stopped = self.model.stop_training = True
+
+    write_folder(tmp_path / "cells", cells, range(60))
+    result = tasks.train(tmp_path / "cells", epochs=9, callbacks=[Stop()])
+    assert result.data["epochs"] == {"done": 1, "planned": 9, "interrupted": True}
+    _, page, *_ = result.save(tmp_path / "m.skcell")
+    assert "interrupted after 1 of 9 epochs" in page.read_text()
+    assert "1 of 9; training was interrupted by the user" in page.read_text()
+
+
+def test_images_of_another_size_are_told(place):
+    from skcell.tasks._folders import compare_sizes
+
+    training = {"data": {"file_size": [24, 24]}}
+    files = list_images(place / "new")
+    assert compare_sizes(training, files) == []
+    (said,) = compare_sizes({"data": {"file_size": [200, 200]}}, files)
+    assert "crop them" in said
+
+
+def test_what_is_written_in_a_list_on_windows_is_found(tmp_path, cells):
+    Image.fromarray(cells.images[0]).save(tmp_path / "a b.png")
+    path = str(tmp_path / "a b.png")
+    listed = tmp_path / "list.txt"
+    listed.write_bytes(f'"{path}" \r\n\r\n'.encode("utf-16"))
+    assert tasks.find_images([str(listed)]) == [path]
+    listed.write_text("absent.png\n")
+    with pytest.raises(FileNotFoundError, match=r"line 1: there is no file 'absent\.png'"):
+        tasks.find_images([str(listed)])
+    (tmp_path / "x.txt").mkdir()
+    Image.fromarray(cells.images[0]).save(tmp_path / "x.txt" / "1.png")
+    assert len(tasks.find_images([str(tmp_path / "x.txt")])) == 1
+
+
+def test_patients_widen_all_intervals_of_an_evaluation(place, cells):
+    model = skcell.load(place / "cells.skcell")
+    X, y = cells.images[:80], cells.target_names[cells.target[:80]]
+    small = np.stack([np.asarray(Image.fromarray(x).resize((24, 24))) for x in X])
+    known = np.isin(y, model.classes_)
+    groups = np.arange(80) % 4
+    alone = tasks.evaluate(model, small[known], y[known])
+    grouped = tasks.evaluate(model, small[known], y[known], groups=groups[known])
+    wide = [one.high - one.low for one in (grouped.set_coverage, grouped.accuracy)]
+    narrow = [one.high - one.low for one in (alone.set_coverage, alone.accuracy)]
+    assert all(np.array(wide) >= narrow)
+    for mine, theirs in zip(grouped.per_class, alone.per_class, strict=True):
+        assert mine["recall"].value == theirs["recall"].value
+    expected = f1_score(y[known], alone.y_pred, average="macro", zero_division=0)
+    assert alone.macro_f1 == pytest.approx(expected)
