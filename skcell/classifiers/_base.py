@@ -54,6 +54,20 @@ from skcell.engine import (
 from skcell.exceptions import ModelFileError
 from skcell.networks import RandomTransform, copy_shared_weights
 
+#: Largest width of a layer, and number of layers or blocks of one kind, that are built.
+LARGEST_WIDTH = 1 << 14
+LARGEST_DEPTH = 64
+
+DTYPE_POLICIES = {
+    *("float16", "float32", "float64", "bfloat16"),
+    *("mixed_float16", "mixed_bfloat16"),
+}
+
+
+def _is_width(value: Any) -> bool:
+    is_number = isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
+    return is_number and 1 <= value <= LARGEST_WIDTH
+
 
 class BaseCellClassifier(
     ParameterHintsMixin, ImageInputMixin, ClassifierMixin, CallbackSupportMixin, ScikerasWrapper
@@ -86,7 +100,7 @@ class BaseCellClassifier(
         "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
         "patience": [Interval(numbers.Integral, 1, None, closed="left")],
         "tta": [StrOptions({"none", "flips", "d4"})],
-        "dtype_policy": [str, None],
+        "dtype_policy": [StrOptions(DTYPE_POLICIES), None],
         "jit_compile": ["boolean", None],
         "n_devices": [
             Interval(numbers.Integral, 1, None, closed="left"),
@@ -157,6 +171,33 @@ class BaseCellClassifier(
         self.warm_start = warm_start
         self.callbacks = callbacks
         self.verbose = verbose
+
+    def _validate_params(self) -> None:
+        """Check parameters: by their constraints, and for what these cannot say."""
+        super()._validate_params()
+        params = self.get_params(deep=False)
+        for name, value in params.items():
+            allowed = self._parameter_constraints[name]
+            if isinstance(value, (bool, np.bool_)) and any(
+                isinstance(a, Interval) for a in allowed
+            ):
+                raise ValueError(f"{name}={value} must be a number, not a bool.")
+        for name in ("filters", "extra_filters"):
+            value = params.get(name)
+            if value is None or isinstance(value, numbers.Integral):
+                continue
+            widths = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value]
+            if len(widths) > LARGEST_DEPTH or not all(map(_is_width, widths)):
+                raise ValueError(
+                    f"{name} must be a list or tuple of at most {LARGEST_DEPTH} whole numbers from "
+                    f"1 to {LARGEST_WIDTH}, got {value!r}."
+                )
+        for callback in self.callbacks or ():
+            if not isinstance(callback, keras.callbacks.Callback):
+                raise ValueError(
+                    f"callbacks must be callbacks of Keras, got {callback!r}. For scikit-learn's, "
+                    "use set_callbacks."
+                )
 
     @abstractmethod
     def _build_network(self) -> tuple[Callable[..., Any], dict[str, Hashable]]:

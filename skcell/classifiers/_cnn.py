@@ -9,7 +9,7 @@ import numpy as np
 
 from skcell._sklearn import Interval
 from skcell.augmentation import ImageAugmenter
-from skcell.classifiers._base import BaseCellClassifier
+from skcell.classifiers._base import LARGEST_DEPTH, LARGEST_WIDTH, BaseCellClassifier
 from skcell.networks import cnn
 
 
@@ -170,10 +170,10 @@ class CellCNNClassifier(BaseCellClassifier):
         **BaseCellClassifier._parameter_constraints,
         "filters": ["array-like"],
         "kernel_size": [Interval(Integral, 1, None, closed="left")],
-        "convolutions": [Interval(Integral, 1, None, closed="left")],
+        "convolutions": [Interval(Integral, 1, LARGEST_DEPTH, closed="both")],
         "stem_strides": [Interval(Integral, 1, None, closed="left"), None],
         "extra_filters": ["array-like"],
-        "dense_units": [Interval(Integral, 1, None, closed="left")],
+        "dense_units": [Interval(Integral, 1, LARGEST_WIDTH, closed="both")],
         "standardize": ["boolean"],
         "batch_norm": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],

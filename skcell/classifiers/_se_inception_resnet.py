@@ -9,7 +9,7 @@ import numpy as np
 
 from skcell._sklearn import Interval, StrOptions
 from skcell.augmentation import ImageAugmenter
-from skcell.classifiers._base import BaseCellClassifier
+from skcell.classifiers._base import LARGEST_DEPTH, LARGEST_WIDTH, BaseCellClassifier
 from skcell.networks import se_inception_resnet
 
 
@@ -167,9 +167,9 @@ class SEInceptionResNetClassifier(BaseCellClassifier):
 
     _parameter_constraints: dict = {
         **BaseCellClassifier._parameter_constraints,
-        "n_blocks": [Interval(Integral, 1, None, closed="left")],
-        "stem_filters": [Interval(Integral, 1, None, closed="left")],
-        "filters": [Interval(Integral, 8, None, closed="left")],
+        "n_blocks": [Interval(Integral, 1, LARGEST_DEPTH, closed="both")],
+        "stem_filters": [Interval(Integral, 1, LARGEST_WIDTH, closed="both")],
+        "filters": [Interval(Integral, 8, LARGEST_WIDTH, closed="both")],
         "se_ratio": [Interval(Integral, 1, None, closed="left")],
         "pooling": [StrOptions({"avg", "max"})],
         "standardize": ["boolean"],

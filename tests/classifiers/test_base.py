@@ -970,3 +970,21 @@ def test_one_image_at_a_time_teaches_batch_normalisation_nothing(cells):
     with pytest.raises(ValueError, match="Set batch_size to 2 or more"):
         clf.fit(cells.images[:8], cells.target[:8])
     clf.set_params(batch_norm=False).fit(cells.images[:8], cells.target[:8])
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"filters": ("a",)}, "filters must be a list or tuple"),
+        ({"filters": (2**20,)}, "filters must be a list or tuple"),
+        ({"extra_filters": set()}, "extra_filters"),
+        ({"callbacks": [1]}, "callbacks must be callbacks of Keras"),
+        ({"batch_size": True}, "batch_size=True must be a number"),
+        ({"dtype_policy": "cpu"}, "dtype_policy"),
+        ({"convolutions": 2**63}, "convolutions"),
+        ({"dense_units": 2**31}, "dense_units"),
+    ],
+)
+def test_values_that_no_network_can_have_are_refused_at_once(cells, params, said):
+    with pytest.raises(ValueError, match=said):
+        CellCNNClassifier(**params).fit(cells.images[:20], cells.target[:20])
