@@ -80,7 +80,7 @@ def score_shift(
         codes = whole.probabilities.argmax(axis=1)
         for n in (10, 20, 50):
             samples = (rng.permutation(len(images))[:n] for _ in range(1000))
-            told = [clf.home_.compare(whole.looks[i], codes[i]).shifted for i in samples]
+            told = [clf.homes_[0].compare(whole.looks[i], codes[i]).shifted for i in samples]
             found.setdefault(place, {})[str(n)] = float(np.mean(told))
     return found
 
@@ -129,7 +129,12 @@ def main() -> None:
             codes = np.searchsorted(clf.classes_, y[val])
             result["accuracy"] = float((raw.argmax(axis=1) == codes).mean())
             result["calibration_error"] = {
-                when: {"error": found.error, "interval": found.interval}
+                when: {
+                    "log_loss": found.log_loss,
+                    "error": found.error,
+                    "interval": found.interval,
+                    "plug_in_error": found.plug_in_error,
+                }
                 for when, p in (("before", raw), ("after", scaled))
                 for found in [measure_reliability(y[val], p, clf.classes_)]
             }

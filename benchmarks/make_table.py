@@ -250,14 +250,17 @@ def render_confidence() -> str:
     """Lay out the results of bench_confidence.py."""
     found = load("confidence")
     error = found["calibration_error"]
-    lines = [
-        [
-            f"calibration error {when} scaling",
-            f"{percent(error[when]['error'])} % ({percent(error[when]['interval'][0])} to "
-            f"{percent(error[when]['interval'][1])})",
-        ]
-        for when in ("before", "after")
-    ]
+    lines = []
+    for when in ("before", "after"):
+        if "plug_in_error" in error[when]:
+            ends = " to ".join(percent(end) for end in error[when]["interval"])
+            lines.append(
+                [f"calibration error {when} scaling", f"{percent(error[when]['error'])} % ({ends})"]
+            )
+        else:  # measured as it usually is, which is never zero
+            lines.append(
+                [f"plug-in calibration error {when} scaling", f"{percent(error[when]['error'])} %"]
+            )
     for name, sets in found["sets"].items():
         covered = (
             f"{percent(sets['coverage'])} % ({percent(sets['lowest_of_a_class'])} % in the class "
@@ -288,6 +291,68 @@ def render_confidence() -> str:
         "area under the curve, %",
     ]
     return text + table(columns, lines)
+
+
+def render_statistics() -> str:
+    """Lay out the results of bench_statistics.py."""
+    found = load("statistics")
+    lines = []
+    covered = [row["coverage"] for row in found["balanced accuracy with patients"]]
+    lines.append(
+        [
+            f"95 % intervals of the balanced accuracy, 5 to 20 patients, {len(covered)} settings",
+            f"cover {percent(min(covered))} to {percent(max(covered))} %",
+        ]
+    )
+    for row in found["prediction sets for new patients"]:
+        if row["promised"] == 0.95 and row["patients"] >= 20:
+            lines.append(
+                [
+                    f"sets at 95 %, {row['patients']} held-out patients",
+                    f"cover {percent(row['coverage_by_patients'])} % of a new patient's images; "
+                    f"{percent(row['coverage_by_images'])} % if patients are ignored",
+                ]
+            )
+    for row in found["temperature"]:
+        lines.append(
+            [
+                f"temperature from {row['held_out']} images, two kinds, 98 % correct",
+                f"{row['lowest_temperature']:.2f} or more, median {row['median_temperature']:.2f}; "
+                f"log loss elsewhere {row['log_loss_elsewhere']:.3f}, unscaled "
+                f"{row['log_loss_elsewhere_without']:.3f}",
+            ]
+        )
+    for row in found["calibration error"]:
+        if row["logits_times"] in (1.0, 2.0):
+            lines.append(
+                [
+                    f"true calibration error {percent(row['true_error'])} %, {row['images']} images",
+                    f"estimated as {percent(row['mean_estimate'])} % in the mean (plug-in "
+                    f"{percent(row['mean_plug_in'])} %); intervals cover "
+                    f"{percent(row['coverage'])} %",
+                ]
+            )
+    for row in found["shift"]:
+        lines.append(
+            [
+                f"200 real cells from home, {row['home']} held out",
+                f"{percent(row['false_alarms'])} % called shifted; "
+                f"{percent(row['told_if_7_percent_darker'])} % if 7 % darker",
+            ]
+        )
+    for row in found["studies"]:
+        ours, rival = row["images and folds"], row["folds"]
+        lines.append(
+            [
+                f"study of 600 real cells, five folds, {row['technique']}: "
+                f"{100 * row['true_difference']:+.1f} points",
+                f"95 % intervals cover {percent(ours['coverage'])} %, and reach "
+                f"{100 * ours['half_width']:.1f} points to each side (corrected t over folds "
+                f"{percent(rival['coverage'])} %, {100 * rival['half_width']:.1f}); p <= 0.05 in "
+                f"{percent(ours['p_at_most_0.05'])} % ({percent(rival['p_at_most_0.05'])} %)",
+            ]
+        )
+    return table(["simulated", "result"], lines)
 
 
 def render_cleaning() -> str:
@@ -378,6 +443,7 @@ TABLES = {
     DOCS / "features.md": ("input size", render_input_size),
     DOCS / "confidence.md": ("confidence", render_confidence),
     DOCS / "check.md": ("cleaning", render_cleaning),
+    DOCS / "statistics.md": ("statistics", render_statistics),
 }
 
 

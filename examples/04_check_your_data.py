@@ -50,7 +50,8 @@ print("Can an accuracy be believed?", check.passed)
 # A line for each image, and a page with pictures
 # -----------------------------------------------
 
-print(check.to_frame()[["index", "class", "kind", "detail"]].head(8).to_string())
+for record in check.to_records()[:8]:
+    print(*(record[name] for name in ("index", "class", "kind", "detail")), sep=" | ")
 check.report("check.html")
 
 # %%

@@ -1,6 +1,7 @@
 """Suggest the right name for a misspelt parameter."""
 
 import difflib
+import inspect
 from collections.abc import Iterable
 from typing import Any, Self
 
@@ -9,6 +10,14 @@ from sklearn.base import BaseEstimator
 
 class ParameterHintsMixin:
     """Mixin for estimators: the error for an unknown parameter suggests the nearest name."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # Documentation and help would show the arguments of `__new__`.
+        own = inspect.signature(cls.__init__)
+        cls.__signature__ = own.replace(  # type: ignore[attr-defined] # `inspect` reads it
+            parameters=list(own.parameters.values())[1:], return_annotation=own.empty
+        )
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         known = cls._get_param_names()  # type: ignore[attr-defined] # of BaseEstimator
