@@ -228,9 +228,9 @@ def estimate_over_folds(
 
     Notes
     -----
-    The factor 0.75 was chosen by simulation on real blood cells, where 95 % intervals covered the
-    true difference in 95 % or more of the studies: see ``benchmarks/bench_statistics.py``. Training
-    sets of folds overlap; what this adds to the variance is not estimated, because it cannot be.
+    The factor 0.75 was chosen by simulation on real blood cells, by the coverage of 95 % intervals:
+    see ``benchmarks/bench_statistics.py``. Training sets of folds overlap; what this adds to the
+    variance is not estimated, because it cannot be.
 
     References
     ----------
