@@ -326,7 +326,7 @@ def render_statistics() -> str:
         if row["logits_times"] in (1.0, 2.0):
             lines.append(
                 [
-                    f"true calibration error {percent(row['true_error'])} %, {row['images']} images",
+                    f"true error {percent(row['true_error'])} %, {row['images']} images",
                     f"estimated as {percent(row['mean_estimate'])} % in the mean (plug-in "
                     f"{percent(row['mean_plug_in'])} %); intervals cover "
                     f"{percent(row['coverage'])} %",
