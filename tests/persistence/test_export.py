@@ -52,7 +52,7 @@ def test_a_model_that_differs_is_refused(fitted, tmp_path, monkeypatch):
         skcell.export(fitted, tmp_path / "m", "savedmodel")
     assert not list(tmp_path.iterdir())
     (tmp_path / "mine").mkdir()
-    with pytest.raises(FileExistsError, match="no exported model"):
+    with pytest.raises(FileExistsError, match="more than an exported model"):
         skcell.export(fitted, tmp_path / "mine", "savedmodel")
 
 
