@@ -264,8 +264,8 @@ def _find_near(
     thumbnails: NDArray[np.float16], groups: NDArray[Any] | None, threshold: float
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
     """Return pairs of images that are nearly the same, their similarity and their symmetry."""
-    details = _find_details(thumbnails)
-    found = [np.empty((0, 3), np.intp), *_candidates(thumbnails, groups)]
+    details, grid = _find_details(thumbnails), _coarse_grid(thumbnails)
+    found = [np.empty((0, 3), np.intp), *_candidates(grid, groups)]
     candidates = np.concatenate(found)
     # The same pairs in the order of their symmetry, so that each block has few of them.
     candidates = candidates[np.argsort(candidates[:, 2], kind="stable")]
@@ -273,12 +273,12 @@ def _find_near(
     with ThreadPoolExecutor(effective_n_jobs(-1)) as pool:  # NumPy releases the GIL
         alike = list(pool.map(lambda block: _correlate(details, block), blocks))
     similarity = np.concatenate([np.empty(0), *alike])
-    is_near = similarity >= max(threshold, _usual_similarity(thumbnails, details))
+    is_near = similarity >= max(threshold, _usual_similarity(grid, details))
     near = candidates[is_near]
     return near[:, :2], np.minimum(similarity[is_near], 1.0), near[:, 2]
 
 
-def _usual_similarity(thumbnails: NDArray[np.float16], details: NDArray[np.float32]) -> float:
+def _usual_similarity(grid: NDArray[np.float32], details: NDArray[np.float32]) -> float:
     """Return the similarity that none of the pairs has by chance, by pairs drawn at random."""
     n = len(details)
     if n < _COMPARABLE:
@@ -286,7 +286,6 @@ def _usual_similarity(thumbnails: NDArray[np.float16], details: NDArray[np.float
     rng = np.random.default_rng(0)
     first = rng.integers(0, n, _RANDOM)
     second = (first + rng.integers(1, n, _RANDOM)) % n
-    grid = _coarse_grid(thumbnails).reshape(n, _GRID, _GRID)
     fits = np.stack(
         [
             (apply_symmetry(grid[first], number) * grid[second]).sum(axis=(1, 2))
@@ -316,10 +315,9 @@ def _coarse_grid(thumbnails: NDArray[np.float16]) -> NDArray[np.float32]:
 
 
 def _candidates(
-    thumbnails: NDArray[np.float16], groups: NDArray[Any] | None
+    grid: NDArray[np.float32], groups: NDArray[Any] | None
 ) -> Iterator[NDArray[np.intp]]:
     """Yield (first, second, symmetry) of images that are similar on a coarse grid."""
-    grid = _coarse_grid(thumbnails)
     codes = None if groups is None else np.unique(groups, return_inverse=True)[1]
     columns = np.ascontiguousarray(grid.reshape(len(grid), -1).T)
     for start in range(0, len(grid), _BLOCK):

@@ -17,7 +17,7 @@ from skcell.cleaning._record import Finding, Severity
 from skcell.cleaning._scan import FileHeader, Looks
 from skcell.cleaning._shortcuts import Shortcut
 
-_MASK = re.compile(r"[-_. ]?(cp_)?(mask|masks|seg|segmentation|label|labels|annotation)s?$", re.I)
+_MASK = re.compile(r"[-_. ]?(cp_)?(mask|seg|segmentation|label|annotation)s?$", re.I)
 _ALL_DRAWN = 0.8  # share of two-valued images from which this is how the images are
 _FIELD = 600  # pixels on a side of a file that rarely shows one cell
 _SHRUNK = 6  # times

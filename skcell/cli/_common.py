@@ -8,7 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -23,6 +23,11 @@ INTERRUPTED = 130  # the exit code of a shell for Ctrl-C
 EXPECTED = (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError)
 LARGEST = 2048  # pixels on a side
 LONGEST_NAME = 200  # bytes; a file that is being written, or a folder beside it, has a longer one
+
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(help="Leave out files that match this pattern, such as '*_mask.png'; repeatable."),
+]
 
 #: Settings of the whole command, such as ``debug``.
 settings = {"debug": False}

@@ -15,6 +15,7 @@ from rich.table import Table
 from skcell._files import TEMPORARY
 from skcell.cli._common import (
     LARGEST,
+    Ignore,
     check_input,
     check_output,
     fail,
@@ -46,10 +47,6 @@ _DEEPEST = 6  # levels of what a file says about its training that are shown
 Model = Annotated[Path, typer.Argument(help="File that `skcell train` wrote.")]
 SkipBroken = Annotated[
     bool, typer.Option("--skip-broken", help="Skip image files that cannot be read.")
-]
-Ignore = Annotated[
-    list[str] | None,
-    typer.Option(help="Leave out files that match this pattern, such as '*_mask.png'; repeatable."),
 ]
 Coverage = Annotated[
     float,
@@ -121,9 +118,7 @@ def train(
         out = check_output(out, folder, suffixes=MODEL)
         if groups is not None and by_folder:
             raise ValueError("--groups and --group-by-folder cannot be used together; give one.")
-        if (backbone is None and weights is None) or recipe in ("auto", "transfer"):
-            pass
-        else:
+        if (backbone or weights) and recipe in ("cnn", "composite"):
             raise ValueError(f"--recipe {recipe} has no pretrained network, so no --weights.")
         check_input(folder)
         unfinished = _unfinished(out, resume)
@@ -435,18 +430,20 @@ def _alone(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / _LOCK)
     try:
-        with FileLock(folder / _LOCK, timeout=0):
-            yield
-    except Timeout:
+        lock.acquire(timeout=0)
+    except Timeout:  # the folder is the other's
         raise OSError(
             f"Another training writes to {folder} at this moment. Wait for it, or use another "
             "--out."
         ) from None
+    try:
+        yield
     finally:
-        with contextlib.suppress(OSError):  # unless the state of training is in it
-            if not any(folder.glob(_STATES)):
-                _remove_state(folder)
+        lock.release()
+        if not any(folder.glob(_STATES)):
+            _remove_state(folder)
 
 
 def _remove_state(folder: Path) -> None:
@@ -526,9 +523,6 @@ def _records(
                 shutil.copy2(one.file, _free_name(folder / Path(one.file).name))
             except OSError as error:  # of this image alone
                 one = replace(one, error=f"not copied: {error.strerror or error}")
-                record = to_record(one, probabilities=probabilities, classes=classes)
-                yield record | {"class": one.label, "probability": round(one.probability, 6)}
-                continue
         yield to_record(one, probabilities=probabilities, classes=classes)
 
 

@@ -10,6 +10,7 @@ from skcell._text import printable
 from skcell.cli._common import (
     FAILED,
     LARGEST,
+    Ignore,
     check_input,
     check_output,
     plain,
@@ -72,12 +73,7 @@ def check(
             min=8, max=LARGEST, help="Height and width. (default: by the files, up to 96)"
         ),
     ] = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Leave out files that match this pattern, such as '*_mask.png'; repeatable."
-        ),
-    ] = None,
+    ignore: Ignore = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Random seed.")] = 0,
 ) -> None:
     """Check a folder of images for what would falsify a score.

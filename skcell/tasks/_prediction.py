@@ -223,7 +223,7 @@ def to_record(prediction: Prediction, *, probabilities: bool, classes: Sequence[
     dict
         Cells by column.
     """
-    failed = bool(prediction.error)
+    failed = prediction.label is None
     record: dict[str, Any] = {
         "file": printable(prediction.file),
         "class": None if failed else _plain(prediction.label),

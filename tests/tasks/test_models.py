@@ -652,3 +652,14 @@ def test_patients_widen_all_intervals_of_an_evaluation(place, cells):
         assert mine["recall"].value == theirs["recall"].value
     expected = f1_score(y[known], alone.y_pred, average="macro", zero_division=0)
     assert alone.macro_f1 == pytest.approx(expected)
+
+
+def test_a_second_training_leaves_the_folder_of_the_first_alone(tmp_path):
+    from skcell.cli._models import _alone
+
+    folder = tmp_path / "m-unfinished"
+    with _alone(folder):
+        with pytest.raises(OSError, match="Another training writes to"), _alone(folder):
+            pass
+        assert [file.name for file in folder.iterdir()] == ["lock"]
+    assert not folder.exists()
