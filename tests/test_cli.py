@@ -286,7 +286,7 @@ SOME = '[[techniques]]\nname = "a"\n'
         (["--out", "cells"], None, "is inside the image folder"),
         (["--out", "cells/a/0.png"], None, "0.png|images"),
         (["--backbone", "mobilenet_v2"], None, "--transfer"),
-        ([], SOME + 'parameters = {"clf__filters" = [0]}', "Technique 'a'.*filters=0"),
+        ([], SOME + 'parameters = {"clf__filters" = [0]}', "Technique 'a'.*filters must be"),
         ([], SOME + 'parameters = {"clf__dtype_policy" = "nonsense"}', "nonsense"),
         ([], SOME + "parameters = 3", "techniques.toml.*parameters"),
         ([], "[[techniques]]\nname = 5", "techniques.toml.*name"),

@@ -178,8 +178,10 @@ class BaseCellClassifier(
         params = self.get_params(deep=False)
         for name, value in params.items():
             allowed = self._parameter_constraints[name]
-            if isinstance(value, (bool, np.bool_)) and any(
-                isinstance(a, Interval) for a in allowed
+            if (
+                isinstance(value, (bool, np.bool_))
+                and "boolean" not in allowed
+                and any(isinstance(a, Interval) for a in allowed)
             ):
                 raise ValueError(f"{name}={value} must be a number, not a bool.")
         for name in ("filters", "extra_filters"):
