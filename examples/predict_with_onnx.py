@@ -29,8 +29,9 @@ for file in files:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    image = image.convert("RGB" if wanted["channels"] == 3 else "L")
+    image = image.convert("L" if image.mode in ("1", "L") else "RGB")
     image = image.resize((wanted["width"], wanted["height"]), Image.Resampling.BICUBIC)
+    image = image.convert("RGB" if wanted["channels"] == 3 else "L")
     pixels = np.asarray(image).reshape(1, wanted["height"], wanted["width"], wanted["channels"])
     (probabilities,) = session.run(None, {session.get_inputs()[0].name: pixels})[0]
     best = int(probabilities.argmax())

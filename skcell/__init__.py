@@ -4,10 +4,10 @@ import os as _os
 import platform as _platform
 import sys as _sys
 
-import lazy_loader as _lazy
 import wrapt as _wrapt
 from archspec.cpu.detect import detected_info as _detected
 
+from skcell import _lazy
 from skcell._version import __version__ as __version__
 
 # Without a GPU, TensorFlow's native code logs missing drivers, some of them as errors.

@@ -36,6 +36,23 @@ def folder(tmp_path):
     return tmp_path / "cells"
 
 
+def test_a_first_fit_writes_no_chatter_and_an_error_at_the_start_is_kept():
+    code = (
+        "import numpy as np; from skcell import CellCNNClassifier;"
+        "X = np.zeros((8, 16, 16, 3), np.uint8); y = np.arange(8) % 2;"
+        "CellCNNClassifier(filters=(4,), epochs=1).fit(X, y)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    code = (
+        "import os; from skcell._lazy import without_chatter\n"
+        "with without_chatter():\n"
+        "    os.write(2, b'I0000 00:00:1.2  5 port.cc:1] on\\nE0000 00:00:1.2  5 a.cc:1] bad\\n')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stderr == "E0000 00:00:1.2  5 a.cc:1] bad\n"
+
+
 def test_help_and_version_import_no_backend(tmp_path):
     code = (
         "import sys;"

@@ -1,6 +1,6 @@
 """Random augmentation of images, during training or as additional samples."""
 
-import lazy_loader as _lazy
+from skcell import _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__, submod_attrs={"_augmenter": ["PRESETS", "ImageAugmenter"]}

@@ -1,6 +1,6 @@
 """How sure a prediction is: calibrated probabilities, sets of plausible classes, unknown cells."""
 
-import lazy_loader as _lazy
+from skcell import _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,

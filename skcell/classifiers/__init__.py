@@ -1,6 +1,6 @@
 """Classifiers of cell images."""
 
-import lazy_loader as _lazy
+from skcell import _lazy
 
 __getattr__, __dir__, _names = _lazy.attach(
     __name__,

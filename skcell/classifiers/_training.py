@@ -13,6 +13,7 @@ from skcell.engine import (
     LearningRate,
     Mixing,
     PlainEpochs,
+    SlowTraining,
     TrainingData,
     is_foreign,
     train,
@@ -92,8 +93,8 @@ def train_classifier(
                 "val_loss", patience=fitted.patience, restore_best_weights=True
             )
         )
-    if fitted.verbose:
-        called.append(EpochProgress(type(fitted).__name__))
+    progress = EpochProgress if fitted.verbose else SlowTraining
+    called.append(progress(type(fitted).__name__))
     if any(map(is_foreign, fitted.callbacks or ())):
         fitted._lease.detach_model()  # user code may change what a reset does not undo
     called += fitted.callbacks or ()

@@ -169,7 +169,9 @@ class TransferClassifier(BaseCellClassifier):
         separate model. A file that a callback writes has the layer of the augmentation: import
         skcell before Keras loads it.
     verbose : int, default=0
-        1 shows progress: a bar in a terminal, or a line per epoch in a notebook or log.
+        1 shows progress: a bar in a terminal, or a line per epoch in a notebook or log. 0 is
+        silent, except that the first training of a session that takes longer than ten seconds
+        writes one line to a terminal or notebook, with the time that is left.
 
     Attributes
     ----------

@@ -1,6 +1,6 @@
 """Find what is wrong with a data set before anything is trained on it."""
 
-import lazy_loader as _lazy
+from skcell import _lazy
 
 __getattr__, __dir__, _names = _lazy.attach(
     __name__,

@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from skcell._lazy import without_chatter
 from skcell._text import printable
 from skcell.exceptions import ImageReadError
 
@@ -126,14 +126,10 @@ def fail(message: str, code: int = MISUSED) -> NoReturn:
 
 @contextlib.contextmanager
 def quietly_starting(console: Console) -> Iterator[None]:
-    """Import the backend without showing its messages about drivers, which bypass Python.
-
-    If the import fails, the messages are shown. Ctrl-C takes effect after the import, because
-    during the import it can be lost.
-    """
+    """Import the backend. Ctrl-C takes effect after the import, as it can be lost during it."""
     if not console.is_terminal:
         console.print("Starting Keras ...")
-    with tempfile.TemporaryFile() as chatter, console.status("Starting Keras ..."):
+    with console.status("Starting Keras ..."):
         pressed: list[int] = []
 
         def stop(number: int) -> None:
@@ -143,21 +139,13 @@ def quietly_starting(console: Console) -> Iterator[None]:
         usual = signal.getsignal(signal.SIGINT)
         if usual is signal.default_int_handler:  # not ignored, as in a background job
             signal.signal(signal.SIGINT, lambda number, _: stop(number))
-        sys.stderr.flush()
-        stderr = os.dup(2)
-        os.dup2(chatter.fileno(), 2)
         try:
-            import keras
+            with without_chatter():
+                import keras
 
-            keras.ops.zeros(1)  # looks for devices, and reports missing drivers
-            yield
-        except Exception:
-            chatter.seek(0)
-            os.write(stderr, chatter.read())
-            raise
+                keras.ops.zeros(1)  # looks for devices, and reports missing drivers
+                yield
         finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
             signal.signal(signal.SIGINT, usual)
         if pressed:
             raise KeyboardInterrupt

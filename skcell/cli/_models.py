@@ -226,7 +226,8 @@ def predict(
         mode = "wb" if suffix == ".parquet" else "w"
         with _opened(out, mode) as file:
             tasks.write_predictions(
-                _with_progress(records, len(files)),
+                # a bar and a table do not share a screen
+                _with_progress(records, len(files), out is not None or not sys.stdout.isatty()),
                 file,
                 suffix[1:],
             )
@@ -549,10 +550,10 @@ def _free_name(path: Path) -> Path:
     return free
 
 
-def _with_progress(records: Iterator[Any], total: int) -> Iterator[Any]:
+def _with_progress(records: Iterator[Any], total: int, enabled: bool) -> Iterator[Any]:
     from skcell._console import progress_bar
 
-    with progress_bar("Predicting", total) as advance:
+    with progress_bar("Predicting", total, enabled=enabled) as advance:
         for record in records:
             yield record
             advance(1)

@@ -10,6 +10,7 @@ from skcell.engine._callbacks import EpochProgress as EpochProgress
 from skcell.engine._callbacks import LayerwiseLearningRate as LayerwiseLearningRate
 from skcell.engine._callbacks import LearningRate as LearningRate
 from skcell.engine._callbacks import PlainEpochs as PlainEpochs
+from skcell.engine._callbacks import SlowTraining as SlowTraining
 from skcell.engine._callbacks import copy_callback as copy_callback
 from skcell.engine._callbacks import is_foreign as is_foreign
 from skcell.engine._callbacks import portable_callback as portable_callback

@@ -2,7 +2,9 @@
 
 import copy
 import math
+import multiprocessing
 import pickle
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -135,6 +137,46 @@ class LayerwiseLearningRate(keras.callbacks.Callback):
             for variable in group
         }
         self.lr_scales.assign([lr_scale.get(id(v), 1.0) for v in self.model.trainable_variables])
+
+
+class SlowTraining(keras.callbacks.Callback):
+    """Callback that says once in a session, on a terminal or in a notebook, that training is long.
+
+    Parameters
+    ----------
+    title : str
+        Name of what is being trained.
+    """
+
+    uses_model = False
+    seconds = 10.0  # of silence
+    _has_spoken = multiprocessing.parent_process() is not None  # worker processes are silent
+
+    def __init__(self, title: str):
+        super().__init__()
+        self.title = title
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Start the clock."""
+        self._started, self._n_done = time.perf_counter(), 0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Say how long training takes, at the end of the first epoch after `seconds`."""
+        self._n_done += 1
+        spent = time.perf_counter() - self._started
+        n_left = self.params["epochs"] - epoch - 1
+        if SlowTraining._has_spoken or spent < self.seconds or not n_left:
+            return
+        console = Console(stderr=True)
+        if console.is_terminal or console.is_jupyter:
+            SlowTraining._has_spoken = True
+            seconds = spent / self._n_done * n_left
+            left = f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+            text = (
+                f"{self.title}: epoch {epoch + 1} of {self.params['epochs']} is done; at most "
+                f"{left} left. Set verbose=1 to see each epoch."
+            )
+            print(text, file=sys.stderr, flush=True)
 
 
 class EpochProgress(keras.callbacks.Callback):

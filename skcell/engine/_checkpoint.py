@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -93,7 +95,7 @@ class Checkpoint(keras.callbacks.Callback):
         Raises
         ------
         ValueError
-            If the file belongs to another fit.
+            If the file belongs to another fit, or is damaged.
         """
         self._phase += 1
         self._compiled, self._stoppers = compiled, _find_stoppers(callbacks)
@@ -101,23 +103,32 @@ class Checkpoint(keras.callbacks.Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self._path.exists():
             return {}
-        with np.load(self._path, allow_pickle=False) as arrays:
+        try:
+            with np.load(self._path, allow_pickle=False) as file:
+                arrays = dict(file)
             told = json.loads(str(arrays["told"]))
-            if told["key"] != [self.key, self.fit_key]:
-                raise ValueError(
-                    f"{self._path} belongs to a fit with other images, labels or parameters. "
-                    "Remove the folder to start anew, use what it was started with, or give this "
-                    "fit another folder."
-                )
-            n_values = told["n_values"]
-            compiled.set_state([arrays[f"value-{i}"] for i in range(n_values)])
-            for number, (stopper, state) in enumerate(
-                zip(self._stoppers, told["stoppers"], strict=True)
-            ):
-                for name in _REMEMBERED:
-                    setattr(stopper, name, state[name])
-                names = [f"best-{number}-{i}" for i in range(state["n_best"])]
-                stopper.best_weights = [arrays[name] for name in names] or None
+            key, n_values = told["key"], told["n_values"]
+            values = [arrays[f"value-{i}"] for i in range(n_values)]
+            best = [
+                [arrays[f"best-{number}-{i}"] for i in range(state["n_best"])]
+                for number, state in enumerate(told["stoppers"])
+            ]
+        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{self._path} is damaged: the state of training in it cannot be read "
+                f"({type(error).__name__}: {error}). Remove the folder to start anew."
+            ) from error
+        if key != [self.key, self.fit_key]:
+            raise ValueError(
+                f"{self._path} belongs to a fit with other images, labels or parameters. "
+                "Remove the folder to start anew, use what it was started with, or give this "
+                "fit another folder."
+            )
+        compiled.set_state(values)
+        for stopper, state, weights in zip(self._stoppers, told["stoppers"], best, strict=True):
+            for name in _REMEMBERED:
+                setattr(stopper, name, state[name])
+            stopper.best_weights = weights or None
         self.resumed = True
         self._history = told["history"]
         return {name: list(scores) for name, scores in self._history.items()}

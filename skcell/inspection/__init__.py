@@ -1,6 +1,6 @@
 """See what a model learned, where it fails, and why."""
 
-import lazy_loader as _lazy
+from skcell import _lazy
 
 __getattr__, __dir__, _names = _lazy.attach(
     __name__,

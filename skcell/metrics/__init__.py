@@ -1,6 +1,6 @@
 """Metrics for predictions, and for sets of images."""
 
-import lazy_loader as _lazy
+from skcell import _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,

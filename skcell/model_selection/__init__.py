@@ -1,6 +1,6 @@
 """Hyperparameter searches, which are pruned, stored and shared by many machines."""
 
-import lazy_loader as _lazy
+from skcell import _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,

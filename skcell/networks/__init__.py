@@ -5,7 +5,7 @@ A network is a function that maps a tensor of images, and a few settings, to a t
 the resulting model.
 """
 
-import lazy_loader as _lazy
+from skcell import _lazy
 
 _PUBLIC = {
     "_backbones": ["BACKBONES", "Backbone", "list_backbones"],

@@ -1,6 +1,6 @@
 """Keep fitted models in files that run no code when they are loaded, and export them."""
 
-import lazy_loader as _lazy
+from skcell import _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,

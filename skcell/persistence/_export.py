@@ -209,8 +209,8 @@ def describe(estimator: Any, spec: ImageSpec) -> dict[str, Any]:
             else "blended over white before the image is resized",
             "depth": "8-bit values are multiplied by 257 for uint16; 16-bit values are divided by "
             "257 and rounded for uint8; contrast is never stretched",
-            "grey": "repeated to three channels; colour becomes 0.299 red + 0.587 green + 0.114 "
-            "blue for one channel",
+            "grey": "after the image is resized, repeated to three channels; colour becomes 0.299 "
+            "red + 0.587 green + 0.114 blue for one channel",
             "order": "(n, height, width, channels); colours in the order red, green, blue",
             "resize": "bicubic with antialiasing, to height and width, without keeping proportions",
         },

@@ -1,6 +1,6 @@
 """Transformers of images."""
 
-import lazy_loader as _lazy
+from skcell import _lazy
 
 __getattr__, __dir__, _ = _lazy.attach(
     __name__,

@@ -1,6 +1,6 @@
 """Over- and under-sampling of images, with the API of imbalanced-learn."""
 
-import lazy_loader as _lazy
+from skcell import _lazy
 
 __getattr__, __dir__, _ = _lazy.attach(
     __name__,

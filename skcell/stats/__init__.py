@@ -1,6 +1,6 @@
 """Confidence intervals and significance tests for scores."""
 
-import lazy_loader as _lazy
+from skcell import _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,

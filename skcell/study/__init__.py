@@ -1,6 +1,6 @@
 """A study compares named techniques by one cross-validation, in one table."""
 
-import lazy_loader as _lazy
+from skcell import _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,

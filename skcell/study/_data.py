@@ -192,7 +192,7 @@ def load_study_data(
     if name not in NAMES:
         name = os.path.expanduser(name)
     if groups is not None and not os.path.isdir(name):
-        raise ValueError(f"--groups needs a folder of images, and {name!r} is none.")
+        raise ValueError(f"Groups need a folder of images, and {name!r} is none.")
     if name == "generated":
         size = _GENERATED[quick]
         assert size.n_images is not None
@@ -212,7 +212,7 @@ def load_study_data(
         title = Path(name).resolve().name
     elif os.path.isfile(name):
         if image_size is not None:
-            raise ValueError(f"The images in {name!r} cannot be resized; omit --image-size.")
+            raise ValueError(f"The images in {name!r} cannot be resized; omit image_size.")
         cells, title = load_npz(name), Path(name).name
     else:
         raise FileNotFoundError(

@@ -337,8 +337,7 @@ def with_backbone(
     if change and not pretrained:
         raise ValueError(
             f"None of the techniques has a pretrained network to change; name one of "
-            f"{[technique.name for technique in TRANSFER_TECHNIQUES]} "
-            "(on the command line: --transfer)."
+            f"{[technique.name for technique in TRANSFER_TECHNIQUES]}."
         )
     return tuple(
         replace(technique, parameters={**technique.parameters, **change})

@@ -1,6 +1,6 @@
 """The tasks of the command line: train a model from a folder, predict new images, evaluate."""
 
-import lazy_loader as _lazy
+from skcell import _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,

@@ -248,10 +248,7 @@ def train(
     digests = digest_images(cells.images)
     digest = hashlib.sha256(b"".join(sorted(digests))).hexdigest()  # in any order
     if checkpoint is not None:
-        found_groups = None if found is None else found.tolist()
-        key = json.dumps([repr(clf), labels.tolist(), found_groups, train_part.tolist()])
-        key += json.dumps([one.hex() for one in digests]) + json.dumps(software())
-        callbacks = [*callbacks, Checkpoint(checkpoint, hashlib.sha256(key.encode()).hexdigest())]
+        callbacks = [*callbacks, Checkpoint(checkpoint, json.dumps(software()))]
     clf.set_params(callbacks=list(callbacks) or None, verbose=1)
     for sentence in told:
         notify(f"Warning: {sentence}")

@@ -76,6 +76,22 @@ def test_other_images_or_parameters_are_refused(cells, tmp_path):
         MODELS["cnn"]().set_params(callbacks=[Checkpoint(tmp_path, "b")]).fit(X, y)
 
 
+@pytest.mark.parametrize("damage", ["short", "empty", "text", "no member", "foreign"])
+def test_a_damaged_state_is_explained(damage, cells, tmp_path):
+    X, y = cells.images[:96], cells.target[:96]
+    MODELS["cnn"]().set_params(callbacks=[Checkpoint(tmp_path)]).fit(X, y)
+    path = tmp_path / "phase-1.npz"
+    content = path.read_bytes()
+    if damage == "no member":
+        np.savez(path, other=1)
+    elif damage == "foreign":
+        np.savez(path, told=np.array({"key": 1}, dtype=object))
+    else:
+        path.write_bytes({"short": content[:-900], "empty": b"", "text": b"state"}[damage])
+    with pytest.raises(ValueError, match=r"phase-1.npz is damaged.* Remove the folder"):
+        MODELS["cnn"]().set_params(callbacks=[Checkpoint(tmp_path)]).fit(X, y)
+
+
 def test_a_fold_does_not_get_the_model_of_another(cells, tmp_path):
     """One folder for several folds: the next fold would start from a model that knows its test."""
     X, y = cells.images[:96], cells.target[:96]

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
 import skcell
 from skcell import CalibratedClassifier, CellCNNClassifier, ImageSMOTE, make_pipeline
 from skcell.exceptions import MissingExtraError, ModelFileError
 from skcell.persistence import _export
+from skcell.tasks import predict_files
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "predict_with_onnx.py"
 
@@ -70,16 +72,8 @@ def test_what_is_refused_before_any_work(fitted, tmp_path, monkeypatch):
         skcell.export(fitted, tmp_path / "m.onnx", "onnx")
 
 
-def test_the_example_predictor_needs_no_tensorflow(fitted, cells, tmp_path):
-    """It runs with onnxruntime, numpy and pillow alone: nothing else can be imported."""
-    from PIL import Image
-
-    pytest.importorskip("onnxruntime", reason="onnxruntime comes with skcell[onnx]")
-    path = skcell.export(fitted, tmp_path / "m.onnx", "onnx")
-    files = []
-    for i, image in enumerate(cells.images[160:165]):
-        files.append(str(tmp_path / f"{i}.png"))
-        Image.fromarray(image).save(files[-1])
+def run_example(tmp_path, *arguments):
+    """Run it with onnxruntime, numpy and pillow alone: nothing else can be imported."""
     (tmp_path / "guard.py").write_text(
         "import sys, runpy\n"
         "for name in ('tensorflow', 'keras', 'skcell', 'sklearn', 'scipy'):\n"
@@ -87,14 +81,68 @@ def test_the_example_predictor_needs_no_tensorflow(fitted, cells, tmp_path):
         "sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
-    run = subprocess.run(
-        [sys.executable, str(tmp_path / "guard.py"), str(EXAMPLE), str(path), *files],
+    return subprocess.run(
+        [sys.executable, str(tmp_path / "guard.py"), str(EXAMPLE), *map(str, arguments)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": ""},
     )
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_example_predictor_reads_the_pixels_that_skcell_reads(
+    channels, fitted, cells, tmp_path
+):
+    """Files of each mode, larger than the model's images: a wrong pixel would change the output."""
+    pytest.importorskip("onnxruntime", reason="onnxruntime comes with skcell[onnx]")
+    model = fitted
+    if channels == 1:
+        grey = cells.images[:160].mean(axis=3).round().astype(np.uint8)
+        model = CellCNNClassifier(filters=(8,), epochs=4, random_state=0)
+        model.fit(grey, cells.target_names[cells.target[:160]])
+    path = skcell.export(model, tmp_path / "m.onnx", "onnx")
+    colour = Image.fromarray(cells.images[160]).resize((40, 30))
+    transparent = colour.copy()
+    transparent.putalpha(Image.linear_gradient("L").resize((40, 30)))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    palette = colour.convert("P", palette=Image.Palette.ADAPTIVE)
+    kinds = {
+        "1.png": (colour.convert("1"), {}),
+        "L.png": (colour.convert("L"), {}),
+        "LA.png": (transparent.convert("LA"), {}),
+        "P.png": (palette, {}),
+        "P-transparent.png": (palette, {"transparency": 3}),
+        "RGB.png": (colour, {}),
+        "RGB.jpg": (colour, {"exif": turned}),
+        "RGB-transparent.png": (colour, {"transparency": colour.getpixel((20, 15))}),
+        "RGBA.png": (transparent, {}),
+        "CMYK.tif": (colour.convert("CMYK"), {}),
+    }
+    for name, (image, options) in kinds.items():
+        image.save(tmp_path / name, **options)
+    files = [str(tmp_path / name) for name in kinds]
+    run = run_example(tmp_path, path, *files)
     assert run.returncode == 0, run.stderr
     lines = [line.split(",") for line in run.stdout.strip().splitlines()]
-    assert [line[1] for line in lines] == fitted.predict(cells.images[160:165]).tolist()
-    probabilities = fitted.predict_proba(cells.images[160:165]).max(axis=1)
+    expected = list(predict_files(model, files))
+    assert [line[1] for line in lines] == [one.label for one in expected]
+    probabilities = [one.probability for one in expected]
     np.testing.assert_allclose([float(line[2]) for line in lines], probabilities, atol=1e-3)
+    assert len(set(probabilities)) > 4
+
+
+def test_the_example_predictor_refuses_what_it_would_read_wrongly(fitted, cells, tmp_path):
+    pytest.importorskip("onnxruntime", reason="onnxruntime comes with skcell[onnx]")
+    path = skcell.export(fitted, tmp_path / "m.onnx", "onnx")
+    deep = cells.images[160].mean(axis=2).astype(np.uint16) * 257
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    run = run_example(tmp_path, path, tmp_path / "deep.png")
+    assert run.returncode == 1
+    assert "has more than 8 bits" in run.stderr
+    model = CellCNNClassifier(filters=(8,), epochs=1, random_state=0)
+    model.fit(cells.images[:64].astype(np.uint16) * 257, cells.target[:64])
+    path = skcell.export(model, tmp_path / "deep.onnx", "onnx")
+    run = run_example(tmp_path, path, tmp_path / "deep.png")
+    assert run.returncode == 1
+    assert "reads images of 8 bits" in run.stderr
