@@ -19,7 +19,7 @@ from sklearn.model_selection import StratifiedKFold
 from skcell import CellCNNClassifier
 from skcell._environment import environment
 from skcell.calibration import ConformalSets, HomeProfile, fit_temperature, scale_probabilities
-from skcell.metrics import describe_images, measure_reliability
+from skcell.metrics import describe_images, measure_reliability, measure_shift
 from skcell.stats import (
     balanced_accuracy_interval,
     corrected_resampled_ttest,
@@ -171,6 +171,26 @@ def simulate_shift(
     return rows
 
 
+def simulate_measure_shift(X: np.ndarray, n: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Measure the shift between two random sets of the same cells, where there is none."""
+    features = describe_images(X)[1]
+    rows = []
+    for size in (20, 50, 100, 200, 500):
+        found = []
+        for _ in range(n):
+            some = features[rng.choice(len(X), 2 * size, replace=False)]
+            found.append(measure_shift(some[:size], some[size:]).auc)
+        rows.append(
+            {
+                "images_in_each_set": size,
+                "median_auc": float(np.median(found)),
+                "auc_above_0.65": float(np.mean(np.array(found) > 0.65)),
+                "auc_of_the_highest_20th": float(np.quantile(found, 0.95)),
+            }
+        )
+    return rows
+
+
 def simulate_studies(
     X: np.ndarray, y: np.ndarray, n: int, rng: np.random.Generator
 ) -> list[dict[str, Any]]:
@@ -261,6 +281,9 @@ def main() -> None:
             "calibration error": simulate_calibration_error(options.n, rng),
             "shift": simulate_shift(X, y, options.n, rng),
             "studies": simulate_studies(X, y, options.n_studies, rng),
+            "measure_shift without a shift": simulate_measure_shift(
+                X, options.n, np.random.default_rng(options.seed)
+            ),
         },
     )
 

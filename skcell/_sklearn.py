@@ -16,6 +16,7 @@ If a new release removes one of them, fix it here:
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self
 
+from sklearn.base import BaseEstimator
 from sklearn.base import _clone_parametrized as _clone_parametrized
 from sklearn.base import _fit_context as _fit_context
 from sklearn.metrics._scorer import _MultimetricScorer as _MultimetricScorer
@@ -43,6 +44,18 @@ except ImportError:  # scikit-learn before 1.9
 
     class CallbackSupportMixin:  # type: ignore[no-redef] # replaces the class of scikit-learn 1.9
         """Empty mixin for estimators, because this scikit-learn has no callbacks."""
+
+
+def full_repr(estimator: Any) -> str:
+    """Return the text of an estimator on one line, with every parameter; its own omits many."""
+    if isinstance(estimator, BaseEstimator):
+        params = estimator.get_params(deep=False)
+        shown = ", ".join(f"{name}={full_repr(value)}" for name, value in params.items())
+        return f"{type(estimator).__name__}({shown})"
+    if isinstance(estimator, (list, tuple)):
+        ends = "[]" if isinstance(estimator, list) else "()"
+        return f"{ends[0]}{', '.join(map(full_repr, estimator))}{ends[1]}"
+    return " ".join(repr(estimator).split())
 
 
 class NoTask:

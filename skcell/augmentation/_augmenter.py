@@ -130,7 +130,8 @@ class ImageAugmenter(BaseImageSampler):
     plain_epochs : float, default=0.0
         For use as ``augmentation``: fraction of the epochs, the last ones, in which images are only
         flipped and turned [6]_. A network that is last trained on images as they are is right more
-        often about such images.
+        often about such images. They are the last of the epochs that were planned: training that
+        early stopping or an interruption ends before has none of them.
     fill_mode : {"reflect", "nearest", "constant", "wrap"}, default="reflect"
         How points beyond the border of the original image are filled; "constant" is black.
     sampling_strategy : str, dict, float or callable, default="not majority"

@@ -506,5 +506,6 @@ def _spatial_tensors(model: keras.Model) -> Iterator[Any]:
             continue
         for tensor in keras.tree.flatten(layer.input):
             height, width = tensor.shape[1:3] if len(tensor.shape) == 4 else (1, 1)
-            if min(height or 0, width or 0) > 1:
+            has_gradient = keras.backend.is_float_dtype(tensor.dtype)
+            if has_gradient and min(height or 0, width or 0) > 1:
                 yield tensor

@@ -41,7 +41,9 @@ def measure_shift(X: ArrayLike, X_other: ArrayLike, random_state: int = 0) -> Sh
     A logistic regression learns to tell the two sets apart, and its cross-validated area under the
     ROC curve is the measure (a classifier two-sample test [1]_). It says before any prediction
     whether a model trained on the one set can be trusted on the other: near 0.5 there is no shift
-    that these features show; near 1, check the model on some labelled images, or adapt it.
+    that these features show; near 1, check the model on some labelled images, or adapt it. Of few
+    images, the measure is imprecise: for two sets of 20 of the same cells, it exceeded 0.67 in one
+    of twenty simulations, for two of 200, 0.56 (``benchmarks/results/statistics.json``).
 
     Parameters
     ----------

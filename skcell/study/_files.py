@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from skcell._files import replace_file, to_csv
+from skcell._sklearn import full_repr
 from skcell._text import encode, printable
 from skcell.study._plot import draw
 from skcell.study._predictions import list_predictions, read_predictions
@@ -121,7 +122,7 @@ def study_summary(result: StudyRecord) -> dict[str, Any]:
 
 
 def to_jsonable(value: Any) -> Any:
-    """Convert parameters to JSON types; objects become their text on one line.
+    """Convert parameters to JSON types; objects become their text, with every parameter.
 
     Parameters
     ----------
@@ -141,7 +142,7 @@ def to_jsonable(value: Any) -> Any:
         return {str(name): to_jsonable(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_jsonable(item) for item in value]
-    return " ".join(repr(value).split())
+    return full_repr(value)
 
 
 def table_records(result: StudyRecord) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from sklearn.base import clone
 from skcell._digest import digest_images
 from skcell._environment import software
 from skcell._holdout import Purpose, join_groups, split_holdout
+from skcell._sklearn import full_repr
 from skcell.calibration import CalibratedClassifier
 from skcell.classifiers import (
     BaseCellClassifier,
@@ -113,7 +114,7 @@ class TrainingResult:
             title=f"Model of {self.data['name']}",
             paragraphs=self.choices,
             warnings=self.warnings,
-            details={**figures, "parameters": repr(self.model)},
+            details={**figures, "parameters": full_repr(self.model)},
             check=self.check,
             card=make_card(read_info(model), self.evaluation, self.data["name"]),
         )

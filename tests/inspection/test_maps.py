@@ -204,6 +204,11 @@ def test_the_composite_network_and_its_layers(marked):
         assert "has others beside it" in str(error)  # noqa: PT017 # either is right
 
 
+def test_the_image_itself_is_no_layer(fitted, marked):
+    with pytest.raises(ValueError, match="no layer 'image'"):
+        grad_cam(fitted, marked[0][:2], layer="image")
+
+
 def test_maps_follow_further_training(marked):
     clf = CellCNNClassifier(**{**SMALL, "epochs": 1}).fit(*marked)
     before = grad_cam(clf, marked[0][:3], "a")

@@ -68,7 +68,7 @@ def test_quick_takes_a_stratified_sample(tmp_path):
 
 def test_size_of_arrays_is_given(tmp_path):
     write(tmp_path / "a.npz", 4, target=["x", "y"] * 2)
-    with pytest.raises(ValueError, match="omit --image-size"):
+    with pytest.raises(ValueError, match="omit image_size"):
         load_study_data(tmp_path / "a.npz", image_size=16)
     with pytest.raises(FileNotFoundError, match="Did you mean 'bloodmnist'"):
         load_study_data("bloodmist")
