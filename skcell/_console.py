@@ -12,25 +12,7 @@ from rich.progress import DownloadColumn as BytesColumn
 def progress_bar(
     description: str, total: int | None, *, enabled: bool = True, in_bytes: bool = False
 ) -> Iterator[Callable[[int], None]]:
-    """Show a bar on standard error while the block runs, and remove it at the end.
-
-    Parameters
-    ----------
-    description : str
-        Text that says what is being done.
-    total : int or None
-        Number of steps, or None if it is not known.
-    enabled : bool, default=True
-        Whether to show the bar in a terminal, where it can be redrawn. It is never shown in a
-        notebook, where rich would need ipywidgets.
-    in_bytes : bool, default=False
-        Whether steps are bytes.
-
-    Yields
-    ------
-    callable
-        Function that takes the number of steps just done.
-    """
+    """Show a bar on standard error while the block runs, and remove it at the end."""
     console = Console(stderr=True)
     if not enabled or not console.is_terminal or console.is_jupyter:
         yield lambda steps: None

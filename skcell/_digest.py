@@ -39,55 +39,17 @@ def digest(*things: Any) -> str:
     Functions are identified by their code and everything that it refers to, estimators by their
     parameters, Keras models by the types of their layers and their weights, and other objects by
     their class and attributes.
-
-    Parameters
-    ----------
-    *things : object
-        Arrays, sparse matrices, data frames, estimators or functions, containers of these, or any
-        object that can be pickled.
-
-    Returns
-    -------
-    str
-        The digest.
-
-    Raises
-    ------
-    Exception
-        If an object can be neither decomposed nor pickled.
     """
     return _Describer().describe(things)
 
 
 def digest_files(paths: Any) -> str:
-    """Compute one digest of the content of files; their names and folders do not matter.
-
-    Parameters
-    ----------
-    paths : sequence of path-like
-        The files.
-
-    Returns
-    -------
-    str
-        The digest.
-    """
+    """Compute one digest of the content of files; their names and folders do not matter."""
     return hashlib.sha256(b"".join(digest_each_file(paths))).hexdigest()
 
 
 def digest_each_file(paths: Any) -> list[bytes]:
-    """Compute a digest of the content of each file.
-
-    Parameters
-    ----------
-    paths : sequence of path-like
-        The files.
-
-    Returns
-    -------
-    list of bytes
-        The digest of each file.
-    """
+    """Compute a digest of the content of each file."""
 
     def read(path: Any) -> bytes:
         with open(path, "rb") as file:
@@ -98,20 +60,7 @@ def digest_each_file(paths: Any) -> list[bytes]:
 
 
 def digest_images(images: NDArray[Any], indices: NDArray[np.intp] | None = None) -> list[bytes]:
-    """Compute a digest of the content of each image: pixels, shape and dtype.
-
-    Parameters
-    ----------
-    images : ndarray of shape (n, ...)
-        Images, or rows of pixels.
-    indices : ndarray of int, default=None
-        Indices of the images to digest; None uses all.
-
-    Returns
-    -------
-    list of bytes
-        The digest of each image; digests are equal for equal images only.
-    """
+    """Compute a digest of the content of each image: pixels, shape and dtype."""
     begun = hashlib.sha256(repr((images.shape[1:], images.dtype.str)).encode())
 
     def digest_part(part: NDArray[np.intp]) -> list[bytes]:
@@ -129,35 +78,13 @@ def digest_images(images: NDArray[Any], indices: NDArray[np.intp] | None = None)
 
 
 def short_digests(images: NDArray[Any]) -> NDArray[np.uint64]:
-    """Compute a number for each image by which it is found again among millions.
-
-    Parameters
-    ----------
-    images : ndarray of shape (n, ...)
-        Images, or rows of pixels.
-
-    Returns
-    -------
-    ndarray of uint64 of shape (n,)
-        The first 64 bits of the digest of each image.
-    """
+    """Compute a number for each image by which it is found again among millions."""
     joined = b"".join(one[:8] for one in digest_images(images))
     return np.frombuffer(joined, "<u8").astype(np.uint64)
 
 
 def is_installed(module: str) -> bool:
-    """Return whether a module is installed, so that its version identifies its code.
-
-    Parameters
-    ----------
-    module : str
-        Name of a module.
-
-    Returns
-    -------
-    bool
-        Whether it belongs to Python, to an installed package or to skcell.
-    """
+    """Return whether a module is installed, so that its version identifies its code."""
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names or top in ("skcell", "builtins"):
         return True
@@ -323,19 +250,7 @@ def _with_inner(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def has_own_code(thing: Any) -> bool:
-    """Return whether a function, class or object may depend on a user's own code.
-
-    Parameters
-    ----------
-    thing : object
-        Anything callable.
-
-    Returns
-    -------
-    bool
-        False for functions and classes of installed packages, unless they enclose variables;
-        True for everything else.
-    """
+    """Return whether a function, class or object may depend on a user's own code."""
     if isinstance(thing, types.FunctionType):
         return thing.__closure__ is not None or not is_installed(thing.__module__ or "__main__")
     if isinstance(thing, type) or inspect.isbuiltin(thing):

@@ -17,21 +17,7 @@ _PACKAGES = ("numpy", "scipy", "scikit-learn", "imbalanced-learn", "keras", "sci
 
 
 def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
-    """Describe the machine and the software, without names of hosts, users or folders.
-
-    Parameters
-    ----------
-    packages : iterable of str
-        Packages whose versions are added to the usual ones.
-
-    Returns
-    -------
-    dict
-        `python`, `platform`, `cpu`, `cores` (those that this process may use), `ram_gib`, `backend`
-        (of Keras), `devices` (accelerators that the backend sees), `dtype_policy` (that
-        classifiers choose by default; both are None while the backend is not imported) and
-        `versions`.
-    """
+    """Describe the machine and the software, without names of hosts, users or folders."""
     backend = _backend()
     return {
         "python": platform.python_version(),
@@ -50,14 +36,7 @@ def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def software() -> dict[str, str | None]:
-    """Return the software that results depend on, for the keys of stored results.
-
-    Returns
-    -------
-    dict of str to str
-        The Keras backend, the dtype policy that classifiers choose by default, and the versions
-        of skcell, Keras, the backend, scikit-learn and imbalanced-learn.
-    """
+    """Return the software that results depend on, for the keys of stored results."""
     backend = _backend()
     packages = ("scikit-learn", "imbalanced-learn", "keras", backend)
     return {

@@ -16,15 +16,7 @@ TEMPORARY = ".skcell-"
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file completely or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    content : bytes
-        The new content of the file.
-    """
+    """Write a file completely or not at all."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -41,20 +33,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def to_csv(records: list[dict[str, Any]], columns: Sequence[str] = ()) -> bytes:
-    """Convert records to a CSV table.
-
-    Parameters
-    ----------
-    records : list of dict
-        One dict for each line, all with the same keys.
-    columns : sequence of str
-        Names of the columns, for tables that may have no line.
-
-    Returns
-    -------
-    bytes
-        Comma-separated values, with a header line; see `skcell._text.cell` for formulas.
-    """
+    """Convert records to a CSV table."""
     text = io.StringIO()
     found = dict.fromkeys([*columns, *(name for record in records for name in record)])
     writer = csv.DictWriter(text, list(found), lineterminator="\n")

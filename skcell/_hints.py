@@ -57,40 +57,14 @@ class ParameterHintsMixin:
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """Return a question with the known name nearest to a misspelt one; nothing if none is near.
-
-    Parameters
-    ----------
-    name : str
-        What was given.
-    known : iterable of str
-        What there is.
-
-    Returns
-    -------
-    str
-        A sentence, with a space before it; or nothing.
-    """
+    """Return a question with the known name nearest to a misspelt one; nothing if none is near."""
     by_key = {item.lower(): item for item in known}
     close = difflib.get_close_matches(name.lower(), by_key, n=1)
     return f" Did you mean {by_key[close[0]]!r}?" if close else ""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Suggest the known name nearest to a misspelt one; if none is near, list all names.
-
-    Parameters
-    ----------
-    name : str
-        The misspelt name.
-    known : iterable of str
-        The known names.
-
-    Returns
-    -------
-    str
-        A sentence, with a space before it.
-    """
+    """Suggest the known name nearest to a misspelt one; if none is near, list all names."""
     names = list(known)
     return hint(name, names) or f" Known names are: {', '.join(names)}."
 

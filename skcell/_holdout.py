@@ -26,17 +26,7 @@ def check_groups(groups: Any, n: int) -> NDArray[Any] | None:
 def check_groups_kept(
     splits: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]], groups: NDArray[Any], cv: Any
 ) -> None:
-    """Refuse splits that put images of one group on both sides.
-
-    Parameters
-    ----------
-    splits : sequence of (train, test)
-        Indices of each split.
-    groups : ndarray of shape (n,)
-        Group of each image, such as its patient or slide.
-    cv : object
-        The splitter that made the splits, named in the error.
-    """
+    """Refuse splits that put images of one group on both sides."""
     for train, test in splits:
         shared = np.intersect1d(groups[train], groups[test])
         if len(shared):
@@ -50,22 +40,7 @@ def check_groups_kept(
 def find_copies(
     X: Any, indices: NDArray[np.intp] | None = None, *, content: bool = False
 ) -> NDArray[np.intp] | None:
-    """Find exact copies, and give all copies of a sample the same number.
-
-    Parameters
-    ----------
-    X : array-like
-        Images, rows or paths; equal paths count as copies.
-    indices : ndarray of int, default=None
-        Indices of the samples to compare; None compares all.
-    content : bool, default=False
-        Whether files are read, so that files with equal content count as copies as well.
-
-    Returns
-    -------
-    ndarray of int or None
-        A number for each sample; None if the samples in `X` cannot be compared.
-    """
+    """Find exact copies, and give all copies of a sample the same number."""
     X = np.asarray(X) if isinstance(X, (list, tuple)) or hasattr(X, "iloc") else X
     if not isinstance(X, np.ndarray) or (X.dtype.hasobject and X.ndim > 1):
         return None
@@ -87,24 +62,7 @@ def describe_copies(
     splits: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
     names: NDArray[Any],
 ) -> list[str]:
-    """Describe the exact copies of images that distort scores.
-
-    Parameters
-    ----------
-    copies : ndarray of int of shape (n,) or None
-        Result of `find_copies`.
-    y : ndarray of shape (n,)
-        Labels.
-    splits : sequence of (train, test)
-        Indices of each split.
-    names : ndarray of shape (n,)
-        Names of the images.
-
-    Returns
-    -------
-    list of str
-        A message for each problem; empty if there is none.
-    """
+    """Describe the exact copies of images that distort scores."""
     if copies is None or copies.max() == len(copies) - 1:
         return []
     members = {
@@ -150,20 +108,7 @@ def warn_of_copies(
     names: NDArray[Any],
     stacklevel: int = 3,
 ) -> list[str]:
-    """Warn about exact copies of images that distort scores.
-
-    Parameters
-    ----------
-    copies, y, splits, names
-        As for `describe_copies`.
-    stacklevel : int
-        Stack level of the warnings.
-
-    Returns
-    -------
-    list of str
-        Messages of the warnings.
-    """
+    """Warn about exact copies of images that distort scores."""
     told = describe_copies(copies, y, splits, names)
     for sentence in told:
         warnings.warn(sentence, DuplicateImageWarning, stacklevel=stacklevel)
@@ -198,32 +143,7 @@ def split_holdout(
     copies: NDArray[np.intp] | None = None,
     purpose: Purpose = EARLY_STOPPING,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Split samples into training samples and a holdout.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,)
-        Labels.
-    fraction : float
-        Fraction of the samples to hold out, between 0 and 1.
-    groups : array-like of shape (n_samples,) or None
-        Group of each sample, such as its patient or slide; a group is never on both sides.
-    random_state : int or RandomState
-        Seed of the random choice of samples.
-    copies : ndarray of int of shape (n_samples,) or None
-        Result of `find_copies`; copies of an image, as in a bootstrap sample, are never on both
-        sides either.
-
-    Returns
-    -------
-    train, holdout : ndarray of int
-        Indices of the samples.
-
-    Raises
-    ------
-    ValueError
-        If there are too few groups, or too few images of a class, for such a split.
-    """
+    """Split samples into training samples and a holdout."""
     if copies is not None and copies.max() < len(copies) - 1:
         if groups is not None:
             groups = join_groups(groups, copies)
@@ -270,20 +190,7 @@ def split_holdout(
 
 
 def join_groups(groups: ArrayLike, copies: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Merge all groups that are connected by copies of an image.
-
-    Parameters
-    ----------
-    groups : array-like of shape (n,)
-        Group of each image.
-    copies : ndarray of int of shape (n,)
-        A number that copies of an image share.
-
-    Returns
-    -------
-    ndarray of int of shape (n,)
-        The merged groups.
-    """
+    """Merge all groups that are connected by copies of an image."""
     groups = np.unique(np.asarray(groups), return_inverse=True)[1]
     n_groups = int(groups.max()) + 1
     n = n_groups + int(copies.max()) + 1

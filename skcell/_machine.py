@@ -15,19 +15,7 @@ _BFLOAT16_CAPABILITY = (8, 0)
 
 
 def choose_dtype_policy(dtype_policy: str | None = None) -> str:
-    """Choose the Keras dtype policy of networks that are trained from random weights.
-
-    Parameters
-    ----------
-    dtype_policy : str or None
-        The user's choice. None stands for Keras' global policy, if the user has changed it, or
-        else for the faster one of "mixed_bfloat16" and "float32" on this machine.
-
-    Returns
-    -------
-    str
-        Name of the policy.
-    """
+    """Choose the Keras dtype policy of networks that are trained from random weights."""
     if dtype_policy is not None:
         return dtype_policy
     policy = str(keras.config.dtype_policy().name)

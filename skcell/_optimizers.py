@@ -20,23 +20,7 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {"sgd": {"momentum": 0.9, "nesterov": Tr
 def make_optimizer(
     name: str, *, use_weight_decay: bool, lr_scales: bool
 ) -> keras.optimizers.Optimizer:
-    """Make an optimizer whose settings are variables, so they can change without a new trace.
-
-    Parameters
-    ----------
-    name : str
-        Key of `OPTIMIZERS`.
-    use_weight_decay : bool
-        Whether to apply weight decay; its value is the variable `weight_decay`.
-    lr_scales : bool
-        Whether each variable has a separate learning rate: its element of `lr_scales` times the
-        learning rate of the optimizer. A scale of zero leaves a variable exactly unchanged.
-
-    Returns
-    -------
-    keras.optimizers.Optimizer
-        Optimizer that is not yet built.
-    """
+    """Make an optimizer whose settings are variables, so they can change without a new trace."""
     kwargs = _ARGUMENTS.get(name, {})
     if use_weight_decay or lr_scales:
         return _TUNABLE[name](has_weight_decay=use_weight_decay, has_lr_scales=lr_scales, **kwargs)
@@ -48,20 +32,7 @@ def make_optimizer(
 
 
 def make_keras_optimizer(name: str, learning_rate: float) -> keras.optimizers.Optimizer:
-    """Make an optimizer of Keras' own class, which a saved model needs no skcell for.
-
-    Parameters
-    ----------
-    name : str
-        Key of `OPTIMIZERS`.
-    learning_rate : float
-        Learning rate.
-
-    Returns
-    -------
-    keras.optimizers.Optimizer
-        Optimizer that is not yet built.
-    """
+    """Make an optimizer of Keras' own class, which a saved model needs no skcell for."""
     return OPTIMIZERS[name](learning_rate, **_ARGUMENTS.get(name, {}))
 
 
@@ -96,16 +67,6 @@ class _Tunable:
 
     Each step first applies decoupled weight decay, ``w -= lr * scale * weight_decay * w``, and
     then the optimizer's own update with the learning rate ``lr * scale``.
-
-    Parameters
-    ----------
-    has_weight_decay : bool
-        Whether to apply weight decay. Biases and the parameters of batch normalisation are
-        excluded.
-    has_lr_scales : bool
-        Whether each variable has a learning-rate scale.
-    **kwargs
-        Arguments of the optimizer class that this mixin is combined with.
     """
 
     def __init__(

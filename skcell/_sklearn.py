@@ -77,21 +77,6 @@ class NoTask:
 
 
 def begin_fit(estimator: Any, max_subtasks: int, **shown: Any) -> Any:
-    """Begin the task of a whole fit.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Estimator that is fitted. It must not be a copy, because callbacks identify it by identity.
-    max_subtasks : int
-        Maximum number of parts.
-    **shown : dict
-        Data that callbacks may ask for: `X`, `y`, `metadata`.
-
-    Returns
-    -------
-    CallbackContext or NoTask
-        The task, which the caller ends by ``call_on_fit_task_end``.
-    """
+    """Begin the task of a whole fit."""
     begin = getattr(estimator, "_init_callback_context", lambda **_: NoTask())
     return begin(max_subtasks=max_subtasks).call_on_fit_task_begin(estimator=estimator, **shown)

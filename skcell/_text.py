@@ -42,23 +42,7 @@ def normal_form(name: Any) -> str:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file in UTF-8, UTF-16 with its mark, or the code page 1252 of Windows.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    str
-        Its text.
-
-    Raises
-    ------
-    ValueError
-        If it is in none of these, such as an image; the error names the file.
-    """
+    """Read a text file in UTF-8, UTF-16 with its mark, or the code page 1252 of Windows."""
     if path.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder, not a text file.")
     content = path.read_bytes()

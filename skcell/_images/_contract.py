@@ -54,18 +54,7 @@ class ImageSpec:
 
 
 def layout_of(X: Any) -> Literal["images", "rows", "paths"]:
-    """Determine whether `X` holds images, rows of pixels or file paths, before it is checked.
-
-    Parameters
-    ----------
-    X : array-like
-        Any object.
-
-    Returns
-    -------
-    {"images", "rows", "paths"}
-        "rows" is also returned for unusable input, which scikit-learn's checks reject later.
-    """
+    """Determine whether `X` holds images, rows of pixels or file paths, before it is checked."""
     _check_container(X)
     if as_paths(X) is not None:
         return "paths"
@@ -105,23 +94,7 @@ def _check_container(X: Any) -> None:
 
 
 def as_paths(X: Any) -> list[str] | None:
-    """Return the file paths in `X` as a list, or None if `X` holds something else.
-
-    Parameters
-    ----------
-    X : array-like
-        A list, array, Series, Index, or a DataFrame with one column.
-
-    Returns
-    -------
-    list of str or None
-        The paths, or None if `X` holds no paths.
-
-    Raises
-    ------
-    ValueError
-        If only some of the entries are paths.
-    """
+    """Return the file paths in `X` as a list, or None if `X` holds something else."""
     if hasattr(X, "tocsr"):
         return None
     if isinstance(X, np.ndarray):
@@ -156,24 +129,7 @@ def _is_single(item: Any) -> bool:
 
 
 def check_pixels(X: Any) -> NDArray[Any]:
-    """Check an array of images `(n, H, W)` or `(n, H, W, C)` and return it without a copy.
-
-    Parameters
-    ----------
-    X : array-like of shape (n, H, W) or (n, H, W, C)
-        Images of uint8, uint16 or a float dtype.
-
-    Returns
-    -------
-    ndarray
-        The images.
-
-    Raises
-    ------
-    ValueError
-        If there are no images, their sizes differ, the dtype is not supported, or a pixel is not
-        finite.
-    """
+    """Check an array of images `(n, H, W)` or `(n, H, W, C)` and return it without a copy."""
     X = _as_array(X)
     if X.dtype.kind == "f":
         find_range(X)
@@ -264,30 +220,7 @@ def resolve_shape(image_shape: tuple[int, ...], n_features: int) -> tuple[int, i
 def check_images(
     X: Any, *, image_shape: tuple[int, ...] | None = None, layout: Layout | None = None
 ) -> tuple[NDArray[Any], ImageSpec]:
-    """Check `X` against the data contract.
-
-    Parameters
-    ----------
-    X : array-like
-        Images, rows of pixels or file paths.
-    image_shape : tuple of int, default=None
-        Height, width and channels to which rows are reshaped and files are resized.
-    layout : {"images", "rows", "paths"}, default=None
-        Result of `layout_of`, if it was called already.
-
-    Returns
-    -------
-    X : ndarray
-        Images `(n, H, W, C)` of uint8, uint16 or a float dtype, or paths `(n,)`. They are
-        not copied where that can be avoided.
-    spec : ImageSpec
-        The shape, dtype, layout and range that were found.
-
-    Raises
-    ------
-    ValueError
-        If `X` is none of the three, or cannot be used.
-    """
+    """Check `X` against the data contract."""
     layout = layout or layout_of(X)
     if layout == "paths":
         paths = np.asarray(as_paths(X))
@@ -335,31 +268,7 @@ def check_images(
 def check_like(
     X: Any, fitted: ImageSpec, owner: str, layout: Layout | None = None
 ) -> tuple[NDArray[Any], ImageSpec]:
-    """Check that `X` has the pixel dtype and image shape that `owner` was fitted on.
-
-    Parameters
-    ----------
-    X : array-like
-        Images, rows of pixels or file paths.
-    fitted : ImageSpec
-        Description of the data of the fit.
-    owner : str
-        Name of the estimator, for the error messages.
-    layout : {"images", "rows", "paths"}, default=None
-        Result of `layout_of`, if it was called already.
-
-    Returns
-    -------
-    X : ndarray
-        Images or paths, as returned by `check_images`.
-    spec : ImageSpec
-        `fitted`, with the layout and range of this `X`.
-
-    Raises
-    ------
-    ValueError
-        If the shape, number of channels or pixel dtype differs.
-    """
+    """Check that `X` has the pixel dtype and image shape that `owner` was fitted on."""
     refuse_single(X, fitted, owner)
     layout = layout or layout_of(X)
     image_shape = None if layout == "images" else fitted.shape
@@ -380,17 +289,7 @@ def check_like(
 
 
 def refuse_single(X: Any, fitted: ImageSpec, owner: str) -> None:
-    """Raise an error if `X` has the shape of one image instead of several.
-
-    Parameters
-    ----------
-    X : array-like
-        Any object.
-    fitted : ImageSpec
-        Description of the data of the fit.
-    owner : str
-        Name of the estimator, for the error message.
-    """
+    """Raise an error if `X` has the shape of one image instead of several."""
     shape = getattr(X, "shape", ())
     is_grey = fitted.shape[2] == 1 and fitted.layout != "rows" and shape == fitted.shape[:2]
     if shape == fitted.shape or is_grey:

@@ -34,25 +34,6 @@ def decode_image(
     file. Grey images are repeated to three channels and colour images are converted to luminance
     if `shape` requires it. 8-bit values are converted to 16 bits by multiplication by 257, and
     16-bit values to 8 bits by rounded division.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-    shape : tuple of int
-        Height, width and channels of the result.
-    dtype : {"uint8", "uint16"}, default="uint8"
-        Dtype of the result.
-
-    Returns
-    -------
-    ndarray of shape (height, width, channels)
-        The image.
-
-    Raises
-    ------
-    ImageReadError
-        If the file cannot be read, is not a supported image, or does not fit the channels.
     """
     height, width, channels = shape
     try:
@@ -72,25 +53,7 @@ def decode_image(
 
 
 def decode_picture(path: str | os.PathLike[str], largest: int) -> NDArray[np.uint8]:
-    """Read one image file to be shown: as `decode_image`, but with its own shape.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-    largest : int
-        Height and width that larger images are reduced to, in proportion.
-
-    Returns
-    -------
-    ndarray of uint8 of shape (height, width, channels)
-        The image.
-
-    Raises
-    ------
-    ImageReadError
-        If the file cannot be read, or is not a supported image.
-    """
+    """Read one image file to be shown: as `decode_image`, but with its own shape."""
     try:
         image, alpha = read_pixels(path, smallest=largest)
         if alpha:
@@ -115,28 +78,6 @@ def decode_files(
     """Read many image files into one array.
 
     Besides this array, each thread holds one image in memory at a time.
-
-    Parameters
-    ----------
-    paths : sequence of str
-        The files.
-    shape : tuple of int
-        Height, width and channels of one image.
-    dtype : {"uint8", "uint16"}
-        Dtype of the result.
-    n_jobs : int, default=None
-        Number of threads; None or -1 uses one per core.
-    progress : bool, default=False
-        Whether to show a progress bar in a terminal.
-
-    Returns
-    -------
-    images : ndarray of shape (n_read, height, width, channels)
-        The images that could be read.
-    kept : ndarray of shape (n_read,)
-        The indices of these images in `paths`, in order.
-    failures : dict of str to str
-        The reason for each file that could not be read, keyed by path; see `report_failures`.
     """
     images = np.empty((len(paths), *shape), dtype=dtype)
     n_threads = effective_n_jobs(-1 if n_jobs is None else n_jobs)

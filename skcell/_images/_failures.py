@@ -61,24 +61,7 @@ def report_failures(
     on_error: Literal["raise", "warn"],
     stacklevel: int = 3,
 ) -> None:
-    """Raise one error, or issue one warning, that counts and names the files not read.
-
-    Parameters
-    ----------
-    failures : dict of str to str
-        The reason for each file, keyed by path.
-    n_files : int
-        Total number of files.
-    on_error : {"raise", "warn"}
-        Whether to raise or to warn. If no file could be read, an error is raised in either case.
-    stacklevel : int, default=3
-        The `stacklevel` of `warnings.warn`.
-
-    Raises
-    ------
-    ImageReadError
-        If `on_error` is "raise" or no file could be read; it holds all `failures`.
-    """
+    """Raise one error, or issue one warning, that counts and names the files not read."""
     shown = [f"  {path}: {reason}" for path, reason in list(failures.items())[:5]]
     if len(failures) > len(shown):
         shown.append(f"  ... and {len(failures) - len(shown)} more")

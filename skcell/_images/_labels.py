@@ -9,27 +9,7 @@ from sklearn.utils.validation import column_or_1d
 
 
 def check_labels(y: Any, n: int, what: str = "y", of: str = "label") -> NDArray[Any]:
-    """Check that there is one label, or group, for each image.
-
-    Parameters
-    ----------
-    y : array-like of shape (n,)
-        Labels or groups.
-    n : int
-        Number of images.
-    what, of : str
-        Name of the argument, and name of one entry, for the error messages.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        The labels or groups.
-
-    Raises
-    ------
-    ValueError
-        If entries are missing or of several types, or there is not one for each image.
-    """
+    """Check that there is one label, or group, for each image."""
     shape = y.shape if hasattr(y, "shape") else np.asarray(y).shape
     if len(shape) == 2 and shape[1] != 1:
         raise ValueError(

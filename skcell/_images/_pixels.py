@@ -33,23 +33,7 @@ def pixel_dtype(X: NDArray[Any]) -> PixelDtype:
 
 
 def find_range(X: NDArray[Any]) -> PixelRange:
-    """Find the range of the pixels, and check for NaN and infinity in the same pass.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, ...)
-        Images, or rows of pixels.
-
-    Returns
-    -------
-    low, high : float
-        Smallest and largest value. For unsigned integers, `low` is always 0.
-
-    Raises
-    ------
-    ValueError
-        If a pixel is not finite.
-    """
+    """Find the range of the pixels, and check for NaN and infinity in the same pass."""
     if not X.size:
         return 0.0, 0.0
     if X.dtype.kind == "u":
@@ -83,15 +67,7 @@ def warn_raw_range(dtype: np.dtype[Any], seen: PixelRange) -> None:
 
 
 def warn_unused_bits(dtype: np.dtype[Any], seen: PixelRange) -> None:
-    """Warn about integers that do not use the upper bits of their dtype, as from 12-bit cameras.
-
-    Parameters
-    ----------
-    dtype : dtype
-        Dtype of the images; only unsigned integers are checked.
-    seen : tuple of float
-        Range of the pixels.
-    """
+    """Warn about integers that do not use the upper bits of their dtype, as from 12-bit cameras."""
     bits, high = 8 * dtype.itemsize, int(seen[1])
     if dtype.kind == "u" and 0 < high < 1 << (bits - 2):
         factor = 1 << (bits - high.bit_length())
@@ -105,22 +81,7 @@ def warn_unused_bits(dtype: np.dtype[Any], seen: PixelRange) -> None:
 
 
 def check_unit_range(dtype: np.dtype[Any], seen: PixelRange, what: str) -> None:
-    """Check that float pixels lie in 0..1, as a pretrained network requires.
-
-    Parameters
-    ----------
-    dtype : dtype
-        Dtype of the images; integers are scaled by the network and always accepted.
-    seen : tuple of float
-        Range of the pixels.
-    what : str
-        Name of the consumer of the images, for the error message.
-
-    Raises
-    ------
-    ValueError
-        If float pixels lie outside 0..1 by more than interpolation can cause.
-    """
+    """Check that float pixels lie in 0..1, as a pretrained network requires."""
     low, high = seen
     if dtype.kind == "f" and (low < -0.1 or high > 1.1):
         raise ValueError(

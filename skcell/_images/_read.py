@@ -26,25 +26,7 @@ _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def probe_image(path: str | os.PathLike[str]) -> tuple[int, FileDtype]:
-    """Read the number of channels and the dtype from a file's header.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-
-    Returns
-    -------
-    channels : int
-        Number of channels, including alpha.
-    dtype : {"uint8", "uint16"}
-        The dtype that holds the pixels without loss.
-
-    Raises
-    ------
-    ImageReadError
-        If the header cannot be read.
-    """
+    """Read the number of channels and the dtype from a file's header."""
     try:
         with open_regular(path) as file:
             image = _open(file)
@@ -60,27 +42,7 @@ def probe_image(path: str | os.PathLike[str]) -> tuple[int, FileDtype]:
 def read_pixels(
     path: str | os.PathLike[str], smallest: int | None = None
 ) -> tuple[NDArray[Any], bool]:
-    """Read the pixels of one file and apply its EXIF orientation.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-    smallest : int, default=None
-        A JPEG may be decoded at a reduced size, in which no side is smaller than this.
-
-    Returns
-    -------
-    pixels : ndarray of shape (height, width, channels)
-        The pixels, of uint8 or uint16.
-    alpha : bool
-        Whether the last channel is alpha.
-
-    Raises
-    ------
-    Exception
-        Almost any error, if the file is damaged; `read_error` converts it.
-    """
+    """Read the pixels of one file and apply its EXIF orientation."""
     with open_regular(path) as file:
         image = _open(file)
         if image is None:

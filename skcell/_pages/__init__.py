@@ -11,22 +11,7 @@ __all__ = ["LARGEST", "png_uri", "render", "to_data_uri", "to_picture"]
 
 
 def render(package: str, template: str, **values: Any) -> str:
-    """Fill in a template; all values are text, never markup.
-
-    Parameters
-    ----------
-    package : str
-        Package that holds the template.
-    template : str
-        Name of the template, which may extend ``base.html.jinja``.
-    **values : object
-        What is filled in.
-
-    Returns
-    -------
-    str
-        The page.
-    """
+    """Fill in a template; all values are text, never markup."""
     loader = ChoiceLoader([PackageLoader(package, "."), PackageLoader("skcell._pages", ".")])
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     return printable(pages.get_template(template).render(**values))

@@ -13,18 +13,7 @@ LARGEST = 320
 
 
 def to_picture(image: NDArray[Any]) -> Image.Image:
-    """Convert an image of any dtype and number of channels to one that can be shown.
-
-    Parameters
-    ----------
-    image : ndarray of shape (H, W, C) or (H, W)
-        Integers over their range, or floats, which are stretched if they are not from 0 to 1.
-
-    Returns
-    -------
-    PIL.Image.Image
-        A picture of 8 bits. Of two channels, or more than four, the first is shown.
-    """
+    """Convert an image of any dtype and number of channels to one that can be shown."""
     pixels = np.asarray(image)
     if pixels.ndim == 2:
         pixels = pixels[..., None]
@@ -43,18 +32,7 @@ def to_picture(image: NDArray[Any]) -> Image.Image:
 
 
 def to_data_uri(image: NDArray[Any] | Image.Image) -> str:
-    """Encode an image as the address of a picture inside a page.
-
-    Parameters
-    ----------
-    image : ndarray of shape (H, W, C) or (H, W), or PIL.Image.Image
-        The image.
-
-    Returns
-    -------
-    str
-        A ``data:`` address of a JPEG picture.
-    """
+    """Encode an image as the address of a picture inside a page."""
     picture = image if isinstance(image, Image.Image) else to_picture(image)
     picture.thumbnail((LARGEST, LARGEST))
     stream = io.BytesIO()
@@ -63,16 +41,5 @@ def to_data_uri(image: NDArray[Any] | Image.Image) -> str:
 
 
 def png_uri(content: bytes) -> str:
-    """Encode a PNG file as the address of a picture inside a page.
-
-    Parameters
-    ----------
-    content : bytes
-        The file.
-
-    Returns
-    -------
-    str
-        A ``data:`` address.
-    """
+    """Encode a PNG file as the address of a picture inside a page."""
     return "data:image/png;base64," + base64.b64encode(content).decode()

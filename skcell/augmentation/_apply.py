@@ -15,16 +15,6 @@ class PerImageTransform(RandomTransform):
     """`RandomTransform` with a separate random generator for each image.
 
     The transformation of an image then does not depend on the other images of its batch.
-
-    Parameters
-    ----------
-    **kwargs
-        As for `RandomTransform`.
-
-    Attributes
-    ----------
-    generators : list of numpy.random.Generator
-        One generator for each image of the next batch.
     """
 
     generators: list[np.random.Generator]
@@ -39,15 +29,7 @@ class PerImageTransform(RandomTransform):
 
 
 def transform_in_place(images: NDArray[Any], layer: RandomTransform) -> None:
-    """Apply a layer to images in place.
-
-    Parameters
-    ----------
-    images : ndarray of shape (n, H, W, C)
-        Images of any dtype.
-    layer : RandomTransform
-        Layer that transforms the images.
-    """
+    """Apply a layer to images in place."""
     scale = np.iinfo(images.dtype).max if images.dtype.kind == "u" else 1.0
     for start in range(0, len(images), _AT_A_TIME):
         batch = slice(start, start + _AT_A_TIME)
@@ -60,24 +42,7 @@ def transform_in_place(images: NDArray[Any], layer: RandomTransform) -> None:
 def make_view(
     images: NDArray[Any], digests: list[bytes], view: int, arguments: dict[str, Any]
 ) -> NDArray[Any]:
-    """Transform each image at random, but reproducibly for the same image and view.
-
-    Parameters
-    ----------
-    images : ndarray of shape (n, H, W, C)
-        Images.
-    digests : list of bytes
-        Digests of the images' content, which seed the transformations.
-    view : int
-        Number of the view.
-    arguments : dict
-        Arguments of `RandomTransform`.
-
-    Returns
-    -------
-    ndarray of shape (n, H, W, C)
-        Transformed copies.
-    """
+    """Transform each image at random, but reproducibly for the same image and view."""
     layer = PerImageTransform(**arguments, clip=images.dtype.kind == "u", dtype="float32")
     out = images.copy()
     for start in range(0, len(out), _AT_A_TIME):

@@ -107,20 +107,6 @@ def adapt_statistics(compiled: CompiledModel, images: NDArray[Any], move: float 
     lower their mean entropy, the better. The statistics also depend on which classes there are, so
     images of one class alone would spoil them; but the entropy rises then, and they stay where they
     are.
-
-    Parameters
-    ----------
-    compiled : CompiledModel
-        The model; it is changed.
-    images : ndarray of shape (n, H, W, C)
-        Images without labels.
-    move : float or None
-        How far the statistics are moved, in 0..1.
-
-    Returns
-    -------
-    float
-        How far the statistics were moved, in 0..1.
     """
     statistics, n = compiled.statistics, len(images)
     old = statistics.get()
@@ -158,22 +144,6 @@ def adapt_head(
 
     The multinomial logistic loss, plus `penalty` times half of the squared change of the weights,
     is minimised over the weights and biases of the last layer.
-
-    Parameters
-    ----------
-    compiled : CompiledModel
-        Model whose last layer is dense, with softmax.
-    images : ndarray of shape (n, H, W, C)
-        Images.
-    codes : ndarray of shape (n,)
-        Position of each image's class.
-    penalty : float
-        Weight of the penalty.
-
-    Returns
-    -------
-    kernel, bias : ndarray
-        New weights of the last layer.
     """
     kernel, bias = (np.asarray(w, np.float64) for w in compiled.model.layers[-1].get_weights())
     features = apply_in_batches(compiled.embed, images)

@@ -24,15 +24,7 @@ class ClassifierCallback(keras.callbacks.Callback):
 
 
 class EpochTasks(ClassifierCallback):
-    """Report each epoch to scikit-learn's callbacks, as a task.
-
-    Parameters
-    ----------
-    task : CallbackContext
-        Task of the whole fit.
-    shown : dict
-        Arguments that callbacks receive: the estimator, `X`, `y` and `metadata`.
-    """
+    """Report each epoch to scikit-learn's callbacks, as a task."""
 
     def __init__(self, task: Any, shown: dict[str, Any]):
         super().__init__()

@@ -20,26 +20,7 @@ def replace_images_by_features(
     augmentation: ImageAugmenter | None,
     n_views: int,
 ) -> tuple[TrainingData, TrainingData | None]:
-    """Replace images by features.
-
-    Parameters
-    ----------
-    features : ImageFeatures
-        The frozen backbone, fitted.
-    data : TrainingData
-        Training data.
-    val : TrainingData or None
-        Validation data; `augmentation` never changes them.
-    augmentation : ImageAugmenter or None
-        The augmentation that makes the views; with None, the image itself is the only view.
-    n_views : int
-        Number of changed copies (views) of each image to train on.
-
-    Returns
-    -------
-    data, val : TrainingData
-        The data, with features as images of height and width 1.
-    """
+    """Replace images by features."""
 
     def compute(seen: TrainingData, view: int | None = None) -> NDArray[np.float32]:
         change = None

@@ -11,19 +11,7 @@ from skcell.classifiers._base import BaseCellClassifier
 
 
 def inner_estimators(model: Any) -> list[Any]:
-    """Return the fitted estimators that a fitted one passes images to.
-
-    Parameters
-    ----------
-    model : estimator
-        A fitted estimator.
-
-    Returns
-    -------
-    list of estimator
-        The steps of a pipeline, in order; the estimator inside a search, a frozen one or another
-        estimator around one; the members of an ensemble; empty if there are none.
-    """
+    """Return the fitted estimators that a fitted one passes images to."""
     steps = getattr(model, "steps", None)
     if steps:
         return [step for _, step in steps if step not in (None, "passthrough")]
@@ -43,18 +31,7 @@ def inner_estimators(model: Any) -> list[Any]:
 
 
 def find_image_spec(estimator: Any) -> ImageSpec | None:
-    """Return what images the classifier inside an estimator takes.
-
-    Parameters
-    ----------
-    estimator : estimator
-        A fitted estimator.
-
-    Returns
-    -------
-    ImageSpec or None
-        Shape, dtype and layout; None if there is no classifier of images.
-    """
+    """Return what images the classifier inside an estimator takes."""
     spec = getattr(estimator, "_spec", None)
     if isinstance(spec, ImageSpec):
         return spec
@@ -63,23 +40,7 @@ def find_image_spec(estimator: Any) -> ImageSpec | None:
 
 
 def classifier_of(model: Any) -> BaseCellClassifier:
-    """Return the classifier of skcell inside a model.
-
-    Parameters
-    ----------
-    model : estimator
-        A fitted classifier, or an estimator or pipeline around one.
-
-    Returns
-    -------
-    BaseCellClassifier
-        The fitted classifier.
-
-    Raises
-    ------
-    TypeError
-        If there is none, or several.
-    """
+    """Return the classifier of skcell inside a model."""
     found = list(_find_classifiers(model))
     if len(found) != 1:
         raise TypeError(

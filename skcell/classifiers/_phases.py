@@ -11,21 +11,7 @@ from skcell.networks import as_backbone, choose_layers, find_backbone, find_grou
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase of training.
-
-    Parameters
-    ----------
-    name : {"head", "fine-tuning"}
-        Name of the phase in `history_`.
-    recipe : Recipe
-        Recipe of the network that is trained.
-    epochs : int
-        Number of passes over the data.
-    learning_rate : float
-        Learning rate of the phase.
-    sees_features : bool
-        Whether the network is the head alone, which takes features instead of images.
-    """
+    """One phase of training."""
 
     name: str
     recipe: Recipe
@@ -41,26 +27,7 @@ def plan_phases(
     sees_features: bool,
     epochs: tuple[int, int],
 ) -> list[Phase]:
-    """Plan the phases that the parameters of a classifier require.
-
-    Parameters
-    ----------
-    classifier : TransferClassifier
-        The classifier.
-    whole : Recipe
-        Recipe of backbone and head, with the backbone frozen.
-    loaded : keras.Model
-        A model that contains the backbone with its weights.
-    sees_features : bool
-        Whether features of the frozen backbone can replace the images.
-    epochs : tuple of int
-        Numbers of epochs of the head and of fine-tuning; with 0, there is no fine-tuning.
-
-    Returns
-    -------
-    list of Phase
-        The phase of the head and, if the backbone is fine-tuned, that of fine-tuning.
-    """
+    """Plan the phases that the parameters of a classifier require."""
     head = whole
     if sees_features:
         head = whole.with_network(
@@ -86,22 +53,7 @@ def plan_phases(
 def make_rates(
     classifier: Any, compiled: CompiledModel, epochs: int, initial_epoch: int
 ) -> list[keras.callbacks.Callback]:
-    """Make the callback that sets the learning-rate scales of layer groups, if they differ.
-
-    Parameters
-    ----------
-    classifier : TransferClassifier
-        The classifier.
-    compiled : CompiledModel
-        The compiled model that is trained.
-    epochs, initial_epoch : int
-        Number of epochs of this phase, and of all phases before it.
-
-    Returns
-    -------
-    list of keras.callbacks.Callback
-        One callback, or none.
-    """
+    """Make the callback that sets the learning-rate scales of layer groups, if they differ."""
     if compiled.lr_scales is None:
         return []
     return [

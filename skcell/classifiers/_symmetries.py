@@ -11,25 +11,7 @@ Symmetry = Callable[[Any], Any]
 
 
 def find_symmetries(tta: str, shape: tuple[int, ...]) -> list[Symmetry]:
-    """Return the symmetries that test-time augmentation averages over, the identity first.
-
-    Parameters
-    ----------
-    tta : {"none", "flips", "d4"}
-        The identity alone; the four mirror images; or these and their quarter turns.
-    shape : tuple of int
-        Height, width and channels of the images.
-
-    Returns
-    -------
-    list of callable
-        Functions from images `(n, H, W, C)` to images.
-
-    Raises
-    ------
-    ValueError
-        If quarter turns would change the shape of the images.
-    """
+    """Return the symmetries that test-time augmentation averages over, the identity first."""
     if tta == "none":
         return [lambda images: images]
     flips: list[Symmetry] = [
@@ -57,20 +39,7 @@ def _library(images: Any) -> Any:
 
 
 def average_symmetries(model: keras.Model, tta: str) -> keras.Model:
-    """Return a model that averages the predictions of another over the symmetries.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Model of images.
-    tta : {"none", "flips", "d4"}
-        As for `find_symmetries`.
-
-    Returns
-    -------
-    keras.Model
-        Model with the same inputs and layers; `model` itself if there is nothing to average.
-    """
+    """Return a model that averages the predictions of another over the symmetries."""
     symmetries = find_symmetries(tta, model.inputs[0].shape[1:])
     if len(symmetries) == 1:
         return model

@@ -53,33 +53,7 @@ def train_classifier(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     estimate: bool = True,
 ) -> dict[str, list[Any]]:
-    """Train a classifier's network.
-
-    Parameters
-    ----------
-    fitted : BaseCellClassifier
-        The classifier with its fitted attributes set; its parameters control training.
-    data : TrainingData
-        Training data.
-    val : TrainingData or None
-        Validation data.
-    epochs : int
-        Number of passes over the data.
-    learning_rate : float
-        Learning rate; with a schedule, that of the first epoch.
-    history : dict of str to list
-        Scores of earlier epochs; if there are any and training fails, the network is restored to
-        the state before this call.
-    callbacks : sequence of keras.callbacks.Callback
-        Called in addition to those of the classifier.
-    estimate : bool
-        Whether to re-estimate the statistics of batch normalisation.
-
-    Returns
-    -------
-    dict of str to list
-        Scores of all epochs.
-    """
+    """Train a classifier's network."""
     called = list(callbacks)
     initial_epoch = len(history.get("loss", ()))
     augmenter = fitted._augmenter()

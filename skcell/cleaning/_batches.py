@@ -134,20 +134,7 @@ def find_batches(
 
 
 def group(looks: Looks, y: NDArray[Any] | None) -> Batches:
-    """Group images that were looked at.
-
-    Parameters
-    ----------
-    looks : Looks
-        What was seen.
-    y : ndarray of shape (n_read,) or None
-        Labels.
-
-    Returns
-    -------
-    Batches
-        The batches.
-    """
+    """Group images that were looked at."""
     colours = looks.background
     codes = _cluster(colours)
     order = np.argsort(-np.bincount(codes), kind="stable")

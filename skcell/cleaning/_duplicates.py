@@ -193,26 +193,7 @@ def compare(
     groups: NDArray[Any] | None,
     threshold: float = 0.92,
 ) -> Duplicates:
-    """Find copies of images whose grey pictures are at hand.
-
-    Parameters
-    ----------
-    X : array-like
-        Images, rows or paths, for exact copies.
-    thumbnails : ndarray of shape (n, THUMBNAIL, THUMBNAIL)
-        Grey pictures, standardized.
-    spread : ndarray of shape (n,)
-        Their standard deviation before.
-    groups : ndarray of shape (n,) or None
-        Groups.
-    threshold : float
-        As for `find_duplicates`.
-
-    Returns
-    -------
-    Duplicates
-        The pairs.
-    """
+    """Find copies of images whose grey pictures are at hand."""
     n = len(thumbnails)
     copies = find_copies(X, content=True)
     if copies is None:  # objects that are compared as arrays
@@ -239,20 +220,7 @@ def compare(
 
 
 def apply_symmetry(images: NDArray[Any], number: int) -> NDArray[Any]:
-    """Apply a symmetry of the square to the last two axes of an array.
-
-    Parameters
-    ----------
-    images : ndarray of shape (..., size, size)
-        Pictures.
-    number : int
-        Which symmetry, an index of `SYMMETRIES`.
-
-    Returns
-    -------
-    ndarray of shape (..., size, size)
-        A view of the pictures.
-    """
+    """Apply a symmetry of the square to the last two axes of an array."""
     if number & 4:
         images = images.swapaxes(-1, -2)
     if number & 2:

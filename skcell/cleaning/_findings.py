@@ -44,22 +44,7 @@ def find_faults(
     batches: Batches,
     issues: LabelIssues | None,
 ) -> list[Finding]:
-    """Say what is wrong, errors first.
-
-    Parameters
-    ----------
-    looks, headers
-        What was seen of the images and files that could be read.
-    given : tuple
-        Labels, parts, groups and names of all images.
-    duplicates, outliers, shortcuts, batches, issues
-        What was found.
-
-    Returns
-    -------
-    list of Finding
-        The findings.
-    """
+    """Say what is wrong, errors first."""
     labels, parts, groups, names = given
     found = [
         *_about_files(looks, headers),
@@ -78,18 +63,7 @@ def find_faults(
 
 
 def count_labels(labels: NDArray[Any]) -> dict[Any, int]:
-    """Count the images of each class.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (n,)
-        Labels.
-
-    Returns
-    -------
-    dict
-        Number of images by class.
-    """
+    """Count the images of each class."""
     names, counts = np.unique(labels, return_counts=True)
     return dict(zip(names.tolist(), counts.tolist(), strict=True))
 

@@ -17,28 +17,7 @@ def predict_left_out(
     n_folds: int,
     random_state: int,
 ) -> NDArray[np.float64]:
-    """Predict the class of each sample by a model that did not see its group.
-
-    Parameters
-    ----------
-    estimator : estimator
-        A classifier; it is cloned for each fold.
-    X : ndarray of shape (n, ...)
-        Samples.
-    y : ndarray of shape (n,)
-        Labels.
-    groups : ndarray of shape (n,)
-        Groups, which are never split; at least two.
-    n_folds : int
-        Number of folds; fewer if there are fewer groups.
-    random_state : int
-        Seed of the folds.
-
-    Returns
-    -------
-    ndarray of shape (n, n_classes)
-        Probability of each class, sorted; NaN where a model did not see the class.
-    """
+    """Predict the class of each sample by a model that did not see its group."""
     classes = np.unique(y)
     found = np.full((len(y), len(classes)), np.nan)
     n_folds = min(n_folds, len(np.unique(groups)))

@@ -134,22 +134,7 @@ def find_outliers(
 
 
 def judge(looks: Looks, y: NDArray[Any] | None, threshold: float = 1.0) -> Outliers:
-    """Find outliers among images that were looked at.
-
-    Parameters
-    ----------
-    looks : Looks
-        What was seen.
-    y : ndarray of shape (n_read,) or None
-        Labels of the images that could be read.
-    threshold : float
-        As for `find_outliers`.
-
-    Returns
-    -------
-    Outliers
-        Positions in `looks`, which are indices if all images could be read.
-    """
+    """Find outliers among images that were looked at."""
     found: list[tuple[float, int, str]] = []
     if len(looks.indices) >= _FEWEST:
         deviations = {name: _deviations(values, y) for name, values in _measure(looks).items()}

@@ -10,36 +10,12 @@ Table = tuple[list[str], list[list[str]]]
 
 
 def make_page(check: CheckRecord, title: str) -> str:
-    """Write a check as one HTML page that opens from disk.
-
-    Parameters
-    ----------
-    check : CheckRecord
-        The check.
-    title : str
-        Title of the page.
-
-    Returns
-    -------
-    str
-        The page.
-    """
+    """Write a check as one HTML page that opens from disk."""
     return render("skcell.cleaning", "_page.html.jinja", title=title, check=show_check(check))
 
 
 def show_check(check: CheckRecord) -> dict[str, Any]:
-    """Return what the template ``check.html.jinja`` shows of a check.
-
-    Parameters
-    ----------
-    check : CheckRecord
-        The check.
-
-    Returns
-    -------
-    dict
-        Values for the template.
-    """
+    """Return what the template ``check.html.jinja`` shows of a check."""
     return {
         "verdict": describe_verdict(check),
         "facts": check.facts,
@@ -52,18 +28,7 @@ def show_check(check: CheckRecord) -> dict[str, Any]:
 
 
 def describe_verdict(check: CheckRecord) -> str:
-    """Say in a sentence whether the data can be used.
-
-    Parameters
-    ----------
-    check : CheckRecord
-        The check.
-
-    Returns
-    -------
-    str
-        The sentence.
-    """
+    """Say in a sentence whether the data can be used."""
     counts = {
         severity: sum(one.severity == severity for one in check.findings)
         for severity in ("error", "warning", "note")

@@ -31,35 +31,7 @@ _BORDER_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 @dataclass(frozen=True)
 class Looks:
-    """What was seen of images.
-
-    Parameters
-    ----------
-    indices : ndarray of shape (n_read,)
-        Indices of the images that could be read; the other arrays have an entry for each.
-    failures : dict of int to str
-        Why an image could not be read, by its index.
-    spec : ImageSpec
-        Shape and dtype of the images.
-    thumbnails : ndarray of float16 of shape (n_read, THUMBNAIL, THUMBNAIL)
-        Grey pictures, with a mean of 0 and a standard deviation of 1; 0 for plain ones.
-    mean, spread : ndarray of shape (n_read,)
-        Mean and standard deviation of each, where 1 is the end of an integer's range.
-    coarse : ndarray of float32 of shape (n_read, COARSE, COARSE, n_channels)
-        Coloured pictures, from 0 to 1.
-    names : list of str
-        Names of the features.
-    features : ndarray of shape (n_read, n_features)
-        Light, colour and sharpness; see `skcell.metrics.describe_images`.
-    border : ndarray of shape (n_read, n_channels * 10)
-        Quantiles and standard deviation of the border, and means of its corners, from 0 to 1.
-    lowest, highest : ndarray of shape (n_read,)
-        Smallest and largest value of each image, as it is stored.
-    clipped : ndarray of shape (n_read,)
-        Share of the values at the ends of the dtype's range; 0 for floats.
-    two_valued : ndarray of bool of shape (n_read,)
-        Whether nearly all values are close to one of two, as in a mask.
-    """
+    """What was seen of images."""
 
     indices: NDArray[np.intp]
     failures: dict[int, str]
@@ -97,26 +69,7 @@ class Looks:
 def read_chunks(
     images: NDArray[Any], spec: ImageSpec, *, raise_errors: bool = True
 ) -> Iterator[tuple[NDArray[Any], NDArray[np.intp], dict[int, str]]]:
-    """Read images some at a time.
-
-    Parameters
-    ----------
-    images : ndarray
-        Images, or paths, that were checked.
-    spec : ImageSpec
-        What `check_images` says of them.
-    raise_errors : bool, default=True
-        Whether a file that cannot be read is an error.
-
-    Yields
-    ------
-    images : ndarray of shape (n_read, H, W, C)
-        Some of the images.
-    indices : ndarray of shape (n_read,)
-        Their indices.
-    failures : dict of int to str
-        Why others could not be read, by index.
-    """
+    """Read images some at a time."""
     n_chunk = int(np.clip(VALUES // spec.n_features, 1, CHUNK))
     for start in range(0, len(images), n_chunk):
         part = slice(start, min(start + n_chunk, len(images)))
@@ -133,24 +86,7 @@ def read_chunks(
 def check(
     X: Any, image_shape: tuple[int, ...] | None, *, raise_errors: bool = True
 ) -> tuple[NDArray[Any], ImageSpec]:
-    """Check `X`, and find the dtype of files.
-
-    Parameters
-    ----------
-    X : array-like
-        Images, rows of pixels, or paths.
-    image_shape : tuple of int or None
-        Shape of an image, for rows and paths.
-    raise_errors : bool, default=True
-        Whether a file that cannot be read is an error.
-
-    Returns
-    -------
-    images : ndarray
-        Images or paths.
-    spec : ImageSpec
-        Shape and dtype of the images.
-    """
+    """Check `X`, and find the dtype of files."""
     images, spec = check_images(X, image_shape=image_shape)
     if spec.layout == "paths":
         spec = replace(spec, dtype=_dtype_of(images, raise_errors))
@@ -168,18 +104,7 @@ def _dtype_of(paths: NDArray[Any], raise_errors: bool) -> Any:
 
 
 def scan(images: NDArray[Any], spec: ImageSpec, *, raise_errors: bool = True) -> Looks:
-    """Look at each image once.
-
-    Parameters
-    ----------
-    images, spec, raise_errors
-        As for `read_chunks`.
-
-    Returns
-    -------
-    Looks
-        What was seen.
-    """
+    """Look at each image once."""
     columns: dict[str, list[NDArray[Any]]] = {}
     failures: dict[int, str] = {}
     names: list[str] = []
@@ -210,18 +135,7 @@ class FileHeader(NamedTuple):
 
 
 def read_headers(files: Sequence[str]) -> list[FileHeader]:
-    """Read the size, format and dimensions of image files.
-
-    Parameters
-    ----------
-    files : sequence of str
-        The files.
-
-    Returns
-    -------
-    list of FileHeader
-        One for each file.
-    """
+    """Read the size, format and dimensions of image files."""
     found = []
     for file in files:
         n_bytes = os.path.getsize(file) if os.path.exists(file) else -1
@@ -238,20 +152,7 @@ def read_headers(files: Sequence[str]) -> list[FileHeader]:
 def make_thumbnails(
     images: NDArray[Any],
 ) -> tuple[NDArray[np.float16], NDArray[np.float64], NDArray[np.float64]]:
-    """Shrink images to grey pictures of one size, and standardize each.
-
-    Parameters
-    ----------
-    images : ndarray of shape (n, H, W, C)
-        The images.
-
-    Returns
-    -------
-    thumbnails : ndarray of float16 of shape (n, THUMBNAIL, THUMBNAIL)
-        The pictures, with a mean of 0 and a standard deviation of 1; 0 for plain ones.
-    mean, spread : ndarray of shape (n,)
-        Their mean and standard deviation.
-    """
+    """Shrink images to grey pictures of one size, and standardize each."""
     return _shrink(_to_unit(images))
 
 

@@ -135,20 +135,7 @@ def look_past(
     headers: Sequence[FileHeader] | None,
     random_state: int = 0,
 ) -> list[Shortcut]:
-    """Find shortcuts among images that were looked at.
-
-    Parameters
-    ----------
-    looks : Looks
-        What was seen.
-    y, groups, headers, random_state
-        As for `find_shortcuts`; entries for the images that could be read.
-
-    Returns
-    -------
-    list of Shortcut
-        Indices are positions in `looks`.
-    """
+    """Find shortcuts among images that were looked at."""
     names, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
     parts = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
     n_groups = np.array([len(np.unique(parts[codes == code])) for code in range(len(names))])

@@ -79,21 +79,7 @@ class Scene(NamedTuple):
 
 
 def draw(scene: Scene, image_size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Draw every image of a scene.
-
-    Parameters
-    ----------
-    scene : Scene
-        Nested named tuples of arrays of length n.
-    image_size : int
-        Side of an image, in pixels.
-    rng : numpy.random.Generator
-        Generator for the textures and the sensor noise.
-
-    Returns
-    -------
-    ndarray of shape (n, image_size, image_size, 3), uint8
-    """
+    """Draw every image of a scene."""
     n = len(scene.has_neighbour)
     tile = _texture_tile(rng)
     oversampling = -(-SMALLEST_DRAWING // image_size)

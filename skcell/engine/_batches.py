@@ -26,34 +26,6 @@ class ImageBatches:
 
     If the last batch has too few images, it is filled with images of weight zero, so that every
     batch has the same shape and no step is compiled twice.
-
-    Parameters
-    ----------
-    X : ndarray
-        Images `(n, H, W, C)` or paths `(n,)`. `X` may hold several views of each image: all first
-        views, then all second views, and so on. Each epoch then draws one view of each image.
-    spec : ImageSpec
-        Description of the images in `X`.
-    targets : ndarray of shape (len(X), n_classes)
-        Probability of each class.
-    weights : ndarray of shape (n,)
-        Weight of each image; images of weight zero are left out.
-    batch_size : int
-        Number of images in each batch. If there are fewer images, one batch holds them all.
-    mixing : Mixing
-        How images are mixed in pairs, if they are.
-    seed : int or None
-        Seed of the order in training. None keeps the order, and scales the weights so that the
-        mean over batches equals the mean over images.
-
-    Attributes
-    ----------
-    images : ndarray or None
-        `X`, if its images can be used as they are; otherwise None.
-    indices, batch_weights : ndarray of shape (n_batches, size)
-        Indices of the images in each batch of this epoch, and their weights.
-    on_device : object
-        Copy of the images and targets on the device; None if there is none.
     """
 
     def __init__(

@@ -18,19 +18,7 @@ from skcell.networks import RandomTransform
 
 
 class LearningRate(keras.callbacks.Callback):
-    """Callback that sets the learning rate of each epoch.
-
-    Parameters
-    ----------
-    base : float
-        Learning rate that is multiplied by the factor of the schedule.
-    schedule : {"cosine", "linear"} or callable
-        Name of a schedule, or a function that maps the fraction of completed epochs to a factor.
-    epochs : int
-        Number of epochs of this training run.
-    initial_epoch : int
-        Number of epochs trained before this run.
-    """
+    """Callback that sets the learning rate of each epoch."""
 
     uses_model = False
 
@@ -53,17 +41,7 @@ class LearningRate(keras.callbacks.Callback):
 
 
 class PlainEpochs(keras.callbacks.Callback):
-    """Callback that ends random changes of images, except flips and turns, before the last epochs.
-
-    Parameters
-    ----------
-    fraction : float
-        Fraction of the epochs that are plain.
-    epochs : int
-        Number of epochs of this training run.
-    initial_epoch : int
-        Number of epochs trained before this run.
-    """
+    """Callback that ends random changes, except flips and turns, before the last epochs."""
 
     uses_model = False
 
@@ -90,22 +68,6 @@ class LayerwiseLearningRate(keras.callbacks.Callback):
 
     Counted from the last group, group `i` has the scale ``decay ** i``. Groups that are still
     frozen have the scale 0.
-
-    Parameters
-    ----------
-    lr_scales : keras.Variable of shape (n_trainable_variables,)
-        Learning-rate scales, which this callback sets.
-    groups : list of list of keras.Layer
-        Groups of the backbone's layers, from input to output; all other layers have the scale 1.
-    decay : float
-        Ratio of the scale of a group to the scale of the group after it.
-    gradual_unfreezing : bool
-        Whether to train only the last group at first, and to add the other groups evenly over
-        the epochs.
-    epochs : int
-        Number of epochs of this training run.
-    initial_epoch : int
-        Number of epochs trained before this run.
     """
 
     uses_model = False
@@ -140,13 +102,7 @@ class LayerwiseLearningRate(keras.callbacks.Callback):
 
 
 class SlowTraining(keras.callbacks.Callback):
-    """Callback that says once in a session, on a terminal or in a notebook, that training is long.
-
-    Parameters
-    ----------
-    title : str
-        Name of what is being trained.
-    """
+    """Callback that says once in a session that training is long, if a person may be reading."""
 
     uses_model = False
     seconds = 10.0  # of silence
@@ -180,13 +136,7 @@ class SlowTraining(keras.callbacks.Callback):
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """Callback that shows a progress bar on a terminal, and otherwise one line for each epoch.
-
-    Parameters
-    ----------
-    title : str
-        Name of what is being trained.
-    """
+    """Callback that shows a progress bar on a terminal, and otherwise one line for each epoch."""
 
     uses_model = False
 

@@ -48,18 +48,7 @@ def build(recipe: Recipe, seed: int) -> keras.Model:
 
 
 def describe_weights(recipe: Recipe) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Return path, shape and dtype of the weights of a model, without making them.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        Description of the model.
-
-    Returns
-    -------
-    dict of str to (tuple of int, str)
-        Shape and dtype by path.
-    """
+    """Return path, shape and dtype of the weights of a model, without making them."""
     with without_values():
         model = build(recipe, seed=0)
         return {v.path: (tuple(v.shape), str(v.dtype)) for v in _weights(model)}

@@ -16,27 +16,7 @@ from skcell.engine._mixing import NO_MIXING, Mixing
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Images with class codes and weights.
-
-    Parameters
-    ----------
-    images : ndarray
-        Images `(n, H, W, C)` or paths `(n,)`.
-    spec : ImageSpec
-        Description of the images.
-    classes : ndarray of shape (n_classes,)
-        Sorted labels of the classes.
-    codes : ndarray of shape (n,)
-        Position of each image's label in `classes`.
-    weights : ndarray of shape (n,)
-        Weight of each image, multiplied by the weight of its class. Images of weight zero are
-        left out.
-    class_weights : ndarray of shape (n_classes,)
-        Weight of each class.
-    views : int
-        Number of views of each image in `images`: all first views, then all second views, and so
-        on. A view is a changed copy that is used instead of the original.
-    """
+    """Images with class codes and weights."""
 
     images: NDArray[Any]
     spec: ImageSpec

@@ -7,23 +7,7 @@ import keras
 
 
 def count_devices(wanted: int) -> int:
-    """Determine how many devices share each batch.
-
-    Parameters
-    ----------
-    wanted : int
-        Requested number of devices; -1 requests all available devices.
-
-    Returns
-    -------
-    int
-        Number of devices.
-
-    Raises
-    ------
-    ValueError
-        If fewer devices are available, or the backend cannot use several.
-    """
+    """Determine how many devices share each batch."""
     if wanted == 1:
         return 1
     if keras.backend.backend() != "jax":
@@ -41,14 +25,7 @@ def count_devices(wanted: int) -> int:
 
 
 class Devices:
-    """The devices of one compiled model; each holds all variables and a part of each batch.
-
-    Parameters
-    ----------
-    n : int
-        Number of devices. If fewer are available, as may happen after unpickling on another
-        machine, all available devices are used.
-    """
+    """The devices of one compiled model; each holds all variables and a part of each batch."""
 
     def __init__(self, n: int):
         self.distribution: keras.distribution.DataParallel | None = None
@@ -61,21 +38,7 @@ class Devices:
         return contextlib.nullcontext() if self.distribution is None else self.distribution.scope()
 
     def place(self, array: Any, axis: int | None = 0) -> Any:
-        """Divide an array over the devices.
-
-        Parameters
-        ----------
-        array : array
-            Array to place.
-        axis : int or None
-            Axis that is divided; None copies the whole array to each device. So does an axis
-            whose length is not a multiple of the number of devices.
-
-        Returns
-        -------
-        array
-            The array on the devices; with a single device, `array` itself.
-        """
+        """Divide an array over the devices."""
         if self.distribution is None:
             return array
         axes = [None] * array.ndim

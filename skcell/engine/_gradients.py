@@ -15,18 +15,7 @@ Gradient = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float32]]
 
 
 def make_gradient(score: Score) -> Gradient:
-    """Return the function that computes the gradient of a score by its first argument.
-
-    Parameters
-    ----------
-    score : callable
-        Maps two tensors to a scalar, by Keras' operations and layers.
-
-    Returns
-    -------
-    callable
-        Maps two arrays to the gradient, of the shape of the first.
-    """
+    """Return the function that computes the gradient of a score by its first argument."""
     backends: dict[str, Callable[[Score], Callable[[Any, Any], Any]]] = {
         "tensorflow": _tensorflow_gradient,
         "jax": _jax_gradient,

@@ -25,15 +25,6 @@ class InitialValues:
     layers get new seeds as well. The weights of a layer with `weights_are_given` are not changed.
     Custom layers may have other variables, whose initial value is neither constant nor drawn by an
     initializer that is an attribute of the layer. In this case the model is built again.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Model that was just built.
-    rebuild : callable
-        Function that builds the same model from another seed.
-    seed : int
-        Seed that the model was built from. The model is given the initial values of this seed.
     """
 
     def __init__(self, model: keras.Model, rebuild: Callable[[int], keras.Model], seed: int):

@@ -9,22 +9,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Mixing:
-    """How images of a batch are mixed in pairs; their targets and weights are mixed alike.
-
-    Parameters
-    ----------
-    mixup : float
-        Parameter of the symmetric beta distribution of an image's share in a MixUp; 0 is none.
-    cutmix : float
-        The same for CutMix. If both are positive, each batch is mixed in one of the two ways.
-
-    References
-    ----------
-    .. [1] H. Zhang, M. Cisse, Y. N. Dauphin, D. Lopez-Paz, "mixup: Beyond Empirical Risk
-       Minimization", ICLR 2018.
-    .. [2] S. Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with
-       Localizable Features", ICCV 2019.
-    """
+    """How images of a batch are mixed in pairs; their targets and weights are mixed alike."""
 
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -39,25 +24,7 @@ class Mixing:
         weights: NDArray[np.float32],
         rng: np.random.Generator,
     ) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]:
-        """Mix a batch.
-
-        Parameters
-        ----------
-        images : ndarray of shape (n, H, W, C)
-            Images.
-        targets : ndarray of shape (n, n_classes)
-            Probability of each class.
-        weights : ndarray of shape (n,)
-            Weight of each image.
-        rng : numpy.random.Generator
-            Source of random numbers.
-
-        Returns
-        -------
-        images, targets, weights : ndarray
-            Mixed arrays of the same shapes and dtypes. The targets of a mixed image are those of
-            its parts, in proportion to share times weight.
-        """
+        """Mix a batch."""
         partner = rng.permutation(len(images))
         cuts = self.mixup == 0 or (self.cutmix > 0 and rng.random() < 0.5)
         alpha = self.cutmix if cuts else self.mixup

@@ -37,19 +37,6 @@ def make_estimate(model: keras.Model, devices: Devices) -> Estimate:
 
     The function is traced when it is first used. All batches must have the same size; after each
     batch, the statistics are those over all batches so far.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Model with batch-normalisation layers.
-    devices : Devices
-        Devices of the model.
-
-    Returns
-    -------
-    callable
-        Function of the images and the number of earlier batches. It changes the statistics of the
-        layers, and the states of random layers, which the caller may want to restore.
     """
     normalisers = find_normalisers(model)
 
@@ -128,15 +115,7 @@ def _compile_torch(estimate: Callable[..., None], model: keras.Model, _: Devices
 
 
 class Statistics:
-    """The moving statistics of a model's batch-normalisation layers.
-
-    Parameters
-    ----------
-    model : keras.Model
-        The model.
-    devices : Devices
-        Devices of the model.
-    """
+    """The moving statistics of a model's batch-normalisation layers."""
 
     def __init__(self, model: keras.Model, devices: Devices):
         self._model, self._devices = model, devices
@@ -148,23 +127,12 @@ class Statistics:
 
         Random layers use separate seeds for this, and their states are restored afterwards, so
         that the estimate does not affect further training.
-
-        Parameters
-        ----------
-        batches : EpochBatches
-            Training batches, which choose the images.
         """
         if self.exist:
             self._run(batches.sample(N_IMAGES), augment=True)
 
     def measure(self, batches: Iterable[NDArray[Any]]) -> None:
-        """Replace the statistics by those of other images, which are not augmented.
-
-        Parameters
-        ----------
-        batches : iterable of ndarray
-            Batches of images, all of the same size.
-        """
+        """Replace the statistics by those of other images, which are not augmented."""
         self._run(batches, augment=False)
 
     def get(self) -> list[NDArray[Any]]:

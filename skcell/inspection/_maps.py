@@ -345,27 +345,7 @@ def _find_codes(estimator: Any, X: Any, target: Any) -> NDArray[np.intp]:
 
 
 def find_networks(model: Any, X: Any) -> Iterator[tuple[BaseCellClassifier, Any]]:
-    """Yield the classifiers of skcell inside an estimator, and the images that each sees.
-
-    Parameters
-    ----------
-    model : estimator
-        A fitted classifier, or an estimator around one, or an ensemble that averages several.
-    X : array-like
-        Images, as the estimator takes them.
-
-    Yields
-    ------
-    classifier : BaseCellClassifier
-        The classifier.
-    images : array-like
-        What it sees of them.
-
-    Raises
-    ------
-    TypeError
-        If there is none, or if the members of an ensemble do not all know its classes.
-    """
+    """Yield the classifiers of skcell inside an estimator, and the images that each sees."""
     if isinstance(model, BaseCellClassifier):
         yield model, X
         return

@@ -8,74 +8,26 @@ GREYS = ("#440154", "#31688e", "#35b779", "#b5a614", "#7e3a8c", "#21918c", "#907
 
 
 def new_axes(ax: Any, size: tuple[float, float]) -> Any:
-    """Return the axes to draw on, on a new figure if there are none.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes or None
-        Axes.
-    size : tuple of float
-        Width and height of a new figure, in inches.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        Axes.
-    """
+    """Return the axes to draw on, on a new figure if there are none."""
     if ax is not None:
         return ax
     return new_figure(size).subplots()
 
 
 def new_figure(size: tuple[float, float]) -> Any:
-    """Return a new figure.
-
-    Parameters
-    ----------
-    size : tuple of float
-        Width and height, in inches.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure.
-    """
+    """Return a new figure."""
     import matplotlib.pyplot as plt
 
     return plt.figure(figsize=size, layout="constrained")
 
 
 def legend_columns(n: int) -> int:
-    """Return the number of columns of a legend beside the axes.
-
-    Parameters
-    ----------
-    n : int
-        Number of entries.
-
-    Returns
-    -------
-    int
-        Number of columns.
-    """
+    """Return the number of columns of a legend beside the axes."""
     return 1 + (n - 1) // 16 if n else 1
 
 
 def shorten(name: Any, most: int = 24) -> str:
-    """Shorten a name for an axis; the middle is left out.
-
-    Parameters
-    ----------
-    name : object
-        Name of a class or file.
-    most : int, default=24
-        Number of characters.
-
-    Returns
-    -------
-    str
-        The name.
-    """
+    """Shorten a name for an axis; the middle is left out."""
     text = str(name)
     if len(text) > most:
         text = f"{text[: most - most // 3 - 1]}…{text[-(most // 3) :]}"

@@ -16,21 +16,7 @@ from skcell.inspection._plotting import new_figure, shorten
 def find_confusions(
     y_true: NDArray[Any], y_pred: NDArray[Any], confidence: NDArray[np.float64]
 ) -> list[tuple[Any, Any, list[int]]]:
-    """Group wrong predictions by their true and predicted class.
-
-    Parameters
-    ----------
-    y_true, y_pred : ndarray of shape (n,)
-        True and predicted labels.
-    confidence : ndarray of shape (n,)
-        Probability of the predicted class.
-
-    Returns
-    -------
-    list of (object, object, list of int)
-        True class, predicted class, and indices, the most certain first; the most frequent
-        confusion first.
-    """
+    """Group wrong predictions by their true and predicted class."""
     wrong = np.flatnonzero(y_pred != y_true)
     pairs: dict[tuple[Any, Any], list[int]] = {}
     for i in wrong[np.argsort(-confidence[wrong], kind="stable")].tolist():
@@ -40,20 +26,7 @@ def find_confusions(
 
 
 class _PictureGrid:
-    """Rows of pictures with a name for each row and a title for each picture.
-
-    Parameters
-    ----------
-    rows : list of (str, list of (picture, str))
-        Name of each row, and its pictures with their titles.
-
-    Attributes
-    ----------
-    axes_ : ndarray of matplotlib.axes.Axes of shape (n_rows, n_columns)
-        The axes.
-    figure_ : matplotlib.figure.Figure
-        The figure.
-    """
+    """Rows of pictures with a name for each row and a title for each picture."""
 
     def __init__(self, rows: Sequence[tuple[str, Sequence[tuple[Any, str]]]]):
         self.rows = rows

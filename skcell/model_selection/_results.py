@@ -18,29 +18,7 @@ def read_trials(
     n_splits: int,
     format_results: Callable[..., dict[str, Any]],
 ) -> dict[str, Any]:
-    """Make `cv_results_` from finished trials.
-
-    Parameters
-    ----------
-    trials : list of optuna.trial.FrozenTrial
-        The trials.
-    space : Space
-        The space that their settings were drawn from.
-    n_splits : int
-        Number of folds.
-    format_results : callable
-        The method `_format_results` of scikit-learn's searches.
-
-    Returns
-    -------
-    dict
-        The results, with NaN for folds that were not fitted.
-
-    Raises
-    ------
-    ValueError
-        If no trial was completed.
-    """
+    """Make `cv_results_` from finished trials."""
     whole = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     if not whole:
         errors = [t.user_attrs["error"] for t in trials if "error" in t.user_attrs]

@@ -21,29 +21,7 @@ class _Surplus(Exception):
 
 @dataclass
 class Runner:
-    """Runs trials until there are enough and other workers have finished theirs.
-
-    Parameters
-    ----------
-    study : optuna.Study
-        The study that stores the trials.
-    objective : Objective
-        The function that runs one trial.
-    n_trials : int
-        Total number of trials, over all workers.
-    timeout : float or None
-        Seconds after which no new trial is started.
-    seed : int or None
-        Seed of the default sampler; None keeps the sampler of the study.
-    shared : bool
-        Whether there may be other workers.
-    heartbeat_interval : int
-        Seconds between the heartbeats of a worker.
-    raises : bool
-        Whether an error in a trial ends the search.
-    verbose : int
-        1 prints one line per trial.
-    """
+    """Runs trials until there are enough and other workers have finished theirs."""
 
     study: optuna.Study
     objective: Objective
@@ -61,13 +39,7 @@ class Runner:
     _remaining: int = 0  # trials needed when the last one started; reading a storage takes time
 
     def optimize(self) -> None:
-        """Run trials.
-
-        Raises
-        ------
-        Exception
-            The first error, if all trials failed or `raises` is True.
-        """
+        """Run trials."""
         study, began = self.study, time.monotonic()
         if not has_heartbeat(study):
             running = (t for t in relevant_trials(study) if t.state == TrialState.RUNNING)

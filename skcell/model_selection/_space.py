@@ -23,17 +23,7 @@ from skcell._hints import hint
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: what Optuna draws, and the values that this stands for.
-
-    Parameters
-    ----------
-    distribution : optuna.distributions.BaseDistribution
-        Distribution of numbers or strings, which a storage can hold.
-    values : mapping or None
-        Maps what is drawn to the value of the parameter; None if they are the same.
-    scipy_distribution : object or None
-        A frozen scipy distribution; quantiles of it are drawn.
-    """
+    """One parameter: what Optuna draws, and the values that this stands for."""
 
     distribution: BaseDistribution
     values: Mapping[Any, Any] | None = None
@@ -67,20 +57,7 @@ class Parameter:
 
 
 class Space:
-    """Search space of an estimator; parameters of a step apply only if the chosen step has them.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        The estimator to tune; it is not changed.
-    distributions : mapping of str to object
-        Optuna distributions, frozen scipy distributions, or lists of values.
-
-    Raises
-    ------
-    ValueError
-        If there is nothing to search over, or a parameter is unknown.
-    """
+    """Search space of an estimator; parameters of a step apply only if the chosen step has them."""
 
     def __init__(self, estimator: BaseEstimator, distributions: Mapping[str, Any]):
         if not distributions:
@@ -108,18 +85,7 @@ class Space:
                 )
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
-        """Draw a setting.
-
-        Parameters
-        ----------
-        trial : optuna.Trial
-            The trial that draws the values.
-
-        Returns
-        -------
-        dict of str to object
-            Parameters for `set_params`.
-        """
+        """Draw a setting."""
         model, setting = clone(self.estimator), {}
         for name, parameter in self.parameters.items():
             if name in model.get_params():  # not a parameter of a step that was not chosen

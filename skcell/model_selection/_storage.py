@@ -28,27 +28,7 @@ CONFIGURATION = "skcell"
 def open_storage(
     storage: str | os.PathLike[str] | BaseStorage | None, heartbeat: int
 ) -> BaseStorage | None:
-    """Open a storage.
-
-    Parameters
-    ----------
-    storage : str, path-like, optuna.storages.BaseStorage or None
-        Path of a file, URL of a database, a storage, or None for memory.
-    heartbeat : int
-        Seconds between heartbeats.
-
-    Returns
-    -------
-    optuna.storages.BaseStorage or None
-        The storage; None for memory.
-
-    Raises
-    ------
-    OSError
-        If the storage cannot be reached.
-    ImportError
-        If the driver of a database is not installed.
-    """
+    """Open a storage."""
     if storage is None or isinstance(storage, BaseStorage):
         return storage
     url = os.fspath(storage)
@@ -141,20 +121,7 @@ def redact_password(url: str) -> str:
 
 
 def claim_study(study: Study, configuration: dict[str, Any]) -> None:
-    """Check that a study belongs to this search; a new study is assigned to it.
-
-    Parameters
-    ----------
-    study : optuna.Study
-        The study.
-    configuration : dict
-        The space, the estimator, the data and the settings of the search.
-
-    Raises
-    ------
-    ValueError
-        If the study belongs to another search.
-    """
+    """Check that a study belongs to this search; a new study is assigned to it."""
     known = study.user_attrs.get(CONFIGURATION)
     if known is None and not study.get_trials(deepcopy=False):
         study.set_user_attr(CONFIGURATION, configuration)
@@ -170,20 +137,7 @@ def claim_study(study: Study, configuration: dict[str, Any]) -> None:
 
 
 def relevant_trials(study: Study, left_over: Collection[int] = ()) -> list[FrozenTrial]:
-    """List the trials that count, without those that are interrupted, surplus or of dead workers.
-
-    Parameters
-    ----------
-    study : optuna.Study
-        The study.
-    left_over : collection of int
-        Numbers of trials that do not count if they are still running.
-
-    Returns
-    -------
-    list of optuna.trial.FrozenTrial
-        The trials, in the order in which they started.
-    """
+    """List trials, without those that are interrupted, surplus or of dead workers."""
     return [
         trial
         for trial in study.get_trials(deepcopy=False)
@@ -193,52 +147,19 @@ def relevant_trials(study: Study, left_over: Collection[int] = ()) -> list[Froze
 
 
 def has_heartbeat(study: Study) -> bool:
-    """Return whether the workers of a study send heartbeats.
-
-    Parameters
-    ----------
-    study : optuna.Study
-        The study.
-
-    Returns
-    -------
-    bool
-        False in memory, and for storages that were opened without a heartbeat.
-    """
+    """Return whether the workers of a study send heartbeats."""
     return bool(getattr(study._storage, "get_heartbeat_interval", lambda: None)())
 
 
 def without_storage(study: Study) -> Study:
-    """Copy a study to memory.
-
-    Parameters
-    ----------
-    study : optuna.Study
-        The study.
-
-    Returns
-    -------
-    optuna.Study
-        A study in memory with the same trials.
-    """
+    """Copy a study to memory."""
     copied = optuna.create_study(study_name=study.study_name, directions=study.directions)
     copied.add_trials(study.get_trials())
     return copied
 
 
 def wait_for_others(study: Study, seconds: float, seen: set[int]) -> None:
-    """Wait for the trials of other workers, and queue those of dead workers again.
-
-    Parameters
-    ----------
-    study : optuna.Study
-        The study.
-    seconds : float
-        Time to wait.
-    seen : set of int
-        Numbers of the trials waited for so far; new ones are added. From then on, the silence of a
-        trial counts, even if its worker died before the first heartbeat.
-    """
+    """Wait for the trials of other workers, and queue those of dead workers again."""
     time.sleep(seconds)
     if has_heartbeat(study):
         storage: Any = study._storage

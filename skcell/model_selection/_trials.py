@@ -32,15 +32,7 @@ Split = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class FitParams:
-    """Parameters that are passed to `fit`, which depend on the estimator.
-
-    Parameters
-    ----------
-    params : dict
-        Passed to every estimator.
-    groups : array-like or None
-        Passed only to skcell's classifiers, whose early stopping holds out whole groups.
-    """
+    """Parameters that are passed to `fit`, which depend on the estimator."""
 
     params: Mapping[str, Any]
     groups: Any = None
@@ -58,19 +50,7 @@ Report = Callable[[int, int, float], None]
 
 
 class EpochScores(ClassifierCallback):
-    """Scores the classifier after each epoch, on data that the fitted steps before it transform.
-
-    Parameters
-    ----------
-    model : estimator or Pipeline
-        The model that is being fitted.
-    X, y : array-like
-        Images and labels to score it on.
-    score : callable
-        A scorer.
-    report : callable
-        Receives the number and the score of each epoch.
-    """
+    """Scores the classifier after each epoch, on data that the fitted steps before it transform."""
 
     def __init__(
         self, model: BaseEstimator, X: Any, y: Any, score: Any, report: Callable[[int, Any], None]
@@ -117,39 +97,7 @@ def score_folds(
     caller: Any,
     tasks: list[Any],
 ) -> Iterator[dict[str, Any]]:
-    """Fit and score each fold in turn.
-
-    Parameters
-    ----------
-    model : estimator or Pipeline
-        The model with its parameters set; it is not changed.
-    X, y : array-like
-        All images and labels.
-    splits : list of (train, test)
-        The folds.
-    scorer : callable
-        Returns a score, or several scores by name.
-    fit_params : FitParams
-        Passed to `fit`; parameters that are as long as `X` are split with it.
-    score_params : dict
-        Passed to the scorer, and split likewise.
-    error_score : "raise" or float
-        Value of a score that fails, if there are several.
-    report : callable or None
-        Receives fold, epoch and score after each epoch, if the classifier is from skcell.
-    timed : bool
-        Whether to time prediction.
-    caller : estimator
-        The search; it is passed to its callbacks.
-    tasks : list of CallbackContext
-        One context for each fold.
-
-    Yields
-    ------
-    dict
-        ``test_scores``, ``fit_time``, ``score_time``; ``epochs``, the best number of epochs per
-        parameter according to early stopping; ``n_parameters``, ``inference_time``.
-    """
+    """Fit and score each fold in turn."""
     for fold, (train, test) in enumerate(splits):
         fitted = clone(model)
         X_train, y_train = _safe_split(fitted, X, y, train)
@@ -186,25 +134,7 @@ def score_folds(
 
 
 def retry_with_smaller_batches(model: BaseEstimator, run: Callable[[BaseEstimator], Any]) -> Any:
-    """Run a fit; if memory runs out, run it again with half the batch size.
-
-    Parameters
-    ----------
-    model : estimator or Pipeline
-        The model; only its batch size is changed.
-    run : callable
-        A function that fits the model.
-
-    Returns
-    -------
-    object
-        What `run` returned.
-
-    Raises
-    ------
-    Exception
-        The error of `run`, if it has another cause, or if the batch size cannot be reduced.
-    """
+    """Run a fit; if memory runs out, run it again with half the batch size."""
     while True:
         try:
             return run(model)
@@ -249,35 +179,7 @@ def _n_parameters(final: Any) -> int | None:
 
 @dataclass(frozen=True)
 class Objective:
-    """Fits and scores one setting after another on the same folds.
-
-    Parameters
-    ----------
-    estimator : estimator or Pipeline
-        The estimator to tune.
-    space : Space
-        The search space.
-    X, y : array-like
-        All images and labels.
-    splits : list of (train, test)
-        The folds.
-    fit_params : FitParams
-        Passed to `fit`.
-    score_params : dict
-        Passed to the scorer.
-    error_score : "raise" or float
-        Value of a score that fails, if there are several.
-    scorer : callable
-        Returns a score, or several scores by name.
-    metric : str
-        Name of the score to optimize, if there are several.
-    objectives : list of str
-        Names of what is optimized: scores, or names in `COSTS`.
-    caller : estimator
-        The search.
-    task : CallbackContext
-        The context of all trials.
-    """
+    """Fits and scores one setting after another on the same folds."""
 
     estimator: BaseEstimator
     space: Space
@@ -294,18 +196,7 @@ class Objective:
     task: Any
 
     def __call__(self, trial: Trial) -> float | list[float]:
-        """Draw a setting and return its objectives.
-
-        Parameters
-        ----------
-        trial : optuna.Trial
-            The trial that draws the setting and receives intermediate scores.
-
-        Returns
-        -------
-        float or list of float
-            One value for each objective.
-        """
+        """Draw a setting and return its objectives."""
         setting = self.space.suggest(trial)
         model = clone(self.estimator).set_params(**clone(setting, safe=False))
         one = len(self.objectives) == 1  # Optuna prunes only with one objective

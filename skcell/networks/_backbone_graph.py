@@ -29,11 +29,6 @@ class UserModel:
     """A user's Keras model, which equals any other model with the same graph and weights.
 
     Recipes are compared by equality, so fits on equal models can share a compiled model.
-
-    Parameters
-    ----------
-    model : keras.Model
-        The model, which is never changed.
     """
 
     def __init__(self, model: keras.Model):
@@ -67,36 +62,7 @@ def backbone_features(
     trainable: Collection[int] = (),
     train_batch_norm: bool = False,
 ) -> Any:
-    """Apply a backbone to images, and pool its feature maps over the image.
-
-    Parameters
-    ----------
-    x : KerasTensor of shape (n, H, W, C)
-        Images with pixels in 0..1. For a named backbone, a single channel is repeated three times;
-        any other number of channels is projected to three by a trainable 1x1 convolution.
-    backbone : str, UserModel or callable
-        A name in `BACKBONES`, for which pixels are scaled as in its training; or a model or
-        function that takes pixels in 0..1 with the number of channels of `x`.
-    weights : {"imagenet"}, path or None
-        Weights of a named backbone.
-    input_size : int, "auto" or None
-        Height and width that images are resized to; see `choose_input_size`.
-    layer : str or None
-        Name of the layer whose output is returned; None is the last layer.
-    pooling : {"avg", "max"}
-        How feature maps are pooled.
-    trainable : collection of int
-        Positions of the backbone's layers that are trained. If there are none, the whole backbone
-        runs in inference mode.
-    train_batch_norm : bool
-        Whether the batch-normalisation layers among them are trained as well. Otherwise they run
-        in inference mode.
-
-    Returns
-    -------
-    KerasTensor of shape (n, n_features)
-        Features.
-    """
+    """Apply a backbone to images, and pool its feature maps over the image."""
     if isinstance(backbone, str) and x.shape[-1] == 1:
         x = layers.Concatenate()([x, x, x])
     elif isinstance(backbone, str) and x.shape[-1] != 3:
@@ -133,24 +99,7 @@ def backbone_features(
 def choose_input_size(
     backbone: BackboneLike, size: tuple[int, int], input_size: int | str | None
 ) -> tuple[int, int]:
-    """Choose the size in which images pass through a backbone.
-
-    Parameters
-    ----------
-    backbone : str, UserModel or callable
-        As for `backbone_features`.
-    size : tuple of int
-        Height and width of the images.
-    input_size : int, "auto" or None
-        Height and width. None keeps the size. "auto" enlarges images for a named backbone, with
-        their proportions, if both sides are smaller than 224 pixels and than those of the images
-        that it was trained on; anything else keeps its size.
-
-    Returns
-    -------
-    tuple of int
-        Height and width.
-    """
+    """Choose the size in which images pass through a backbone."""
     if input_size == "auto":
         known = BACKBONES.get(backbone) if isinstance(backbone, str) else None
         longest = min(AUTO_SIZE, known.native_size) if known else 0
@@ -220,20 +169,7 @@ def find_backbone(model: keras.Model) -> keras.Model:
 
 
 def find_groups(backbone: BackboneLike, model: keras.Model) -> list[list[keras.Layer]]:
-    """Divide a backbone's layers into groups, from input to output.
-
-    Parameters
-    ----------
-    backbone : str, UserModel or callable
-        As for `backbone_features`.
-    model : keras.Model
-        A model that was built with `backbone_features`.
-
-    Returns
-    -------
-    list of list of keras.Layer
-        The groups; see `layer_groups`.
-    """
+    """Divide a backbone's layers into groups, from input to output."""
     pattern = BACKBONES[backbone].groups if isinstance(backbone, str) else None
     return layer_groups(find_backbone(model), pattern)
 
@@ -241,28 +177,7 @@ def find_groups(backbone: BackboneLike, model: keras.Model) -> list[list[keras.L
 def choose_layers(
     backbone: BackboneLike, model: keras.Model, unfreeze: int | float | str
 ) -> tuple[int, ...]:
-    """Choose the layers to fine-tune.
-
-    Parameters
-    ----------
-    backbone : str, UserModel or callable
-        As for `backbone_features`.
-    model : keras.Model
-        A model that was built with `backbone_features`.
-    unfreeze : int, float or str
-        Number of groups or fraction of all groups, counted from the last group; name of the first
-        layer to fine-tune; or "all".
-
-    Returns
-    -------
-    tuple of int
-        Positions of the chosen layers in the backbone's list of layers.
-
-    Raises
-    ------
-    ValueError
-        If the backbone has no such layer or fewer groups.
-    """
+    """Choose the layers to fine-tune."""
     inner = find_backbone(model).layers
     names = [layer.name for layer in inner]
     groups = find_groups(backbone, model)
@@ -285,20 +200,7 @@ def choose_layers(
 
 
 def fingerprint_model(model: keras.Model, *more: Any) -> bytes | None:
-    """Digest a model's graph (without layer names), its weights and any further objects.
-
-    Parameters
-    ----------
-    model : keras.Model
-        The model.
-    *more : object
-        Further objects to include, which must differ in their `repr`.
-
-    Returns
-    -------
-    bytes or None
-        The digest; None if some layer or the user's code cannot be described.
-    """
+    """Digest a model's graph (without layer names), its weights and any further objects."""
     try:
         graph = _without_names(model), [digest(code) for code in _code(model)]
     except Exception:  # layers may raise anything when described, functions when pickled

@@ -210,22 +210,7 @@ def list_backbones(pattern: str = "*") -> list[str]:
 
 
 def preprocess(x: Any, pixels: Pixels) -> Any:
-    """Convert pixels in 0..1 to the scale that a backbone was trained on.
-
-    Parameters
-    ----------
-    x : KerasTensor of shape (n, H, W, 3)
-        RGB images with pixels in 0..1.
-    pixels : {"-1..1", "0..255", "imagenet", "bgr"}
-        Scale of the result. With "imagenet", each channel has mean 0 and variance 1 over ImageNet.
-        With "bgr", pixels are in 0..255 with the channels in reverse order, and the mean over
-        ImageNet is subtracted.
-
-    Returns
-    -------
-    KerasTensor of shape (n, H, W, 3)
-        Scaled images.
-    """
+    """Convert pixels in 0..1 to the scale that a backbone was trained on."""
     if pixels == "-1..1":
         return layers.Rescaling(2.0, -1.0)(x)
     if pixels == "0..255":
@@ -242,30 +227,7 @@ def preprocess(x: Any, pixels: Pixels) -> Any:
 def build_backbone(
     name: str, input_shape: tuple[int, int, int], weights: str | os.PathLike[str] | None
 ) -> keras.Model:
-    """Build a backbone without its classification layer, and load its weights.
-
-    Parameters
-    ----------
-    name : str
-        Key of `BACKBONES`.
-    input_shape : tuple of int
-        Height, width and 3 channels.
-    weights : {"imagenet"}, path or None
-        "imagenet" loads weights that Keras downloads once; a path is a weight file; None keeps
-        random weights.
-
-    Returns
-    -------
-    keras.Model
-        Model that maps preprocessed images to feature maps.
-
-    Raises
-    ------
-    ValueError
-        If the images are too small, or the weights belong to another network.
-    OSError
-        If the weights cannot be found or downloaded.
-    """
+    """Build a backbone without its classification layer, and load its weights."""
     backbone = BACKBONES[name]
     if min(input_shape[:2]) < backbone.smallest_size:
         raise ValueError(
@@ -326,21 +288,7 @@ def _offline(backbone: Backbone, error: Exception) -> str:
 
 
 def layer_groups(model: keras.Model, pattern: str | None = None) -> list[list[keras.Layer]]:
-    """Divide the layers of a backbone into groups, from input to output.
-
-    Parameters
-    ----------
-    model : keras.Model
-        A backbone.
-    pattern : str or None
-        Regular expression as in `Backbone.groups`. With None, each layer that has weights starts a
-        new group.
-
-    Returns
-    -------
-    list of list of keras.Layer
-        The groups. Each layer belongs to exactly one group, and each group has weights.
-    """
+    """Divide the layers of a backbone into groups, from input to output."""
     named: dict[str, list[keras.Layer]] = {}
     current = ""
     for layer in model.layers:

@@ -20,11 +20,6 @@ def fuse_batch_norm(model: keras.Model) -> None:
 
     On other backends nothing is changed; neither are layers with settings that the operation does
     not have.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Model that was just built; its layers are changed in place.
     """
     if keras.backend.backend() != "tensorflow":
         return

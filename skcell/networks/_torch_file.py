@@ -37,28 +37,7 @@ class _TensorUnpickler(pickle.Unpickler):
 
 
 def read_torch_file(path: str | os.PathLike[str], sha256: str) -> dict[str, NDArray[Any]]:
-    """Read the tensors in a file that torch wrote before its version 1.6.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    sha256 : str
-        The only content that is accepted, as a hexadecimal digest; it is checked before anything
-        is read.
-
-    Returns
-    -------
-    dict of str to ndarray
-        The tensors, by name.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    ValueError
-        If its content is not the one that was asked for.
-    """
+    """Read the tensors in a file that torch wrote before its version 1.6."""
     with open(path, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != sha256:

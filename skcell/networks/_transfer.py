@@ -87,15 +87,7 @@ def _head(x: Any, dense_units: int | None, dropout: float) -> Any:
 
 
 def copy_shared_weights(target: keras.Model, source: keras.Model) -> None:
-    """Copy the weights that two models share: those of the backbone and of the head.
-
-    Parameters
-    ----------
-    target : keras.Model
-        Model whose weights are set.
-    source : keras.Model
-        Model to copy from: a model of `transfer`, of `transfer_head`, or of a feature extractor.
-    """
+    """Copy the weights that two models share: those of the backbone and of the head."""
     # Layers outside the backbone are paired from the last one backwards, because one of the models
     # may lack the first of them.
     backbones = [m.get_layer(BACKBONE) for m in (target, source) if _has_backbone(m)]

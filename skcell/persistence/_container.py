@@ -44,20 +44,7 @@ def is_stored_zip(content: bytes) -> bool:
 
 
 def pack_container(manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> bytes:
-    """Make the content of a container.
-
-    Parameters
-    ----------
-    manifest : mapping
-        Description of the model, as JSON.
-    members : mapping of str to bytes
-        The other members by name.
-
-    Returns
-    -------
-    bytes
-        The content of the file.
-    """
+    """Make the content of a container."""
     hashes = {
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in members.items()
@@ -76,29 +63,7 @@ def pack_container(manifest: Mapping[str, Any], members: Mapping[str, bytes]) ->
 
 
 def read_container(path: Path, *, manifest_only: bool = False) -> tuple[dict, dict[str, bytes]]:
-    """Read and check a container.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    manifest_only : bool
-        Whether to leave the other members unread.
-
-    Returns
-    -------
-    manifest : dict
-        Description of the model.
-    members : dict of str to bytes
-        The other members by name.
-
-    Raises
-    ------
-    ModelFileError
-        If the file is damaged, is not a model of skcell, or has a later format.
-    OSError
-        If the file cannot be opened.
-    """
+    """Read and check a container."""
     if not path.is_file() and path.exists():  # a pipe would wait, and a device never end
         raise ModelFileError(f"{path} is no file, so it is not a model of skcell.")
     with open(path, "rb") as file:

@@ -15,17 +15,7 @@ FORMATS = {
 
 
 def convert(source: str, target: str, file_format: str) -> None:
-    """Convert a file.
-
-    Parameters
-    ----------
-    source : str
-        A ``.keras`` file.
-    target : str
-        The file to write; for "savedmodel", a folder.
-    file_format : str
-        Key of `FORMATS`.
-    """
+    """Convert a file."""
     import keras
     import numpy as np
 

@@ -161,20 +161,7 @@ def export(
 
 
 def to_portable_model(estimator: Any) -> tuple[keras.Model, BaseCellClassifier]:
-    """Return a Keras model that predicts as an estimator does, and the classifier inside.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Classifier, or an estimator around one.
-
-    Returns
-    -------
-    model : keras.Model
-        The model.
-    classifier : BaseCellClassifier
-        The fitted classifier.
-    """
+    """Return a Keras model that predicts as an estimator does, and the classifier inside."""
     if isinstance(estimator, BaseCellClassifier):
         return estimator.to_keras(), estimator
     if hasattr(estimator, "temperature_"):

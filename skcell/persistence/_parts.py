@@ -18,23 +18,7 @@ def is_of_sklearn(cls: type) -> bool:
 
 
 def find_class(module: str, name: str) -> type[BaseEstimator]:
-    """Return an estimator class of scikit-learn or imbalanced-learn by its name.
-
-    Parameters
-    ----------
-    module, name : str
-        Names of the module and of the class.
-
-    Returns
-    -------
-    type
-        The class.
-
-    Raises
-    ------
-    ModelFileError
-        If there is no such estimator in these packages.
-    """
+    """Return an estimator class of scikit-learn or imbalanced-learn by its name."""
     first, *rest = module.split(".")
     if first in _PACKAGES and all(part.isidentifier() and part != "tests" for part in rest):
         try:
@@ -50,20 +34,7 @@ def find_class(module: str, name: str) -> type[BaseEstimator]:
 
 
 def dump_part(value: Any, where: str) -> bytes:
-    """Write an object as skops does, if it consists of known types alone.
-
-    Parameters
-    ----------
-    value : object
-        An object of scikit-learn.
-    where : str
-        Place of the object in the model, for errors.
-
-    Returns
-    -------
-    bytes
-        The skops file.
-    """
+    """Write an object as skops does, if it consists of known types alone."""
     import skops.io
 
     refused = f"{where} is a {type(value).__module__}.{type(value).__qualname__}, "
@@ -93,18 +64,7 @@ def check_types(content: bytes) -> list[str]:
 
 
 def load_part(content: bytes) -> Any:
-    """Read an object that `dump_part` wrote.
-
-    Parameters
-    ----------
-    content : bytes
-        The skops file.
-
-    Returns
-    -------
-    object
-        The object.
-    """
+    """Read an object that `dump_part` wrote."""
     import skops.io
 
     if not is_stored_zip(content):

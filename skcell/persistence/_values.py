@@ -28,17 +28,7 @@ _KIND = "kind"  # key of the name of a type, in JSON
 
 @dataclass
 class Store:
-    """What is stored beside the JSON.
-
-    Parameters
-    ----------
-    tensors : dict of str to ndarray
-        Arrays by name.
-    parts : list of bytes
-        Objects of scikit-learn, as skops files.
-    objects : list of object
-        Estimators and networks, each of which is stored once, however often it occurs.
-    """
+    """What is stored beside the JSON."""
 
     tensors: dict[str, NDArray[Any]] = field(default_factory=dict)
     parts: list[bytes] = field(default_factory=list)
@@ -60,19 +50,7 @@ class Store:
 
 @dataclass(frozen=True)
 class Codec:
-    """How objects of one type are written and read.
-
-    Parameters
-    ----------
-    matches : callable
-        Whether an object is of this type.
-    encode : callable
-        Returns a dictionary of JSON values for an object, a `Store` and the object's place.
-    decode : callable
-        Returns the object for such a dictionary and a `Store`.
-    stored_once : bool
-        Whether an object that occurs several times is stored once, and is one object when loaded.
-    """
+    """How objects of one type are written and read."""
 
     matches: Callable[[Any], bool]
     encode: Callable[[Any, Store, str], dict[str, Any]]
@@ -81,27 +59,7 @@ class Codec:
 
 
 def encode(value: Any, store: Store, where: str) -> Any:
-    """Return `value` as JSON.
-
-    Parameters
-    ----------
-    value : object
-        The value.
-    store : Store
-        Where arrays are put.
-    where : str
-        Place of the value in the model, for errors.
-
-    Returns
-    -------
-    object
-        JSON.
-
-    Raises
-    ------
-    ModelFileError
-        If the value cannot be stored.
-    """
+    """Return `value` as JSON."""
     if value is None or type(value) in (bool, int, str):
         return value
     if type(value) is float and math.isfinite(value):
@@ -124,20 +82,7 @@ def encode(value: Any, store: Store, where: str) -> Any:
 
 
 def decode(value: Any, store: Store) -> Any:
-    """Return the value that `encode` described.
-
-    Parameters
-    ----------
-    value : object
-        JSON.
-    store : Store
-        Arrays and parts.
-
-    Returns
-    -------
-    object
-        The value.
-    """
+    """Return the value that `encode` described."""
     if isinstance(value, list):
         return [decode(item, store) for item in value]
     if not isinstance(value, dict):

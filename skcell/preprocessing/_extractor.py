@@ -29,25 +29,6 @@ class Extractor:
     """A frozen backbone that any number of threads can use.
 
     A pickle contains the weights and needs no other file.
-
-    Parameters
-    ----------
-    input_shape, dtype
-        Shape and dtype of images, as for `Recipe`.
-    backbone, weights, input_size, layer, pooling
-        As for `backbone_features`.
-    seed : int
-        Seed of random weights.
-    dtype_policy : str
-        Keras dtype policy.
-
-    Attributes
-    ----------
-    model : keras.Model
-        Model that takes pixels and returns features.
-    key : bytes or None
-        Identifies graph, weights and precision: extractors with equal keys compute equal features.
-        None if a layer cannot be described; the features are then not cached.
     """
 
     def __init__(
@@ -131,20 +112,7 @@ _known: weakref.WeakValueDictionary[bytes, Extractor] = weakref.WeakValueDiction
 
 
 def get_extractor(weights_version: Hashable = None, **arguments: Any) -> Extractor:
-    """Build an extractor, or return an existing one of the same network.
-
-    Parameters
-    ----------
-    weights_version : hashable
-        Digest of the weight file's content, which changes if the file is replaced.
-    **arguments
-        Arguments of `Extractor`.
-
-    Returns
-    -------
-    Extractor
-        The extractor.
-    """
+    """Build an extractor, or return an existing one of the same network."""
     if isinstance(arguments["backbone"], (str, UserModel)):
         return _build(weights_version, **arguments)
     built = Extractor(**arguments)  # a function may build a new network in each call

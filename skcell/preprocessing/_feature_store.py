@@ -21,13 +21,6 @@ class FeatureStore:
 
     When it is full, the features stored first are deleted first. Many processes can use one file
     at the same time; the file stays intact if one of them is killed.
-
-    Parameters
-    ----------
-    path : path-like or ":memory:"
-        Path of the database; its folder is created if necessary.
-    max_bytes : int
-        Maximum size of the database.
     """
 
     #: Seconds to wait while another process is writing.
@@ -79,20 +72,7 @@ class FeatureStore:
             ) from error
 
     def get(self, key: bytes, digests: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
-        """Look up features.
-
-        Parameters
-        ----------
-        key : bytes
-            Key of the extractor.
-        digests : sequence of bytes
-            Digests of the images.
-
-        Returns
-        -------
-        dict
-            Features of the images that are stored, by digest.
-        """
+        """Look up features."""
         found: dict[bytes, NDArray[np.float32]] = {}
         with self._connect() as connection:
             for start in range(0, len(digests), _LOOKED_UP):
@@ -103,15 +83,7 @@ class FeatureStore:
         return found
 
     def put(self, key: bytes, rows: dict[bytes, NDArray[np.float32]]) -> None:
-        """Store features.
-
-        Parameters
-        ----------
-        key : bytes
-            Key of the extractor.
-        rows : dict
-            Features, by digest of the image.
-        """
+        """Store features."""
         values = [
             (key + digest, np.ascontiguousarray(row, np.float32).tobytes())
             for digest, row in rows.items()

@@ -23,26 +23,7 @@ _UINT8_CENTRE = np.float32(128)
 def nearest_neighbors(
     X: NDArray[Any], members: NDArray[np.intp], k: int, *, memory: int = 1 << 28
 ) -> NDArray[np.intp]:
-    """Find the `k` nearest neighbours of each member among the other members.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Features of the samples.
-    members : ndarray of shape (n_members,)
-        Indices of the samples to compare.
-    k : int
-        Number of neighbours, less than `n_members`.
-    memory : int, default=2**28
-        Working memory in bytes; at least about 4 MB are used.
-
-    Returns
-    -------
-    ndarray of shape (n_members, k)
-        Positions of the neighbours in `members`, the nearest first; neighbours at equal distance
-        are in order of position. A member is never its own neighbour, but a duplicate of it may
-        be one.
-    """
+    """Find the `k` nearest neighbours of each member among the other members."""
     n = len(members)
     distances = np.full((n, k), np.inf)
     neighbors = np.full((n, k), n)

@@ -221,24 +221,7 @@ def design_effect(values: ArrayLike, groups: ArrayLike | None) -> float:
 def _grouped_variance(influence: ArrayLike, groups: ArrayLike | None) -> tuple[float, int]:
     """Estimate the variance of a score from what each image contributes to it.
 
-    Parameters
-    ----------
-    influence : array-like of shape (n,)
-        Linear contribution of each image to the score's deviation from its mean; the sum is zero.
-        For an accuracy it is ``(correct - accuracy) / n``.
-    groups : array-like of shape (n,) or None
-        Group of each image; None if images are independent.
-
-    Returns
-    -------
-    variance : float
-        Variance of the score; infinite for a single group.
-    n_groups : int
-        Number of groups, or of images.
-
-    References
-    ----------
-    .. [1] L. Kish, "Survey Sampling", Wiley, 1965.
+    The contributions are linear and sum to zero: for an accuracy, ``(correct - accuracy) / n``.
     """
     sums: NDArray[Any] = np.asarray(influence, dtype=np.float64)
     if groups is not None:
@@ -262,24 +245,7 @@ def _grouped_interval(
 def _wilson(
     score: float, n_effective: float, degrees_of_freedom: float, confidence_level: float = 0.95
 ) -> tuple[float, float]:
-    """Compute Wilson's interval for an effective number of images.
-
-    Parameters
-    ----------
-    score : float
-        Accuracy, or a mean of recalls.
-    n_effective : float
-        Number of independent images with the same variance.
-    degrees_of_freedom : float
-        Degrees of freedom of this variance; the quantile is that of Student's t distribution.
-    confidence_level : float, default=0.95
-        Probability with which the interval covers the score.
-
-    Returns
-    -------
-    low, high : float
-        Ends of the interval, between 0 and 1.
-    """
+    """Compute Wilson's interval for an effective number of images."""
     p, n = score, n_effective
     z2 = float(stats.t.ppf((1 + confidence_level) / 2, degrees_of_freedom)) ** 2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)

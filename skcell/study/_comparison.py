@@ -35,26 +35,7 @@ def summarise(
     validated: Validated,
     confidence_level: float,
 ) -> TechniqueResult:
-    """Summarise the folds of one technique.
-
-    Parameters
-    ----------
-    technique : Technique
-        The technique.
-    folds : sequence of FoldResult
-        The folds of the technique, at least one.
-    n_folds : int
-        Number of folds planned.
-    validated : Validated
-        The validation images.
-    confidence_level : float
-        Confidence level of the intervals.
-
-    Returns
-    -------
-    TechniqueResult
-        Means, intervals and scores.
-    """
+    """Summarise the folds of one technique."""
     fitted = [fold for fold in folds if not fold.error]
     error = next((fold.error for fold in folds if fold.error), "")
     names = [ACCURACY, *(fitted[0].scores if fitted else {})]
@@ -154,22 +135,6 @@ def compare(
     p values are corrected for the number of techniques by Holm's method, and intervals by
     Bonferroni's. If only Holm's method finds a difference, the interval ends at zero (Guilbaud,
     Biometrical Journal 50, 2008), so that p value and interval agree.
-
-    Parameters
-    ----------
-    techniques : sequence of TechniqueResult
-        The techniques; the first is the base.
-    folds : sequence of FoldResult
-        The folds of all techniques.
-    validated : Validated
-        The validation images.
-    confidence_level : float
-        Confidence level of the intervals.
-
-    Returns
-    -------
-    list of TechniqueResult
-        The techniques, with differences.
     """
     by_technique = {
         technique.name: {f.fold: f for f in folds if f.technique == technique.name and not f.error}

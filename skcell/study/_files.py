@@ -25,20 +25,7 @@ _COLUMNS = ("low", "high", "difference", "difference_low", "difference_high", "p
 
 
 def write_study(folder: Path, result: StudyRecord) -> list[Path]:
-    """Write the files of a study.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder; it is created if it does not exist.
-    result : StudyRecord
-        The result of a study.
-
-    Returns
-    -------
-    list of Path
-        The files.
-    """
+    """Write the files of a study."""
     folder = folder.expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     contents: dict[str, Callable[[], bytes]] = {
@@ -68,20 +55,7 @@ def _predictions_csv(result: StudyRecord) -> bytes:
 
 
 def write_report(path: Path, result: StudyRecord) -> Path:
-    """Write the HTML page of a study.
-
-    Parameters
-    ----------
-    path : Path
-        The file; its folder is created if it does not exist.
-    result : StudyRecord
-        The result of a study.
-
-    Returns
-    -------
-    Path
-        The file.
-    """
+    """Write the HTML page of a study."""
     path = path.expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, encode(make_page(result, study_summary(result))))
@@ -89,18 +63,7 @@ def write_report(path: Path, result: StudyRecord) -> Path:
 
 
 def study_summary(result: StudyRecord) -> dict[str, Any]:
-    """Summarise a study: configuration, data, hardware, versions and results.
-
-    Parameters
-    ----------
-    result : StudyRecord
-        The result of a study.
-
-    Returns
-    -------
-    dict
-        The summary, ready for JSON.
-    """
+    """Summarise a study: configuration, data, hardware, versions and results."""
     return {
         "format": _FORMAT,
         "complete": result.complete,
@@ -122,18 +85,7 @@ def study_summary(result: StudyRecord) -> dict[str, Any]:
 
 
 def to_jsonable(value: Any) -> Any:
-    """Convert parameters to JSON types; objects become their text, with every parameter.
-
-    Parameters
-    ----------
-    value : object
-        The value of a parameter, or a mapping or sequence of values.
-
-    Returns
-    -------
-    object
-        Numbers, strings, None, lists and dicts.
-    """
+    """Convert parameters to JSON types; objects become their text, with every parameter."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -146,18 +98,7 @@ def to_jsonable(value: Any) -> Any:
 
 
 def table_records(result: StudyRecord) -> list[dict[str, Any]]:
-    """Summarise the techniques of a study.
-
-    Parameters
-    ----------
-    result : StudyRecord
-        The result of a study.
-
-    Returns
-    -------
-    list of dict
-        One dict for each technique; missing values are None.
-    """
+    """Summarise the techniques of a study."""
     return [_technique_record(technique) for technique in result.techniques]
 
 
@@ -193,18 +134,7 @@ def _rounded(summary: Summary) -> dict[str, float | None]:
 
 
 def reserved_columns(classes: Any) -> set[str]:
-    """Return the column names that a user's score cannot have.
-
-    Parameters
-    ----------
-    classes : iterable
-        The class labels.
-
-    Returns
-    -------
-    set of str
-        The reserved names.
-    """
+    """Return the column names that a user's score cannot have."""
     scores = {"accuracy", *_WITH_INTERVALS, "auc", *(f"recall {label}" for label in classes)}
     return {
         *scores,
@@ -243,26 +173,7 @@ def _fold_records(result: StudyRecord) -> list[dict[str, Any]]:
 
 
 def read_study(path: Path) -> StudyRecord:
-    """Read a study that `write_study` wrote.
-
-    Parameters
-    ----------
-    path : Path
-        A study.json file, or its folder. Predictions are read from predictions.csv in the same
-        folder, if it exists.
-
-    Returns
-    -------
-    StudyRecord
-        The result of the study.
-
-    Raises
-    ------
-    ValueError
-        If the file is not a study.json, or if it has another format version.
-    OSError
-        If the file cannot be read.
-    """
+    """Read a study that `write_study` wrote."""
     path = path.expanduser()
     path = path / "study.json" if path.is_dir() else path
     try:

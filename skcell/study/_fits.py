@@ -30,15 +30,7 @@ from skcell.study._techniques import Technique
 
 
 class FoldScorer:
-    """Computes all scores of a fit on its validation images.
-
-    Parameters
-    ----------
-    classes : ndarray of shape (n_classes,)
-        All class labels.
-    more : mapping of str to callable
-        Additional scikit-learn scorers.
-    """
+    """Computes all scores of a fit on its validation images."""
 
     def __init__(self, classes: NDArray[Any], more: Mapping[str, Any]):
         self.classes, self.more = classes, more
@@ -104,25 +96,7 @@ class _Recorder:
 
 @dataclass(frozen=True)
 class Fit:
-    """One technique on one split.
-
-    Parameters
-    ----------
-    technique : Technique
-        The technique, with all parameters of the pipeline, including the seed of the split.
-    fold : int
-        Number of the split.
-    split : (train, test)
-        The split.
-    scorer : FoldScorer
-        The scorer.
-    random_state : int
-        Seed of the split.
-    key : str or None
-        Identifies the fit by its data and settings; None if they cannot be pickled.
-    watch : EpochWatch or None
-        Callback that reports the epochs.
-    """
+    """One technique on one split."""
 
     technique: Technique
     fold: int
@@ -135,24 +109,7 @@ class Fit:
     def evaluate(
         self, pipeline: Pipeline, X: Any, y: NDArray[Any], groups: NDArray[Any] | None
     ) -> tuple["Fit", FoldResult]:
-        """Fit and score the technique.
-
-        Parameters
-        ----------
-        pipeline : Pipeline
-            The pipeline that the technique's parameters are set on; it is not changed.
-        X, y : ndarray
-            All images and labels.
-        groups : ndarray or None
-            Groups for the early stopping of classifiers that accept them.
-
-        Returns
-        -------
-        fit : Fit
-            This fit.
-        result : FoldResult
-            The scores, or the error if the fit failed.
-        """
+        """Fit and score the technique."""
         values, recorder = dict(self.technique.parameters), _Recorder(self.scorer)
         model = clone(pipeline).set_params(**clone(values, safe=False))
         if self.watch is not None and isinstance(model[-1], BaseCellClassifier):
@@ -233,30 +190,7 @@ def plan_fits(
     data: str,
     reporter: Reporter,
 ) -> list[Fit]:
-    """List all fits of a study, technique by technique.
-
-    Parameters
-    ----------
-    techniques : list of list of Technique
-        Each technique, as it is set for each of the splits.
-    splits : list of (train, test)
-        The splits.
-    seeds : list of int
-        The seed of each split.
-    scorer : FoldScorer
-        The scorer of all fits.
-    pipeline : Pipeline
-        The pipeline that the parameters of techniques are set on.
-    data : str
-        Digest of the data.
-    reporter : Reporter
-        The reporter that receives every epoch.
-
-    Returns
-    -------
-    list of Fit
-        The fits.
-    """
+    """List all fits of a study, technique by technique."""
     fits, more = [], None
     with contextlib.suppress(Exception):  # scorers that cannot be pickled
         more = digest(scorer.more)
@@ -275,33 +209,12 @@ def plan_fits(
 
 
 def study_pipeline() -> Pipeline:
-    """Return the pipeline that the parameters of techniques are set on.
-
-    Returns
-    -------
-    Pipeline
-        A pipeline with an empty step for a sampler, and the plain classifier.
-    """
+    """Return the pipeline that the parameters of techniques are set on."""
     return Pipeline([("smote", "passthrough"), ("clf", CellCNNClassifier())])
 
 
 def check_technique(pipeline: Pipeline, technique: Technique, X: Any) -> None:
-    """Check, before training, that the parameters of a technique can be used.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-        The pipeline that they are set on; it is not changed.
-    technique : Technique
-        The technique.
-    X : ndarray
-        Images or file paths.
-
-    Raises
-    ------
-    ValueError
-        If they cannot be used.
-    """
+    """Check, before training, that the parameters of a technique can be used."""
     try:
         model = clone(pipeline).set_params(**technique.parameters)
         for _, step in model.steps:

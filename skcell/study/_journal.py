@@ -27,24 +27,6 @@ class Journal:
 
     Lines that are not results, such as those from a merge or a later version, are skipped and left
     unchanged.
-
-    Parameters
-    ----------
-    path : path-like or None
-        The file, which has one JSON object per line; it is created if it does not exist. None
-        stores nothing.
-
-    Attributes
-    ----------
-    n_odd : int
-        Number of lines that are not results.
-
-    Raises
-    ------
-    ValueError
-        If the file holds something else.
-    OSError
-        If the file cannot be written, or another process is writing to it.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None):
@@ -63,13 +45,7 @@ class Journal:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other processes from writing to the same file.
-
-        Raises
-        ------
-        OSError
-            If another process is already writing to it.
-        """
+        """Keep other processes from writing to the same file."""
         if self.path is None:
             yield
             return
@@ -112,31 +88,13 @@ class Journal:
         return len(self._known)
 
     def get(self, key: str | None) -> FoldResult | None:
-        """Look up a result.
-
-        Parameters
-        ----------
-        key : str or None
-            Key of a fit.
-
-        Returns
-        -------
-        FoldResult or None
-            The result; None if it is not in the file.
-        """
+        """Look up a result."""
         return None if key is None else self._known.get(key)
 
     def add(self, key: str | None, result: FoldResult) -> None:
         """Write a result, so that it is on disk when this method returns.
 
         Of failed fits, only those that diverged are stored, because they would diverge again.
-
-        Parameters
-        ----------
-        key : str or None
-            Key of the fit; a result without one is not stored.
-        result : FoldResult
-            The result.
         """
         passing = result.error and not result.error.startswith(FloatingPointError.__name__)
         if self.path is None or key is None or passing:

@@ -14,20 +14,7 @@ _BASE, _OTHER, _FOLD = "#555555", "#0072B2", "#E69F00"
 
 
 def plot_techniques(result: StudyRecord, ax: Any = None) -> Any:
-    """Plot the deciding score with intervals and folds, one line for each technique.
-
-    Parameters
-    ----------
-    result : StudyRecord
-        The result of a study.
-    ax : matplotlib.axes.Axes, default=None
-        Axes to plot on; None makes a new figure.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The plot.
-    """
+    """Plot the deciding score with intervals and folds, one line for each technique."""
     techniques, score = result.techniques, result.score
     scale = 100 if in_percent(score) else 1
     if ax is None:
@@ -120,34 +107,12 @@ def plot_techniques(result: StudyRecord, ax: Any = None) -> Any:
 
 
 def figure_size(n_techniques: int) -> tuple[float, float]:
-    """Return the size of the plot for a number of techniques.
-
-    Parameters
-    ----------
-    n_techniques : int
-        Number of techniques.
-
-    Returns
-    -------
-    width, height : float
-        Size in inches.
-    """
+    """Return the size of the plot for a number of techniques."""
     return 8.0, 2.0 + 0.5 * n_techniques
 
 
 def draw(result: StudyRecord) -> bytes:
-    """Draw the plot of a study.
-
-    Parameters
-    ----------
-    result : StudyRecord
-        The result of a study.
-
-    Returns
-    -------
-    bytes
-        A PNG image.
-    """
+    """Draw the plot of a study."""
     from matplotlib.figure import Figure  # uses Agg, and does not touch pyplot
 
     figure = Figure(figsize=figure_size(len(result.techniques)), layout="constrained")

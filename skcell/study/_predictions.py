@@ -12,38 +12,14 @@ from skcell.study._records import FoldResult, StudyRecord, Validated
 
 
 def name_images(names: Any, X: NDArray[Any]) -> NDArray[Any]:
-    """Return a name for each image.
-
-    Parameters
-    ----------
-    names : array-like of shape (n,) or None
-        Names given by the user.
-    X : ndarray
-        Images, or file paths, which are used as names.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Names as strings; numbers if nothing else is known.
-    """
+    """Return a name for each image."""
     if names is not None:
         return check_labels(names, len(X), "image_names", "name").astype(str)
     return X.astype(str) if X.ndim == 1 else np.arange(len(X)).astype(str)
 
 
 def list_predictions(result: StudyRecord) -> dict[str, NDArray[Any]]:
-    """List the predictions of each fit for each of its validation images.
-
-    Parameters
-    ----------
-    result : StudyRecord
-        The result of a study; fits that failed are left out.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Columns of equal length; probabilities are NaN if a technique does not estimate them.
-    """
+    """List the predictions of each fit for each of its validation images."""
     images = result.images
     known = [fold for fold in result.folds if fold.predicted is not None]
     if not known or images is None:
@@ -79,22 +55,7 @@ def list_predictions(result: StudyRecord) -> dict[str, NDArray[Any]]:
 def read_predictions(
     columns: dict[str, NDArray[Any]], folds: Sequence[FoldResult]
 ) -> tuple[Validated, list[FoldResult]]:
-    """Convert the columns of `list_predictions` back to images and fits.
-
-    Parameters
-    ----------
-    columns : dict of str to ndarray
-        Columns as from `list_predictions`, with all values as strings.
-    folds : sequence of FoldResult
-        The fits without their predictions.
-
-    Returns
-    -------
-    images : Validated
-        The validation images. Other images have an empty name and the class -1.
-    folds : list of FoldResult
-        The fits with their predictions.
-    """
+    """Convert the columns of `list_predictions` back to images and fits."""
     classes = np.array([name[2:] for name in columns if name.startswith("p ")])
     indices, numbers = columns["index"].astype(int), columns["fold"].astype(int)
     n = int(indices.max()) + 1

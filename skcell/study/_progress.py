@@ -16,13 +16,7 @@ from skcell.study._study_progress import StudyProgress, duration
 
 
 class Reporter:
-    """Follows the progress of a study; this base class shows nothing.
-
-    Parameters
-    ----------
-    progress : StudyProgress
-        The progress to update and show.
-    """
+    """Follows the progress of a study; this base class shows nothing."""
 
     def __init__(self, progress: StudyProgress):
         self.progress = progress
@@ -168,20 +162,7 @@ class LiveReporter(Reporter):
 
 
 def make_reporter(progress: StudyProgress, verbose: int | bool) -> Reporter:
-    """Choose how to show the progress of a study.
-
-    Parameters
-    ----------
-    progress : StudyProgress
-        The progress to update and show.
-    verbose : int or bool
-        0 shows nothing.
-
-    Returns
-    -------
-    Reporter
-        A live table in a terminal; one line per fit in a log or a notebook.
-    """
+    """Choose how to show the progress of a study."""
     console = Console()
     if not verbose:
         return Reporter(progress)
@@ -195,13 +176,6 @@ class EpochWatch(keras.callbacks.Callback):
 
     scikit-learn copies parameters for every fit; a copy of this callback is the callback itself, so
     that it still reaches its reporter. In another process it reports nothing.
-
-    Parameters
-    ----------
-    technique : str
-        Name of the technique.
-    reporter : Reporter or None
-        The reporter that receives the epochs.
     """
 
     uses_model = False

@@ -29,20 +29,7 @@ _Table = tuple[list[str], list[tuple[list[str], bool]]]
 
 
 def make_page(result: StudyRecord, description: dict[str, Any]) -> str:
-    """Write a study as one self-contained HTML page.
-
-    Parameters
-    ----------
-    result : StudyRecord
-        The result of a study.
-    description : dict
-        Configuration, hardware and versions of the study.
-
-    Returns
-    -------
-    str
-        The page.
-    """
+    """Write a study as one self-contained HTML page."""
     details = {key: description[key] for key in ("configuration", "environment", "data")}
     return render(
         "skcell.study",

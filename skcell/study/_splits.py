@@ -18,27 +18,7 @@ Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 def check_data(
     X: Any, y: Any, groups: Any = None
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
-    """Check images, labels and groups.
-
-    Parameters
-    ----------
-    X : array-like
-        Images or file paths.
-    y : array-like of shape (n,)
-        Labels.
-    groups : array-like of shape (n,), default=None
-        Patient, slide or similar of each image.
-
-    Returns
-    -------
-    X, y, groups : ndarray
-        The same, as arrays.
-
-    Raises
-    ------
-    ValueError
-        If they cannot be used.
-    """
+    """Check images, labels and groups."""
     if layout_of(X) == "rows":
         raise ValueError(
             f"A study needs images of shape (n, height, width[, channels]) or file paths, got an "
@@ -60,20 +40,7 @@ def check_data(
 def describe_data(
     name: str, X: NDArray[Any], y: NDArray[Any], groups: NDArray[Any] | None
 ) -> dict[str, Any]:
-    """Describe data that were checked.
-
-    Parameters
-    ----------
-    name : str
-        Name of the data.
-    X, y, groups : ndarray
-        The arrays that `check_data` returned.
-
-    Returns
-    -------
-    dict
-        The description, ready for JSON.
-    """
+    """Describe data that were checked."""
     classes, counts = np.unique(y, return_counts=True)
     paths = X.ndim == 1
     return {
@@ -95,36 +62,7 @@ def plan_splits(
     n_repeats: int = 1,
     copies: NDArray[np.intp] | None = None,
 ) -> tuple[list[Split], str]:
-    """Make the splits that every technique is fitted on.
-
-    Parameters
-    ----------
-    cv : int, splitter or iterable of (train, test)
-        As for `Study`.
-    y : ndarray of shape (n,)
-        Labels.
-    groups : ndarray of shape (n,) or None
-        Groups of images; a group is kept together in one fold.
-    random_state : int
-        Seed of the folds.
-    n_repeats : int
-        How often the folds are drawn, if `cv` is an int.
-    copies : ndarray of int of shape (n,) or None
-        A number that exact copies of an image share; with folds that are drawn here, all copies of
-        an image are in one fold.
-
-    Returns
-    -------
-    splits : list of (train, test)
-        Indices of the training and validation images.
-    protocol : str
-        The splits in words.
-
-    Raises
-    ------
-    ValueError
-        If a class is too small for the splits, or if the splits leak.
-    """
+    """Make the splits that every technique is fitted on."""
     classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
     units = groups
     if isinstance(cv, Integral):

@@ -11,17 +11,7 @@ from skcell.study._records import FoldResult
 
 @dataclass
 class StudyProgress:
-    """Counts fits, and estimates the time left from the fits that were timed.
-
-    Parameters
-    ----------
-    techniques : sequence of str
-        Names of the techniques, in the order in which they are fitted.
-    n_folds : int
-        Number of splits.
-    title, protocol : str
-        The data and the splits, in words.
-    """
+    """Counts fits, and estimates the time left from the fits that were timed."""
 
     techniques: Sequence[str]
     n_folds: int

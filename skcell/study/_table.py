@@ -22,20 +22,7 @@ def _balances(technique: TechniqueResult) -> bool:
 
 
 def result_table(result: StudyRecord, width: int = 80) -> Table:
-    """Make a table of the results of a study.
-
-    Parameters
-    ----------
-    result : StudyRecord
-        The result of a study.
-    width : int
-        Width of the terminal in characters; a second score is shown if there is room.
-
-    Returns
-    -------
-    rich.table.Table
-        The table, with one line for each technique and accuracies in per cent.
-    """
+    """Make a table of the results of a study."""
     data, techniques = result.data, result.techniques
     title = f"{data['name']}: {data['n_images']:,} images, {data['n_classes']} classes"
     table = Table(title=Text(printable(title)), title_justify="left")
@@ -157,18 +144,7 @@ def p_value(summary: Summary) -> str:
 
 
 def caption(result: StudyRecord) -> str:
-    """Describe the protocol, the kind of interval and what is missing.
-
-    Parameters
-    ----------
-    result : StudyRecord
-        The result of a study.
-
-    Returns
-    -------
-    str
-        A few sentences.
-    """
+    """Describe the protocol, the kind of interval and what is missing."""
     several = any(technique.n_folds > 1 for technique in result.techniques)
     kind = (
         "Wilson's, by the variance between images and between folds"

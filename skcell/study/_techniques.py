@@ -348,20 +348,7 @@ def with_backbone(
 
 
 def with_random_state(parameters: Mapping[str, Any], random_state: int) -> dict[str, Any]:
-    """Set this seed on those estimators in `parameters` that have none.
-
-    Parameters
-    ----------
-    parameters : mapping of str to object
-        Parameters of a pipeline; they are not changed.
-    random_state : int
-        The seed.
-
-    Returns
-    -------
-    dict
-        The parameters, with cloned estimators.
-    """
+    """Set this seed on those estimators in `parameters` that have none."""
     out = {}
     for name, value in parameters.items():
         if isinstance(value, BaseEstimator):

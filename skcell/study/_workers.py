@@ -24,26 +24,6 @@ def run_fits(
 
     Ray's joblib backend returns all results at once. With Ray, fits therefore run in batches, with
     one fit for each worker.
-
-    Parameters
-    ----------
-    fits : sequence of Fit
-        The fits to run.
-    pipeline : Pipeline
-        The pipeline that the parameters of techniques are set on.
-    X, y : ndarray
-        All images and labels; each worker receives them once.
-    groups : ndarray or None
-        Groups for the early stopping of classifiers that accept them.
-    n_jobs : int or None
-        Number of parallel fits.
-
-    Yields
-    ------
-    fit : Fit
-        A fit that ended.
-    result : FoldResult
-        The result of this fit.
     """
     backend, _ = get_active_backend()
     data = (X, y, groups)
@@ -65,13 +45,7 @@ def _run(fit: Fit, pipeline: Pipeline, X: Any, y: Any, groups: Any) -> tuple[Fit
 
 
 class _InRay:
-    """An array in Ray's object store; joblib's other backends share arrays by themselves.
-
-    Parameters
-    ----------
-    array : ndarray
-        The array.
-    """
+    """An array in Ray's object store; joblib's other backends share arrays by themselves."""
 
     def __init__(self, array: Any):
         import ray

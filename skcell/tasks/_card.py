@@ -14,27 +14,7 @@ Card = Sequence[tuple[str, Sequence[tuple[str, str]]]]
 
 
 def make_card(info: ModelInfo, found: Evaluation, data: str) -> Card:
-    """Fill in a model card as far as it is known.
-
-    Parameters
-    ----------
-    info : ModelInfo
-        What the model file says.
-    found : Evaluation
-        The test.
-    data : str
-        Name of the test data.
-
-    Returns
-    -------
-    list of (str, list of (str, str))
-        Sections with items and what is known of them; `BLANK` where it is not.
-
-    References
-    ----------
-    .. [1] A. S. Tejani et al., "Checklist for Artificial Intelligence in Medical Imaging (CLAIM):
-       2024 Update", Radiology: Artificial Intelligence 6(4), 2024.
-    """
+    """Fill in a model card, by the items of CLAIM 2024 (Tejani et al.), as far as it is known."""
     training = info.training
     made = training.get("data", {}) if isinstance(training.get("data"), Mapping) else {}
     choices = [str(one) for one in training.get("choices", [])]

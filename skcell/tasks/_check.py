@@ -197,18 +197,7 @@ def _doubt(
 
 
 def typical_size(files: NDArray[Any]) -> list[int]:
-    """Return the median height and width of some files; nothing if none can be read.
-
-    Parameters
-    ----------
-    files : ndarray of str
-        The files.
-
-    Returns
-    -------
-    list of int
-        Height and width, or an empty list.
-    """
+    """Return the median height and width of some files; nothing if none can be read."""
     chosen = np.random.default_rng(0).permutation(len(files))[:_PROBED]
     sides = []
     for file in np.asarray(files)[chosen]:
@@ -221,20 +210,7 @@ def typical_size(files: NDArray[Any]) -> list[int]:
 
 
 def choose_size(files: NDArray[Any]) -> tuple[int, str]:
-    """Choose the size of images by the size of some files.
-
-    Parameters
-    ----------
-    files : ndarray of str
-        The files.
-
-    Returns
-    -------
-    size : int
-        Height and width.
-    reason : str
-        A sentence about it.
-    """
+    """Choose the size of images by the size of some files."""
     sides = typical_size(files)
     typical = min(sides) if sides else LARGEST_SIZE
     size = int(np.clip(typical, SMALLEST_SIZE, LARGEST_SIZE))
@@ -245,24 +221,7 @@ def choose_size(files: NDArray[Any]) -> tuple[int, str]:
 def find_groups(
     cells: Any, groups: str | None, by_folder: bool, root: str
 ) -> NDArray[np.str_] | None:
-    """Find the patient or slide of each image of a folder.
-
-    Parameters
-    ----------
-    cells : Bunch
-        The folder.
-    groups : str or None
-        As for `skcell.datasets.read_groups`.
-    by_folder : bool
-        Whether sub-folders of the classes are groups.
-    root : str
-        The folder.
-
-    Returns
-    -------
-    ndarray of str or None
-        Groups, if there are any.
-    """
+    """Find the patient or slide of each image of a folder."""
     if groups is not None and by_folder:
         raise ValueError("groups and group_by_folder cannot be used together; give one.")
     if groups is not None:

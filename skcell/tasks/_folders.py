@@ -63,20 +63,7 @@ def look_first(model: Any, files: Sequence[str], training: Mapping[str, Any]) ->
 
 
 def compare_sizes(training: Mapping[str, Any], files: Sequence[str]) -> list[str]:
-    """Say if files are much larger or smaller than those that a model was trained on.
-
-    Parameters
-    ----------
-    training : mapping
-        What the model file says about its training.
-    files : sequence of str
-        Paths of images.
-
-    Returns
-    -------
-    list of str
-        A sentence, or nothing.
-    """
+    """Say if files are much larger or smaller than those that a model was trained on."""
     data = training.get("data")
     known = data.get("file_size") if isinstance(data, Mapping) else None
     found = typical_size(np.asarray(files, dtype=object))

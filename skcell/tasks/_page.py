@@ -127,28 +127,7 @@ def write_report(
     table: str,
     **page: Any,
 ) -> list[Path]:
-    """Write an evaluation as a page, a table of predictions and figures.
-
-    Parameters
-    ----------
-    folder : Path
-        Where to write; it is created.
-    evaluation : Evaluation
-        The figures.
-    look : CloserLook
-        Pictures, explanations and plots.
-    figures : mapping
-        What is written to ``metrics.json``.
-    table : str
-        Name of the table.
-    **page : object
-        Passed to `make_page`.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The page, the table and the figures.
-    """
+    """Write an evaluation as a page, a table of predictions and figures."""
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
         "report.html": make_page(evaluation, look, **page).encode(),

@@ -122,18 +122,7 @@ class TrainingResult:
 
 
 def report_folder(model: Path) -> Path:
-    """Return the folder beside a model file for what was found out about it.
-
-    Parameters
-    ----------
-    model : Path
-        File of the model.
-
-    Returns
-    -------
-    Path
-        The folder.
-    """
+    """Return the folder beside a model file for what was found out about it."""
     return model.with_name(f"{model.stem}-report")
 
 
