@@ -31,7 +31,6 @@ if __name__ == "__main__":
         __doc__,
         {
             "default": side,
-            "xla": partial(side, jit_compile=True),
             "mixed_bfloat16": partial(side, dtype_policy="mixed_bfloat16"),
             "jax": partial(side, backend="jax"),
             "torch": partial(side, backend="torch"),

@@ -1,4 +1,4 @@
-"""What helps rare classes: weights, copies, SMOTE, MixUp, augmentation.
+"""What helps rare classes: weights, copies, SMOTE, augmentation.
 
 `--data` is an .npz file with `X`, `y` and `split`. Of the part "train", half of the classes keep
 few images, drawn by a seed; the part "val" is scored. The same network is trained in each row:
@@ -40,12 +40,10 @@ def techniques() -> dict[str, tuple[Any, dict[str, Any]]]:
         "class weights": (None, {"class_weight": "balanced"}),
         "copies": (copies, {}),
         "SMOTE": (ImageSMOTE(random_state=0), {}),
-        "MixUp": (None, {"mixup": 0.2}),
         "symmetries": (None, symmetries),
         "symmetries, class weights": (None, {**symmetries, "class_weight": "balanced"}),
         "symmetries, copies": (copies, symmetries),
         "symmetries, SMOTE": (ImageSMOTE(random_state=0), symmetries),
-        "symmetries, MixUp": (None, {**symmetries, "mixup": 0.2}),
     }
 
 

@@ -21,7 +21,6 @@ from skcell._machine import choose_dtype_policy
 from skcell._sklearn import (
     CallbackSupportMixin,
     Interval,
-    Options,
     StrOptions,
     _clone_parametrized,
     _fit_context,
@@ -46,7 +45,7 @@ from skcell.engine import (
     TrainingData,
     build,
     copy_callback,
-    count_devices,
+    find_devices,
     is_foreign,
     make_keras_optimizer,
     portable_callback,
@@ -87,8 +86,6 @@ class BaseCellClassifier(
         "schedule": [StrOptions({"cosine", "linear"}), callable, None],
         "weight_decay": [Interval(numbers.Real, 0, None, closed="left")],
         "label_smoothing": [Interval(numbers.Real, 0, 1, closed="left")],
-        "mixup": [Interval(numbers.Real, 0, None, closed="left")],
-        "cutmix": [Interval(numbers.Real, 0, None, closed="left")],
         "loss": [
             StrOptions({"categorical_crossentropy", "categorical_focal_crossentropy"}),
             callable,
@@ -101,11 +98,6 @@ class BaseCellClassifier(
         "patience": [Interval(numbers.Integral, 1, None, closed="left")],
         "tta": [StrOptions({"none", "flips", "d4"})],
         "dtype_policy": [StrOptions(DTYPE_POLICIES), None],
-        "jit_compile": ["boolean", None],
-        "n_devices": [
-            Interval(numbers.Integral, 1, None, closed="left"),
-            Options(numbers.Integral, {-1}),
-        ],
         "image_shape": [tuple, list, None],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
@@ -128,8 +120,6 @@ class BaseCellClassifier(
         schedule: str | Callable[[float], float] | None,
         weight_decay: float,
         label_smoothing: float,
-        mixup: float,
-        cutmix: float,
         loss: str | Callable[..., Any],
         class_weight: str | dict[Any, float] | None,
         epochs: int | str,
@@ -139,8 +129,6 @@ class BaseCellClassifier(
         patience: int,
         tta: str,
         dtype_policy: str | None,
-        jit_compile: bool | None,
-        n_devices: int,
         image_shape: tuple[int, ...] | None,
         random_state: int | np.random.RandomState | None,
         warm_start: bool,
@@ -153,8 +141,6 @@ class BaseCellClassifier(
         self.schedule = schedule
         self.weight_decay = weight_decay
         self.label_smoothing = label_smoothing
-        self.mixup = mixup
-        self.cutmix = cutmix
         self.loss = loss
         self.class_weight = class_weight
         self.epochs = epochs
@@ -164,8 +150,6 @@ class BaseCellClassifier(
         self.patience = patience
         self.tta = tta
         self.dtype_policy = dtype_policy
-        self.jit_compile = jit_compile
-        self.n_devices = n_devices
         self.image_shape = image_shape
         self.random_state = random_state
         self.warm_start = warm_start
@@ -456,21 +440,21 @@ class BaseCellClassifier(
             use_weight_decay=self.weight_decay > 0,
             loss=self.loss,
             dtype_policy=self._choose_dtype_policy(),
-            jit_compile=self.jit_compile,
-            n_devices=self._count_devices(),
+            devices=self._find_devices(),
         )
 
     def _choose_dtype_policy(self) -> str:
         return choose_dtype_policy(self.dtype_policy)
 
-    def _count_devices(self) -> int:
-        n = count_devices(self.n_devices)
+    def _find_devices(self) -> tuple[str, ...]:
+        devices = find_devices()
+        n = max(1, len(devices))
         if self.batch_size % n:
             raise ValueError(
-                f"batch_size={self.batch_size} cannot be split evenly over n_devices={n}; set it "
-                f"to a multiple, such as {-(-self.batch_size // n) * n}."
+                f"batch_size={self.batch_size} cannot be split evenly over the {n} devices of "
+                f"keras.distribution; set it to a multiple, such as {-(-self.batch_size // n) * n}."
             )
-        return n
+        return devices
 
     # Prediction
 

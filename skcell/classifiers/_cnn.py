@@ -61,13 +61,6 @@ class CellCNNClassifier(BaseCellClassifier):
         biases and batch normalisation.
     label_smoothing : float, default=0.0
         Fraction of each target that is spread evenly over all classes.
-    mixup : float, default=0.0
-        Images are mixed in random pairs within each batch, and their targets alike: `mixup` is the
-        parameter of the symmetric beta distribution of the share of an image, such as 0.2; 0 mixes
-        none. Mixed are the images before augmentation.
-    cutmix : float, default=0.0
-        As `mixup`, but a rectangle of the one image replaces that of the other. If both are
-        positive, each batch is mixed in one of the two ways.
     loss : {"categorical_crossentropy", "categorical_focal_crossentropy"} or callable, \
             default="categorical_crossentropy"
         Keras loss for one-hot targets.
@@ -98,12 +91,6 @@ class CellCNNClassifier(BaseCellClassifier):
         processor has instructions for it and training is faster (see `dtype_policy_`), and float32
         elsewhere. Weights, statistics and loss are float32 in either case, and so are predictions,
         which are therefore the same on every machine up to rounding.
-    jit_compile : bool or None, default=None
-        Whether to compile with XLA. None leaves the choice to Keras, except on a CPU under
-        TensorFlow, where XLA is slower and is not used.
-    n_devices : int, default=1
-        Number of GPUs or other devices that share each batch; -1 uses all of them. `batch_size`
-        must be a multiple of it. More than one device needs Keras' jax backend.
     image_shape : tuple of int, default=None
         Height, width and channels to which rows are reshaped (one of them may be -1), or to which
         image files are resized (by default 96, 96, 3). Leave it None for arrays of images.
@@ -201,8 +188,6 @@ class CellCNNClassifier(BaseCellClassifier):
         schedule: str | Callable[[float], float] | None = "cosine",
         weight_decay: float = 0.0,
         label_smoothing: float = 0.0,
-        mixup: float = 0.0,
-        cutmix: float = 0.0,
         loss: str | Callable[..., Any] = "categorical_crossentropy",
         class_weight: str | dict[Any, float] | None = None,
         epochs: int | str = "auto",
@@ -212,8 +197,6 @@ class CellCNNClassifier(BaseCellClassifier):
         patience: int = 5,
         tta: str = "flips",
         dtype_policy: str | None = None,
-        jit_compile: bool | None = None,
-        n_devices: int = 1,
         image_shape: tuple[int, ...] | None = None,
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
@@ -227,8 +210,6 @@ class CellCNNClassifier(BaseCellClassifier):
             schedule=schedule,
             weight_decay=weight_decay,
             label_smoothing=label_smoothing,
-            mixup=mixup,
-            cutmix=cutmix,
             loss=loss,
             class_weight=class_weight,
             epochs=epochs,
@@ -238,8 +219,6 @@ class CellCNNClassifier(BaseCellClassifier):
             patience=patience,
             tta=tta,
             dtype_policy=dtype_policy,
-            jit_compile=jit_compile,
-            n_devices=n_devices,
             image_shape=image_shape,
             random_state=random_state,
             warm_start=warm_start,

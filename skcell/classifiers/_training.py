@@ -11,7 +11,6 @@ from skcell.engine import (
     Checkpoint,
     EpochProgress,
     LearningRate,
-    Mixing,
     PlainEpochs,
     SlowTraining,
     TrainingData,
@@ -85,7 +84,6 @@ def train_classifier(
             data.batches(
                 batch_size=fitted.batch_size,
                 smoothing=fitted.label_smoothing,
-                mixing=Mixing(fitted.mixup, fitted.cutmix),
                 seed=fitted._seed,
             ),
             None if val is None else val.batches(batch_size=PREDICT_BATCH),

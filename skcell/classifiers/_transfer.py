@@ -114,13 +114,6 @@ class TransferClassifier(BaseCellClassifier):
         biases and batch normalisation.
     label_smoothing : float, default=0.0
         Fraction of each target that is spread evenly over all classes.
-    mixup : float, default=0.0
-        Images are mixed in random pairs within each batch, and their targets alike: `mixup` is the
-        parameter of the symmetric beta distribution of the share of an image, such as 0.2; 0 mixes
-        none. Mixed are the images before augmentation.
-    cutmix : float, default=0.0
-        As `mixup`, but a rectangle of the one image replaces that of the other. If both are
-        positive, each batch is mixed in one of the two ways.
     loss : {"categorical_crossentropy", "categorical_focal_crossentropy"} or callable, \
             default="categorical_crossentropy"
         Keras loss for one-hot targets.
@@ -149,12 +142,6 @@ class TransferClassifier(BaseCellClassifier):
         Keras dtype policy, such as "mixed_bfloat16", which may be faster on GPUs and CPUs that
         support it in hardware. None uses Keras' global policy (float32 by default), because half
         precision has not been measured for pretrained networks.
-    jit_compile : bool or None, default=None
-        Whether to compile with XLA. None leaves the choice to Keras, except on a CPU under
-        TensorFlow, where XLA is slower and is not used.
-    n_devices : int, default=1
-        Number of GPUs or other devices that share each batch; -1 uses all of them. `batch_size`
-        must be a multiple of it. More than one device needs Keras' jax backend.
     image_shape : tuple of int, default=None
         Height, width and channels to which rows are reshaped (one of them may be -1), or to which
         image files are resized (by default 96, 96, 3). Leave it None for arrays of images.
@@ -203,8 +190,6 @@ class TransferClassifier(BaseCellClassifier):
     and keeps the best weights of both: if fine-tuning never lowers the validation loss, the model
     is kept as it was when the head had been trained on the frozen backbone. A pickle contains the
     backbone's weights and needs no other file.
-
-    Where features are computed once, `mixup` mixes features, and `cutmix` cannot be used.
 
     Named backbones take colour images. A grey image is repeated in three channels; images with
     more than three channels pass through a 1x1 convolution that is trained with the head.
@@ -283,8 +268,6 @@ class TransferClassifier(BaseCellClassifier):
         schedule: str | Callable[[float], float] | None = "cosine",
         weight_decay: float = 0.0,
         label_smoothing: float = 0.0,
-        mixup: float = 0.0,
-        cutmix: float = 0.0,
         loss: str | Callable[..., Any] = "categorical_crossentropy",
         class_weight: str | dict[Any, float] | None = None,
         epochs: int | str = "auto",
@@ -294,8 +277,6 @@ class TransferClassifier(BaseCellClassifier):
         patience: int = 5,
         tta: str = "flips",
         dtype_policy: str | None = None,
-        jit_compile: bool | None = None,
-        n_devices: int = 1,
         image_shape: tuple[int, ...] | None = None,
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
@@ -309,8 +290,6 @@ class TransferClassifier(BaseCellClassifier):
             schedule=schedule,
             weight_decay=weight_decay,
             label_smoothing=label_smoothing,
-            mixup=mixup,
-            cutmix=cutmix,
             loss=loss,
             class_weight=class_weight,
             epochs=epochs,
@@ -320,8 +299,6 @@ class TransferClassifier(BaseCellClassifier):
             patience=patience,
             tta=tta,
             dtype_policy=dtype_policy,
-            jit_compile=jit_compile,
-            n_devices=n_devices,
             image_shape=image_shape,
             random_state=random_state,
             warm_start=warm_start,
@@ -483,13 +460,6 @@ class TransferClassifier(BaseCellClassifier):
         whole = self._make_recipe(spec, n_classes)
         drawn_anew = self.augmentation is not None and self.n_views is None
         sees_features = not drawn_anew and not self._projects(spec)
-        if sees_features and self.cutmix:
-            raise ValueError(
-                f"cutmix={self.cutmix} cuts images, but the features of a frozen backbone are "
-                "computed once for each. Set cutmix=0 and mixup, which mixes features; or an "
-                "augmentation without n_views, so that images pass through the backbone in "
-                "every epoch."
-            )
         return whole, plan_phases(self, whole, given, sees_features, epochs)
 
     def _to_network_input(self, images: NDArray[Any]) -> NDArray[Any]:

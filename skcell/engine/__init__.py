@@ -18,10 +18,9 @@ from skcell.engine._checkpoint import Checkpoint as Checkpoint
 from skcell.engine._compiled_model import CompiledModel as CompiledModel
 from skcell.engine._compiled_model import build
 from skcell.engine._data import TrainingData as TrainingData
-from skcell.engine._devices import count_devices as count_devices
+from skcell.engine._devices import find_devices as find_devices
 from skcell.engine._gradients import make_gradient as make_gradient
 from skcell.engine._loop import train
-from skcell.engine._mixing import Mixing as Mixing
 from skcell.engine._pool import ModelLease, clear_model_pool
 from skcell.engine._recipe import Recipe
 from skcell.engine._steps import Forward as Forward

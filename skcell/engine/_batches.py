@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skcell._images import ImageSpec, load_images
-from skcell.engine._mixing import NO_MIXING, Mixing
 
 Batch = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
-# Make the seeds of the sample and of mixing different from that of any epoch.
+# Makes the seed of the sample different from that of any epoch.
 _SAMPLE = (2**31, 1)
-_MIXING = (2**31, 2)
 
 #: Number of threads that decode files ahead of the device; each decodes one batch.
 DECODERS = 4
@@ -36,13 +34,11 @@ class ImageBatches:
         weights: NDArray[np.float32],
         *,
         batch_size: int,
-        mixing: Mixing = NO_MIXING,
         seed: int | None = None,
     ):
         self.X, self.spec, self.targets, self.weights = X, spec, targets, weights
-        as_they_are = spec.layout != "paths" and X.dtype == spec.dtype and not mixing
+        as_they_are = spec.layout != "paths" and X.dtype == spec.dtype
         self.images = X if as_they_are else None
-        self.mixing, self._epoch = mixing, 0
         self.on_device: Any = None
         self.seed = seed
         self._present = np.flatnonzero(weights)
@@ -55,7 +51,6 @@ class ImageBatches:
 
     def shuffle(self, epoch: int) -> None:
         """Draw the order of an epoch; call this before the epoch begins."""
-        self._epoch = epoch
         if self.seed is not None:
             rng = np.random.default_rng([self.seed, epoch])
             self._arrange(rng.permutation(self._present))
@@ -108,8 +103,4 @@ class ImageBatches:
     def _make(self, index: int) -> Batch:
         indices = self.indices[index]
         images = load_images(self.X, indices, self.spec)
-        targets, weights = self.targets[indices], self.batch_weights[index]
-        if not self.mixing:
-            return images, targets, weights
-        rng = np.random.default_rng([self.seed or 0, self._epoch, index, *_MIXING])
-        return self.mixing(images, targets, weights, rng)
+        return images, self.targets[indices], self.batch_weights[index]

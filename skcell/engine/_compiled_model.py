@@ -68,7 +68,7 @@ class CompiledModel:
     def __init__(self, recipe: Recipe, seed: int):
         share_machine()
         self.recipe = recipe
-        self._devices = devices = Devices(recipe.n_devices)
+        self._devices = devices = Devices(recipe.devices)
         with devices.scope():
             self._make(recipe, seed)
             self.steps = make_steps(self.model, devices)
@@ -94,7 +94,7 @@ class CompiledModel:
             optimizer=optimizer,
             loss=recipe.loss,
             weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-            jit_compile=_jit_compile(recipe.jit_compile),
+            jit_compile=_jit_compile(),
         )
         # Under mixed_float16 Keras wraps the optimizer; otherwise this is the optimizer itself.
         wrapper = self.model.optimizer
@@ -140,10 +140,8 @@ class CompiledModel:
             variable.assign(weights[variable.path])
 
 
-def _jit_compile(jit_compile: bool | None) -> bool | str:
-    """Resolve None; on a CPU, XLA is three times slower than TensorFlow's own kernels."""
-    if jit_compile is not None:
-        return jit_compile
+def _jit_compile() -> bool | str:
+    """Choose XLA, except on a CPU, where it is three times slower than TensorFlow's own kernels."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -11,7 +11,6 @@ from sklearn.utils.multiclass import check_classification_targets
 from skcell._images import ImageSpec, check_labels
 from skcell._sklearn import _check_sample_weight
 from skcell.engine._batches import ImageBatches
-from skcell.engine._mixing import NO_MIXING, Mixing
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,6 @@ class TrainingData:
         *,
         batch_size: int,
         smoothing: float = 0.0,
-        mixing: Mixing = NO_MIXING,
         seed: int | None = None,
     ) -> ImageBatches:
         """Make batches with one-hot targets; `smoothing` is the amount of label smoothing."""
@@ -109,7 +107,6 @@ class TrainingData:
             np.tile(targets, (self.views, 1)),
             self.weights,
             batch_size=batch_size,
-            mixing=mixing,
             seed=seed,
         )
 

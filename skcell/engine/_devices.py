@@ -1,4 +1,4 @@
-"""Training on several devices with Keras' distribution API."""
+"""Training on the devices of `keras.distribution`, if the user has set some."""
 
 import contextlib
 from typing import Any
@@ -6,32 +6,32 @@ from typing import Any
 import keras
 
 
-def count_devices(wanted: int) -> int:
-    """Determine how many devices share each batch."""
-    if wanted == 1:
-        return 1
+def find_devices() -> tuple[str, ...]:
+    """Return the devices that share each batch; none if Keras' distribution is not set."""
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return ()
     if keras.backend.backend() != "jax":
         raise ValueError(
-            f"n_devices={wanted} needs Keras' jax backend (set KERAS_BACKEND=jax before Python "
-            f"starts), but the backend is {keras.backend.backend()}. Set n_devices=1, or run one "
-            "process for each device."
+            "Several devices can share a fit under Keras' jax backend alone (set KERAS_BACKEND=jax "
+            f"before Python starts), but the backend is {keras.backend.backend()}. Run one process "
+            "for each device, without keras.distribution.set_distribution."
         )
-    found = len(keras.distribution.list_devices())
-    if wanted > found:
+    if not isinstance(distribution, keras.distribution.DataParallel):
         raise ValueError(
-            f"n_devices={wanted}, but jax sees {found}; set n_devices={found}, or -1 for all."
+            "skcell divides batches over devices, not networks: keras.distribution must be a "
+            f"DataParallel, got {type(distribution).__name__}."
         )
-    return found if wanted == -1 else wanted
+    return tuple(str(device) for device in distribution.device_mesh.devices.flatten())
 
 
 class Devices:
     """The devices of one compiled model; each holds all variables and a part of each batch."""
 
-    def __init__(self, n: int):
+    def __init__(self, names: tuple[str, ...] = ()):
         self.distribution: keras.distribution.DataParallel | None = None
-        if n > 1 and keras.backend.backend() == "jax":
-            devices = keras.distribution.list_devices()[:n]
-            self.distribution = keras.distribution.DataParallel(devices=devices)
+        if names:
+            self.distribution = keras.distribution.DataParallel(devices=list(names))
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         """Return a context in which new variables are placed on the devices."""

@@ -8,11 +8,13 @@ import copy
 import threading
 import weakref
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from skcell.engine._compiled_model import CompiledModel, describe_weights
+from skcell.engine._devices import find_devices
 from skcell.engine._recipe import Recipe
 
 #: Maximum number of idle models; the least recently used model is dropped first.
@@ -185,4 +187,5 @@ class ModelLease:
         return {"recipe": self.recipe, "_state": state, "_compiled": None, "_shared": self._shared}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        here = replace(state["recipe"], devices=find_devices())
+        self.__dict__.update(state, recipe=here)

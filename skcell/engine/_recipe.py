@@ -42,10 +42,8 @@ class Recipe:
         A Keras loss for one-hot targets.
     dtype_policy : str
         Keras dtype policy.
-    jit_compile : bool or None
-        Whether to compile with XLA; None decides by backend and device.
-    n_devices : int
-        Number of devices that share each batch.
+    devices : tuple of str
+        Devices that share each batch, as `keras.distribution` names them.
     code : str or None
         Digest of the user's code in `network`, `kwargs` and `loss`, and of all code that it uses.
         None if some of this code cannot be identified; the compiled model is then not reused.
@@ -62,8 +60,7 @@ class Recipe:
     lr_scales: bool = False
     loss: str | Callable[..., Any] = "categorical_crossentropy"
     dtype_policy: str = "float32"
-    jit_compile: bool | None = None
-    n_devices: int = 1
+    devices: tuple[str, ...] = ()
     code: str | None = ""
 
     @classmethod
@@ -183,5 +180,5 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     own = {f.name: getattr(recipe, f.name) for f in fields(Recipe)}
     kwargs = dict(own.pop("kwargs"))
     own["augmentation"] = own["augmentation"] and dict(own["augmentation"])
-    del own["n_devices"]
+    del own["devices"]
     return {**own, **kwargs}

@@ -257,7 +257,7 @@ def make_forward(
     }
     change = not in_half and computes_in_half(model)
     precision = single_precision if change else contextlib.nullcontext
-    return backends[keras.backend.backend()](model, devices or Devices(1), precision)
+    return backends[keras.backend.backend()](model, devices or Devices(), precision)
 
 
 def _forward_tensorflow(model: keras.Model, devices: Devices, precision: Precision) -> Forward:

@@ -51,7 +51,7 @@ _NETWORKS = {f.__name__: f for f in (cnn, se_inception_resnet, transfer, transfe
 #: Fields of a recipe in a file. The number of devices is that of the machine that loads it.
 _FIELDS = (
     *("kwargs", "input_shape", "dtype", "n_classes", "augmentation", "optimizer", "loss"),
-    *("use_weight_decay", "lr_scales", "dtype_policy", "jit_compile"),
+    *("use_weight_decay", "lr_scales", "dtype_policy"),
 )
 
 #: Attributes that belong to a fit that is running, or to one version.

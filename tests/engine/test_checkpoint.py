@@ -34,7 +34,7 @@ def flatten(x):
 
 MODELS = {
     "cnn": lambda: CellCNNClassifier(
-        filters=(8,), dense_units=8, epochs=5, dropout=0.2, mixup=0.2, random_state=0
+        filters=(8,), dense_units=8, epochs=5, dropout=0.2, random_state=0
     ),
     "early stopping": lambda: CellCNNClassifier(
         filters=(8,), dense_units=8, epochs=8, early_stopping=True, patience=2, random_state=0

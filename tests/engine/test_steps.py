@@ -141,7 +141,7 @@ def test_steps_with_images_on_the_device_are_the_same():
     reason="test_backends.py runs it on two jax devices",
 )
 def test_steps_with_images_on_two_devices_are_the_same():
-    one, two = program(), program(n_devices=2)
+    one, two = program(), program(devices=tuple(keras.distribution.list_devices()[:2]))
     part = batches()
     part.on_device = tuple(
         two.steps._place(steps_module._upload(a), axis=None) for a in (part.images, part.targets)
