@@ -4,8 +4,8 @@ A report that you can send
 
 From a folder of images to a model and one page about it: the data and what is wrong with them,
 scores with intervals, mistakes with pictures, what the network looks at, and a model card. On the
-command line: ``skcell train cells/ -o cells.skcell``, then ``skcell report cells.skcell new/ -o
-report.html``.
+command line: ``skcell train cells/ -o cells.skcell``, then ``skcell evaluate cells.skcell new/ -o
+test.html``.
 """
 
 # %%
@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from skcell.datasets import make_cells
-from skcell.tasks import report_model, train
+from skcell.tasks import evaluate_folder, train
 
 N_CELLS = int(os.environ.get("SKCELL_EXAMPLE_CELLS", 400))
 
@@ -40,6 +40,6 @@ for file in result.save("cells.skcell"):
 # %%
 # All about the model, on the later images. The page opens in a browser.
 
-page, found, notes = report_model("cells.skcell", "later", "report.html")
-print(f"{page}: accuracy {found.accuracy}, {page.stat().st_size / 1e6:.1f} MB")
+found, notes = evaluate_folder("cells.skcell", "later", page="test.html")
+print(f"accuracy {found.accuracy}; the page has {Path('test.html').stat().st_size / 1e6:.1f} MB")
 print("\n".join(notes))

@@ -69,8 +69,8 @@ def test_help_and_version_import_no_backend(tmp_path):
 
 def test_study_of_a_folder(tmp_path, folder):
     run = skcell(
-        *("study", "--data", "cells", "--image-size", "16", "--epochs", "2", "--cv", "2"),
-        *("--techniques", "base,smote", "--seed", "3", "--out", "result"),
+        *("study", "cells", "--image-size", "16", "--epochs", "2", "--cv", "2"),
+        *("--techniques", "base,smote", "--random-state", "3", "--out", "result"),
         cwd=tmp_path,
     )
     assert run.returncode == 0, run.stderr
@@ -103,7 +103,7 @@ def test_own_split_is_used(tmp_path, run_here):
     split = np.repeat(["train", "val", "test"], [10, 6, 4])
     np.savez(tmp_path / "cells.npz", images=images, target=labels, split=split)
     run = run_here(
-        *("study", "--data", "cells.npz", "--epochs", "1", "--techniques", "base"),
+        *("study", "cells.npz", "--epochs", "1", "--techniques", "base"),
         cwd=tmp_path,
     )
     assert run.returncode == 0, run.stderr
@@ -163,14 +163,14 @@ def test_ctrl_c_at_once(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "nowhere"], "There is no folder or file 'nowhere'"),
-        (["--data", "generate"], "Did you mean 'generated'"),
-        (["--data", "broken.npz"], "broken.npz"),
-        (["--data", "one_class"], "one_class"),
+        (["nowhere"], "There is no folder or file 'nowhere'"),
+        (["generate"], "Did you mean 'generated'"),
+        (["broken.npz"], "broken.npz"),
+        (["one_class"], "one_class"),
         (["--techniques", "base,smot"], "Did you mean 'SMOTE'"),
         (["--cv", "3", "--holdout"], "cannot be used together"),
         (["--out", "broken.npz/x"], "Cannot write to --out"),
-        (["--data", "few"], "cv=5 needs .* class b has 1"),
+        (["few"], "cv=5 needs .* class b has 1"),
     ],
 )
 def test_errors_are_one_line(tmp_path, arguments, message, run_here):
@@ -199,7 +199,7 @@ def test_bad_options(tmp_path, arguments, run_here):
 
 def test_broken_file_is_named_or_skipped(tmp_path, folder, run_here):
     (folder / "pale" / "broken.png").write_bytes(b"no image")
-    options = ["study", "--data", "cells", "--epochs", "1", "--holdout", "--techniques", "base"]
+    options = ["study", "cells", "--epochs", "1", "--holdout", "--techniques", "base"]
     run = run_here(*options, cwd=tmp_path)
     assert run.returncode == 2
     assert "broken.png" in run.stderr
@@ -212,20 +212,20 @@ def test_broken_file_is_named_or_skipped(tmp_path, folder, run_here):
 
 def test_study_by_groups_in_file_names(tmp_path, folder, run_here):
     settings = ("--image-size", "16", "--epochs", "1", "--cv", "2", "--techniques", "base")
-    run = run_here("study", "--data", "cells", *settings, "--groups", r"(\d)\.png", cwd=tmp_path)
+    run = run_here("study", "cells", *settings, "--groups", r"(\d)\.png", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     told = json.loads((tmp_path / "skcell-study" / "study.json").read_text())
     assert told["data"]["n_groups"] == 10
     model = tmp_path / "skcell-study" / "best.skcell"
     assert "best.skcell" in run.stdout.replace("\n", "")
     assert run_here("info", str(model), cwd=tmp_path).returncode == 0
-    run = run_here("study", "--data", "cells", *settings, "--groups", "(x)", cwd=tmp_path)
+    run = run_here("study", "cells", *settings, "--groups", "(x)", cwd=tmp_path)
     assert run.returncode == 2
     assert "finds nothing in 20 of 20" in run.stderr
 
 
 def test_search_goes_on_and_keeps_the_best(tmp_path, folder, run_here):
-    command = ["search", "--data", "cells", "--image-size", "16", "--epochs", "1", "--cv", "2"]
+    command = ["search", "cells", "--image-size", "16", "--epochs", "1", "--cv", "2"]
     command += ["--storage", "kept.db", "--name", "mine"]
     first = run_here(*command, "--n-trials", "2", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
@@ -248,16 +248,14 @@ def test_search_goes_on_and_keeps_the_best(tmp_path, folder, run_here):
 
 
 def test_search_says_what_is_wrong_at_once(tmp_path, folder, run_here):
-    run = run_here("search", "--data", "cells", "--cv", "30", cwd=tmp_path)
+    run = run_here("search", "cells", "--cv", "30", cwd=tmp_path)
     assert run.returncode == 2
     assert "cannot have" in run.stderr or "n_splits=30" in run.stderr or "stratified" in run.stderr
     run = run_here("search", "--technique", "bse", cwd=tmp_path)
     assert run.returncode == 2
     assert "Did you mean 'base'" in run.stderr
     url = "postgresql://me:secret@127.0.0.1:9/cells"
-    run = run_here(
-        "search", "--data", "cells", "--image-size", "16", "--storage", url, cwd=tmp_path
-    )
+    run = run_here("search", "cells", "--image-size", "16", "--storage", url, cwd=tmp_path)
     assert run.returncode == 2
     assert "cannot be used" in run.stderr
     assert "secret" not in run.stderr
@@ -271,7 +269,7 @@ def test_study_goes_on_and_reads_rows_from_a_file(tmp_path, folder, run_here):
         parameters = { clf__filters = [4, 4], clf__dense_units = 8 }
         """
     )
-    command = ["study", "--data", "cells", "--image-size", "16", "--epochs", "1", "--cv", "2"]
+    command = ["study", "cells", "--image-size", "16", "--epochs", "1", "--cv", "2"]
     assert run_here(*command, "--techniques", "techniques.toml", cwd=tmp_path).returncode == 0
     again = run_here(*command, "--techniques", "techniques.toml", cwd=tmp_path)
     assert "Resuming: 2 of 2 fits are done already." in again.stdout
@@ -322,7 +320,7 @@ def test_what_cannot_be_is_one_line_and_no_traceback(
     if toml is not None:
         (tmp_path / "techniques.toml").write_text(toml)
         arguments = [*arguments, "--techniques", "techniques.toml"]
-    run = run_here("study", "--data", "cells", "--image-size", 16, *arguments, cwd=tmp_path)
+    run = run_here("study", "cells", "--image-size", 16, *arguments, cwd=tmp_path)
     assert run.returncode == 2, run.stderr
     text = " ".join(run.stderr.replace("│", " ").split())
     assert re.search(message, text), run.stderr
@@ -333,7 +331,7 @@ def test_what_cannot_be_is_one_line_and_no_traceback(
 def test_names_of_techniques_may_stand_alone_in_toml(tmp_path, run_here, folder):
     (tmp_path / "techniques.toml").write_text('techniques = ["base"]')
     options = ("--image-size", 16, "--techniques", "techniques.toml", "--epochs", 1, "--cv", 2)
-    run = run_here("study", "--data", "cells", *options, cwd=tmp_path)
+    run = run_here("study", "cells", *options, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert "base" in run.stdout
 
@@ -364,7 +362,7 @@ def zip_images(file):
 def test_data_that_are_none_are_said_shortly(tmp_path, run_here, make, message):
     make(tmp_path)
     name = next((p.name for p in tmp_path.iterdir()), "a")
-    run = run_here("study", "--data", name, cwd=tmp_path)
+    run = run_here("study", name, cwd=tmp_path)
     assert run.returncode == 2, run.stderr
     assert re.search(message, run.stderr), run.stderr
     assert len(run.stderr) < 1000
@@ -378,7 +376,6 @@ def test_brackets_in_names_are_shown(tmp_path, run_here, folder):
     options = ("--image-size", 16, "--epochs", 1, "--cv", 2, "--out", "out [1]")
     run = run_here(
         "study",
-        "--data",
         "cells [2] [red]",
         "--techniques",
         "techniques.toml",
@@ -400,14 +397,10 @@ def test_a_technique_that_fails_is_exit_code_one_and_the_others_are_kept(
         'parameters = {"clf__learning_rate" = 1e30, "clf__optimizer" = "sgd"}'
     )
     options = ("--image-size", 16, "--epochs", 1, "--cv", 2)
-    run = run_here(
-        "study", "--data", "cells", "--techniques", "techniques.toml", *options, cwd=tmp_path
-    )
+    run = run_here("study", "cells", "--techniques", "techniques.toml", *options, cwd=tmp_path)
     assert run.returncode == 1, run.stderr
     assert "diverged" in run.stdout + run.stderr
     assert "base" in (tmp_path / "skcell-study" / "results.csv").read_text()
-    again = run_here(
-        "study", "--data", "cells", "--techniques", "techniques.toml", *options, cwd=tmp_path
-    )
+    again = run_here("study", "cells", "--techniques", "techniques.toml", *options, cwd=tmp_path)
     assert again.returncode == 1
     assert "4 of 4 fits are done already" in again.stdout

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from skcell._version import __version__
-from skcell.cli import _models, _reports, _study
+from skcell.cli import _check, _models, _study
 from skcell.cli._common import settings
 
 app = typer.Typer(
@@ -38,11 +38,10 @@ def _skcell(
     settings["debug"] = debug
 
 
-app.command(epilog=_reports.CHECK_EPILOG)(_reports.check)
+app.command(epilog=_check.CHECK_EPILOG)(_check.check)
 app.command(epilog=_models.TRAIN_EPILOG)(_models.train)
 app.command(epilog=_models.PREDICT_EPILOG)(_models.predict)
 app.command(epilog=_models.EVALUATE_EPILOG)(_models.evaluate)
-app.command(epilog=_reports.REPORT_EPILOG)(_reports.report)
 app.command(epilog=_models.ADAPT_EPILOG)(_models.adapt)
 app.command()(_models.info)
 app.command(epilog=_models.EXPORT_EPILOG)(_models.export)

@@ -21,9 +21,41 @@ FAILED = 1  # an error occurred during the run
 MISUSED = 2  # the request is invalid
 INTERRUPTED = 130  # the exit code of a shell for Ctrl-C
 EXPECTED = (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError)
+PAGE = (".html", ".htm")
 LARGEST = 2048  # pixels on a side
 LONGEST_NAME = 200  # bytes; a file that is being written, or a folder beside it, has a longer one
 
+Groups = Annotated[
+    str | None,
+    typer.Option(
+        help="Patients or slides, whose images stay together: a .csv file with the columns file "
+        "and group; or a pattern with one (group), searched for in paths from the folder."
+    ),
+]
+ByFolder = Annotated[
+    bool,
+    typer.Option(
+        "--group-by-folder", help="Each sub-folder of a class folder is a patient or slide."
+    ),
+]
+SkipBroken = Annotated[
+    bool, typer.Option("--skip-broken", help="Skip image files that cannot be read.")
+]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        min=8,
+        max=LARGEST,
+        help="Height and width in pixels. (default: by the files, up to 96)",
+    ),
+]
+RandomState = Annotated[
+    int,
+    typer.Option(min=0, max=2**31 - 1, help="Seed of splits, weights and all else."),
+]
+Epochs = Annotated[
+    int | None, typer.Option(min=1, help="Epochs of each fit. (default: by the images)")
+]
 Ignore = Annotated[
     list[str] | None,
     typer.Option(help="Leave out files that match this pattern, such as '*_mask.png'; repeatable."),
@@ -78,6 +110,12 @@ def check_input(folder: str, *, classes: bool = True, one_class: bool = False) -
         load_image_folder(
             folder, labels=classes, one_class=one_class, load_images=False, on_error="warn"
         )
+
+
+def check_groups(groups: str | None, by_folder: bool) -> None:
+    """Refuse two kinds of groups at once."""
+    if groups is not None and by_folder:
+        raise ValueError("--groups and --group-by-folder cannot be used together; give one.")
 
 
 @contextlib.contextmanager

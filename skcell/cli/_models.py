@@ -14,8 +14,15 @@ from rich.table import Table
 
 from skcell._files import TEMPORARY
 from skcell.cli._common import (
-    LARGEST,
+    PAGE,
+    ByFolder,
+    Epochs,
+    Groups,
     Ignore,
+    ImageSize,
+    RandomState,
+    SkipBroken,
+    check_groups,
     check_input,
     check_output,
     fail,
@@ -34,7 +41,8 @@ cells/ -o cells.skcell --backbone efficientnet_lite0 --weights imagenet."""
 PREDICT_EPILOG = """Examples: skcell predict cells.skcell new/ -o new.csv. Least certain first, and
 sorted into folders: skcell predict cells.skcell "new/*.png" --sort uncertain --copy-to sorted. In a
 pipe: ls *.jpg | skcell predict cells.skcell - | head."""
-EVALUATE_EPILOG = """Example: skcell evaluate cells.skcell labelled/ --by "(P[0-9]+)_" -o result"""
+EVALUATE_EPILOG = """Example: skcell evaluate cells.skcell labelled/ --groups "(P[0-9]+)_" -o
+test.html"""
 ADAPT_EPILOG = """Example: skcell adapt cells.skcell theirs/ -o theirs.skcell. If theirs/ has
 folders with the names of the model's classes, their labels are used as well."""
 EXPORT_EPILOG = """Example: skcell export cells.skcell -o cells.onnx --sample cells/test"""
@@ -45,9 +53,6 @@ MODEL = (".skcell",)
 _DEEPEST = 6  # levels of what a file says about its training that are shown
 
 Model = Annotated[Path, typer.Argument(help="File that `skcell train` wrote.")]
-SkipBroken = Annotated[
-    bool, typer.Option("--skip-broken", help="Skip image files that cannot be read.")
-]
 Coverage = Annotated[
     float,
     typer.Option(help="Probability with which the plausible classes contain the true one."),
@@ -67,35 +72,16 @@ def train(
         Literal["auto", "cnn", "composite", "transfer"],
         typer.Option(help="Network; auto chooses, and says why."),
     ] = "auto",
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            min=8, max=LARGEST, help="Height and width. (default: by the files, up to 96)"
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs. (default: by the number of images)")
-    ] = None,
+    image_size: ImageSize = None,
+    epochs: Epochs = None,
     backbone: Annotated[
         str | None, typer.Option(help="Pretrained network, such as efficientnet_lite0.")
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="File with its weights, or imagenet, which may download.")
     ] = None,
-    groups: Annotated[
-        str | None,
-        typer.Option(
-            help="Patients or slides, which stay on one side of a split: a .csv file with the "
-            "columns file and group; or a pattern with one (group), searched for in paths from the "
-            "folder."
-        ),
-    ] = None,
-    by_folder: Annotated[
-        bool,
-        typer.Option(
-            "--group-by-folder", help="Each sub-folder of a class folder is a patient or slide."
-        ),
-    ] = False,
+    groups: Groups = None,
+    by_folder: ByFolder = False,
     final: Annotated[
         bool, typer.Option("--final", help="After the test, train again on all images.")
     ] = False,
@@ -105,7 +91,7 @@ def train(
     ] = False,
     skip_broken: SkipBroken = False,
     ignore: Ignore = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Random seed.")] = 0,
+    random_state: RandomState = 0,
 ) -> None:
     """Train a model, and test it on images that it never saw.
 
@@ -116,8 +102,7 @@ def train(
     console = Console()
     with reported(console):
         out = check_output(out, folder, suffixes=MODEL)
-        if groups is not None and by_folder:
-            raise ValueError("--groups and --group-by-folder cannot be used together; give one.")
+        check_groups(groups, by_folder)
         if (backbone or weights) and recipe in ("cnn", "composite"):
             raise ValueError(f"--recipe {recipe} has no pretrained network, so no --weights.")
         check_input(folder)
@@ -138,7 +123,7 @@ def train(
                 final=final,
                 skip_broken=skip_broken,
                 ignore=ignore,
-                random_state=seed,
+                random_state=random_state,
                 checkpoint=unfinished,
                 callbacks=[stop],
                 notify=lambda text: console.print(plain(text), soft_wrap=True),
@@ -253,34 +238,48 @@ def predict(
 def evaluate(
     model: Model,
     folder: Annotated[str, typer.Argument(help="Folder with a sub-folder for each class.")],
-    by: Annotated[
-        str | None, typer.Option("--by", help="Patients or slides: as --groups of train.")
-    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder for the page, the predictions and the figures."),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Page with everything about the model and the images, *.html; beside it, "
+            "*-predictions.csv and *-metrics.json.",
+        ),
     ] = None,
+    groups: Groups = None,
+    by_folder: ByFolder = False,
     coverage: Coverage = 0.9,
     skip_broken: SkipBroken = False,
     ignore: Ignore = None,
 ) -> None:
-    """Evaluate a model on labelled images that it was not trained on."""
+    """Evaluate a model on labelled images that it was not trained on.
+
+    With -o, everything goes to one page without links to others, which can be sent to a colleague:
+    the images and their problems, scores with intervals, confusions with pictures, calibration,
+    accuracy under corruptions, explanation maps, wrong predictions, and a model card.
+    """
     console = Console()
     with reported(console):
-        out = out and check_output(out, model, folder)
+        check_groups(groups, by_folder)
+        out = out and check_output(out, model, folder, suffixes=PAGE)
         check_input(folder, one_class=True)
-        loaded, found_info = _open(model, console)
-        from skcell import tasks
+        from skcell.persistence import read_info
 
+        read_info(model)  # a file that is none is refused before Keras starts
+        with quietly_starting(console):
+            from skcell import tasks
         with short_warnings():
             result, notes = tasks.evaluate_folder(
-                loaded,
+                model,
                 folder,
-                groups=by,
+                page=out,
+                groups=groups,
+                group_by_folder=by_folder,
                 coverage=coverage,
                 skip_broken=skip_broken,
                 ignore=ignore,
-                training=found_info.training,
+                notify=lambda text: console.print(plain(text), soft_wrap=True),
             )
         for note in notes:
             console.print(plain(note, style="yellow"), soft_wrap=True)
@@ -290,22 +289,17 @@ def evaluate(
         for name, score in result.by_group.items():
             console.print(plain(f"  {name}: {score}"))
         if out is not None:
-            files = tasks.save_evaluation(
-                loaded,
-                result,
-                out,
-                title=f"{model.name} on {Path(folder).name}",
-                root=folder,
-                notes=notes,
-            )
-            console.print(plain(f"The page is {files[0]}."), soft_wrap=True)
+            console.print(plain(f"The page is {out}."), soft_wrap=True)
 
 
 def adapt(
     model: Model,
     folder: Annotated[str, typer.Argument(help="Images of the other microscope.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File of the adapted model.")],
+    groups: Groups = None,
+    by_folder: ByFolder = False,
     skip_broken: SkipBroken = False,
+    ignore: Ignore = None,
 ) -> None:
     """Adapt a model to another microscope, stain or camera.
 
@@ -315,13 +309,22 @@ def adapt(
     """
     console = Console()
     with reported(console):
+        check_groups(groups, by_folder)
         out = check_output(out, model, folder, suffixes=MODEL)
         check_input(folder, classes=False)
         loaded, _ = _open(model, console)
         from skcell import tasks
 
         with short_warnings():
-            adapted, lines = tasks.adapt_to_folder(loaded, folder, out, skip_broken=skip_broken)
+            adapted, lines = tasks.adapt_to_folder(
+                loaded,
+                folder,
+                out,
+                groups=groups,
+                group_by_folder=by_folder,
+                skip_broken=skip_broken,
+                ignore=ignore,
+            )
         table = Table("class", "share before", "share after", box=None)
         for name, before, after in lines:
             table.add_row(plain(str(name)), f"{100 * before:.1f} %", f"{100 * after:.1f} %")

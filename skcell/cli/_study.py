@@ -12,8 +12,14 @@ from skcell.cli._common import (
     EXPECTED,
     FAILED,
     INTERRUPTED,
-    LARGEST,
     MISUSED,
+    ByFolder,
+    Epochs,
+    Groups,
+    ImageSize,
+    RandomState,
+    SkipBroken,
+    check_groups,
     check_output,
     fail,
     for_command,
@@ -29,41 +35,25 @@ _TECHNIQUES = """The techniques are: base, augmentation, batch norm, extra layer
 composite x2, composite x3, class weights, SMOTE, SMOTE + augmentation, recommended (the defaults of
 CellCNNClassifier); and, with pretrained weights, frozen transfer and fine-tuned."""
 STUDY_EPILOG = f"""{_TECHNIQUES} Backbones: inception_v3, mobilenet_v2, efficientnet_v2_b0 and the
-others in skcell.networks.list_backbones(). Example: skcell study --data cells/ --cv 5 --techniques
-"base,batch norm,SMOTE" --out results"""
+others in skcell.networks.list_backbones(). Example: skcell study cells/ --cv 5 --techniques
+"base,batch norm,SMOTE" -o results"""
 SEARCH_EPILOG = f"""{_TECHNIQUES} Example, to be run in several terminals at once: skcell search
---data cells/ --technique "batch norm" --storage trials.sqlite. To use several machines, give the
+cells/ --technique "batch norm" --storage trials.sqlite. To use several machines, give the
 URL of a database, such as postgresql://user@host/name."""
 
 
-ByFolder = Annotated[
-    bool,
-    typer.Option(
-        "--group-by-folder",
-        help="Treat each sub-folder of a class folder as one patient or slide, and keep its "
-        "images together.",
-    ),
-]
-
-
-Groups = Annotated[
-    str | None,
-    typer.Option(
-        help="Patients or slides, which stay whole: a .csv file with the columns file and group, "
-        "or a pattern with one (group), searched for in paths from the folder."
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="A folder with a sub-folder of images for each class, or with train and val, which "
+        "have these; an .npz file; 'bloodmnist', which is downloaded; or 'generated', which are "
+        "synthetic cells."
     ),
 ]
 
 
 def study(
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="SOURCE",
-            help="A folder with one sub-folder per class (or with train/ and val/); an .npz file; "
-            "'bloodmnist', which is downloaded; or 'generated', which are synthetic cells.",
-        ),
-    ] = "generated",
+    data: Data = "generated",
     cv: Annotated[
         int | None,
         typer.Option(
@@ -76,18 +66,8 @@ def study(
         bool,
         typer.Option("--holdout", help="Use one split: the data's own, or else a stratified 20 %."),
     ] = False,
-    epochs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Epochs per fit. (default: 12 for generated cells, else 20)"),
-    ] = None,
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            min=8,
-            max=LARGEST,
-            help="Height and width in pixels. (default: 96 for folders, 32 for generated cells)",
-        ),
-    ] = None,
+    epochs: Epochs = None,
+    image_size: ImageSize = None,
     quick: Annotated[
         bool,
         typer.Option(
@@ -117,9 +97,7 @@ def study(
             "Keras)"
         ),
     ] = None,
-    skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Skip image files that cannot be read.")
-    ] = False,
+    skip_broken: SkipBroken = False,
     groups: Groups = None,
     by_folder: ByFolder = False,
     score: Annotated[
@@ -133,13 +111,13 @@ def study(
         int | None,
         typer.Option(help="Number of parallel fits, each in its own process; -1 uses all cores."),
     ] = None,
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**31 - 1, help="Seed of the folds, weights and all else.")
-    ] = 0,
+    random_state: RandomState = 0,
     out: Annotated[
         Path,
         typer.Option(
-            help="Folder for the table, plot and report. Running the same study again resumes it."
+            "--out",
+            "-o",
+            help="Folder for the table, plot and report. Running the same study again resumes it.",
         ),
     ] = Path("skcell-study"),
 ) -> None:
@@ -179,16 +157,16 @@ def study(
             quick=quick,
             skip_broken=skip_broken,
             groups=groups,
-            random_state=seed,
+            random_state=random_state,
         )
         if cv:
             cells = cells.training_part()  # the folds are made from this part only
         grouped = _check_groups(cells, groups, by_folder, console)
         run = study_module.Study(
             chosen,
-            cv=cells.choose_cv(cv, holdout=holdout, by_group=grouped, random_state=seed),
+            cv=cells.choose_cv(cv, holdout=holdout, by_group=grouped, random_state=random_state),
             epochs=epochs or cells.epochs,
-            random_state=seed,
+            random_state=random_state,
             results_file=out / "fits.jsonl",
             score=score,
             n_jobs=n_jobs,
@@ -229,9 +207,7 @@ def study(
 
 
 def search(
-    data: Annotated[
-        str, typer.Option(metavar="SOURCE", help="Images, given as for `skcell study`.")
-    ] = "generated",
+    data: Data = "generated",
     technique: Annotated[str, typer.Option(help="Name of the technique to start from.")] = "base",
     n_trials: Annotated[
         int, typer.Option(min=1, help="Total number of trials, over all workers.")
@@ -247,23 +223,18 @@ def search(
         str, typer.Option("--name", metavar="NAME", help="Name of the search in the storage.")
     ] = "skcell",
     cv: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 3,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs per fit. (default: as for study)")
-    ] = None,
-    image_size: Annotated[
-        int | None, typer.Option(min=8, max=LARGEST, help="Height and width in pixels.")
-    ] = None,
+    epochs: Epochs = None,
+    image_size: ImageSize = None,
     timeout: Annotated[
         float | None, typer.Option(help="Seconds after which no new trial is started.")
     ] = None,
-    skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Skip image files that cannot be read.")
-    ] = False,
+    skip_broken: SkipBroken = False,
     groups: Groups = None,
     by_folder: ByFolder = False,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Random seed.")] = 0,
+    random_state: RandomState = 0,
     out: Annotated[
-        Path, typer.Option(help="Folder for the table of trials and the best model.")
+        Path,
+        typer.Option("--out", "-o", help="Folder for the table of trials and the best model."),
     ] = Path("skcell-search"),
 ) -> None:
     """Search for the best settings of a technique.
@@ -285,7 +256,7 @@ def search(
             image_size=image_size,
             skip_broken=skip_broken,
             groups=groups,
-            random_state=seed,
+            random_state=random_state,
         )
         cells = cells.training_part()
         grouped = _check_groups(cells, groups, by_folder, console)
@@ -301,7 +272,7 @@ def search(
                 cv=cv,
                 epochs=epochs or cells.epochs,
                 timeout=timeout,
-                random_state=seed,
+                random_state=random_state,
             )
         best = f"Best mean accuracy {100 * found.best_score_:.1f} % with {found.best_params_}"
         console.print(plain(best))
@@ -358,8 +329,7 @@ def _check_groups(cells: Any, groups: str | None, by_folder: bool, console: Cons
             "and so chosen, on the other images.",
             style="dim",
         )
-    if groups is not None and by_folder:
-        raise ValueError("--groups and --group-by-folder cannot be used together; give one.")
+    check_groups(groups, by_folder)
     if by_folder and cells.groups is None:
         raise ValueError("--group-by-folder: no class folder has sub-folders.")
     if groups is None and cells.groups is not None and not by_folder:

@@ -42,7 +42,7 @@ _REAL = {
 }
 _FEWEST = 6  # a quick study keeps at least this many images of each class
 
-#: Values of `--data` other than folders and files.
+#: Names of data other than folders and files.
 NAMES = ("generated", "bloodmnist")
 
 

@@ -22,7 +22,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "to_record",
             "write_predictions",
         ],
-        "_report": ["report_model", "save_evaluation"],
         "_training": ["TrainingResult", "train"],
     },
 )

@@ -219,13 +219,17 @@ def choose_size(files: NDArray[Any]) -> tuple[int, str]:
 
 
 def find_groups(
-    cells: Any, groups: str | None, by_folder: bool, root: str
+    cells: Any,
+    groups: str | None,
+    by_folder: bool,
+    root: str,
+    chosen: NDArray[np.bool_] | slice = slice(None),
 ) -> NDArray[np.str_] | None:
-    """Find the patient or slide of each image of a folder."""
+    """Find the patient or slide of each image of a folder, or of those that are chosen."""
     if groups is not None and by_folder:
         raise ValueError("groups and group_by_folder cannot be used together; give one.")
     if groups is not None:
-        return read_groups(groups, cells.filenames.tolist(), root)
+        return read_groups(groups, cells.filenames[chosen].tolist(), root)
     if by_folder and "groups" not in cells:
         raise ValueError("There are no groups: no class folder has sub-folders.")
-    return cells.groups if by_folder else None
+    return cells.groups[chosen] if by_folder else None

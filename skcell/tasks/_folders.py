@@ -1,7 +1,9 @@
 """Evaluate a model on a folder of images, and adapt it to one."""
 
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,13 @@ from skcell._images import decode_files
 from skcell._text import normal_form
 from skcell.calibration import CalibratedClassifier
 from skcell.classifiers import classifier_of, find_image_spec
-from skcell.datasets import SPLITS, load_image_folder, read_groups
-from skcell.persistence import save
-from skcell.tasks._check import typical_size
+from skcell.datasets import SPLITS, load_image_folder
+from skcell.persistence import load, read_info, save
+from skcell.tasks._card import make_card
+from skcell.tasks._check import check_folder, find_groups, typical_size
+from skcell.tasks._closer import look_closer
 from skcell.tasks._evaluation import Evaluation, evaluate
+from skcell.tasks._page import write_evaluation
 
 #: Number of images that are looked at before all are predicted.
 _FIRST = 200
@@ -81,30 +86,38 @@ def evaluate_folder(
     model: Any,
     folder: str | os.PathLike[str],
     *,
+    page: str | os.PathLike[str] | None = None,
     groups: str | None = None,
+    group_by_folder: bool = False,
     coverage: float = 0.9,
     skip_broken: bool = False,
     ignore: Sequence[str] | None = None,
-    training: Mapping[str, Any] | None = None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> tuple[Evaluation, list[str]]:
     """Evaluate a model on a folder with a sub-folder for each class.
 
     Parameters
     ----------
-    model : estimator
-        The model.
+    model : estimator, str or path-like
+        The model, or its file. A file also says how the model was trained.
     folder : str or path-like
         The folder. If it has parts, ``test`` or else ``val`` is used.
+    page : str or path-like, default=None
+        Page to write, ``*.html``: the images and their problems, scores, confusions with pictures,
+        calibration, accuracy under corruptions, explanations, wrong predictions, and a model card.
+        Beside it, ``*-predictions.csv`` and ``*-metrics.json`` have its numbers.
     groups : str, default=None
         Patients or slides, as for `skcell.datasets.read_groups`.
+    group_by_folder : bool, default=False
+        Whether each sub-folder of a class folder is one patient or slide.
     coverage : float, default=0.9
         Share of the true classes that prediction sets should contain.
     skip_broken : bool, default=False
         Whether files that cannot be read are skipped.
     ignore : sequence of str, default=None
         Patterns of files that are left out, such as ``"*_mask.png"``.
-    training : mapping, default=None
-        What the model file says about its training.
+    notify : callable
+        Called with a sentence about each step.
 
     Returns
     -------
@@ -119,10 +132,60 @@ def evaluate_folder(
     ValueError
         If no image is left, or the model takes no images from files.
     """
+    info = None
+    if isinstance(model, (str, os.PathLike)):
+        info, model, file = read_info(model), load(model), Path(model)
     root = os.path.expanduser(os.fspath(folder))
+    result, notes = _evaluate(
+        model,
+        root,
+        lambda cells, used: find_groups(cells, groups, group_by_folder, root, used),
+        coverage=coverage,
+        skip_broken=skip_broken,
+        ignore=ignore,
+        training={} if info is None else info.training,
+    )
+    if page is None:
+        return result, notes
+    check = check_folder(
+        root, groups=groups, group_by_folder=group_by_folder, ignore=ignore, notify=notify
+    )
+    look = look_closer(model, result, root, deep=True, notify=notify)
+    out, figures = Path(page).expanduser(), result.to_dict()
+    name = os.path.basename(os.path.abspath(root))
+    known = {} if info is None else json.loads(json.dumps(asdict(info), default=str))
+    write_evaluation(
+        (
+            out,
+            out.with_name(f"{out.stem}-predictions.csv"),
+            out.with_name(f"{out.stem}-metrics.json"),
+        ),
+        result,
+        look,
+        figures,
+        title=f"{type(model).__name__ if info is None else file.name} on {name}",
+        paragraphs=notes,
+        check=check,
+        card=() if info is None else make_card(info, result, name),
+        details={**known, "test": figures},
+    )
+    return result, notes
+
+
+def _evaluate(
+    model: Any,
+    root: str,
+    find: Callable[[Any, NDArray[np.bool_]], NDArray[np.str_] | None],
+    *,
+    coverage: float,
+    skip_broken: bool,
+    ignore: Sequence[str] | None,
+    training: Mapping[str, Any],
+) -> tuple[Evaluation, list[str]]:
+    """Choose the images of a folder that can be evaluated, and evaluate the model on them."""
     cells = _load(model, root, skip_broken, ignore=ignore)
     classes = model.classes_.tolist()
-    labels, notes = cells.target_names[cells.target], compare_sizes(training or {}, cells.filenames)
+    labels, notes = cells.target_names[cells.target], compare_sizes(training, cells.filenames)
     used = np.ones(len(labels), bool)
     if "split" in cells:
         part = "test" if "test" in cells.split else "val"
@@ -160,14 +223,11 @@ def evaluate_folder(
     if missing:
         notes.append(f"The folder has no images of {', '.join(missing)}.")
     names = np.array([os.path.relpath(file, root) for file in cells.filenames[used]])
-    found = None
-    if groups is not None:
-        found = read_groups(groups, cells.filenames[used].tolist(), root)
     result = evaluate(
         model,
         cells.images[used],
         np.array([by_name[name] for name in labels[used]]),
-        groups=found,
+        groups=find(cells, used),
         files=names.tolist(),
         coverage=coverage,
     )
@@ -175,7 +235,14 @@ def evaluate_folder(
 
 
 def adapt_to_folder(
-    model: Any, folder: str | os.PathLike[str], path: Path, *, skip_broken: bool = False
+    model: Any,
+    folder: str | os.PathLike[str],
+    path: Path,
+    *,
+    groups: str | None = None,
+    group_by_folder: bool = False,
+    skip_broken: bool = False,
+    ignore: Sequence[str] | None = None,
 ) -> tuple[str, list[tuple[Any, float, float]]]:
     """Adapt a model to the images of a folder, and save it.
 
@@ -188,8 +255,15 @@ def adapt_to_folder(
         labels; of parts, ``train`` alone is used.
     path : Path
         File of the adapted model.
+    groups : str, default=None
+        Patients or slides of the labelled images, as for `skcell.datasets.read_groups`; they stay
+        whole where the labelled images calibrate the model.
+    group_by_folder : bool, default=False
+        Whether each sub-folder of a class folder is one patient or slide.
     skip_broken : bool, default=False
         Whether files that cannot be read are skipped.
+    ignore : sequence of str, default=None
+        Patterns of files that are left out, such as ``"*_mask.png"``.
 
     Returns
     -------
@@ -205,15 +279,26 @@ def adapt_to_folder(
     folders = [normal_form(name) for name in os.listdir(root)] if os.path.isdir(root) else []
     parts = [name for name in folders if name.lower() in SPLITS]
     if set(folders) & set(by_name) or parts:
-        cells = _load(model, root, skip_broken)
+        cells = _load(model, root, skip_broken, ignore=ignore)
         labels, images = cells.target_names[cells.target], cells.images
+        used = np.ones(len(labels), bool)
         if "split" in cells:  # the other parts are for a test of the adapted model
-            labels, images = labels[cells.split == "train"], images[cells.split == "train"]
-        known = np.isin(labels, list(by_name))
-        named = np.array([by_name[name] for name in labels[known]])
-        adapted = model.adapt(images, images[known], named) if len(named) else model.adapt(images)
+            used = cells.split == "train"
+        known = used & np.isin(labels, list(by_name))
+        found = find_groups(cells, groups, group_by_folder, root, known)
+        labelled: dict[str, Any] = {}
+        if known.any():
+            named = np.array([by_name[name] for name in labels[known]])
+            labelled = {"X_labelled": images[known], "y_labelled": named}
+            labelled |= {} if found is None else {"groups": found}
+        images = images[used]
+        adapted = model.adapt(images, **labelled)
+    elif groups is not None or group_by_folder:
+        raise ValueError(
+            f"Groups are of labelled images, and {root!r} has no folder with the name of a class."
+        )
     else:
-        images = _load(model, root, skip_broken, labels=False).images
+        images = _load(model, root, skip_broken, labels=False, ignore=ignore).images
         adapted = model.adapt(images)
     before, after = (m.predict_proba(images).mean(axis=0) for m in (model, adapted))
     told = classifier_of(adapted).adaptation_

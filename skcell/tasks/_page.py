@@ -118,25 +118,23 @@ def make_page(
     )
 
 
-def write_report(
-    folder: Path,
+def write_evaluation(
+    files: tuple[Path, Path, Path],
     evaluation: Evaluation,
     look: CloserLook,
     figures: Mapping[str, Any],
-    *,
-    table: str,
     **page: Any,
 ) -> list[Path]:
-    """Write an evaluation as a page, a table of predictions and figures."""
-    folder.mkdir(parents=True, exist_ok=True)
-    contents = {
-        "report.html": make_page(evaluation, look, **page).encode(),
-        table: to_csv(evaluation.to_records()),
-        "metrics.json": encode(json.dumps(figures, indent=2) + "\n"),
-    }
-    for name, content in contents.items():
-        replace_file(folder / name, content)
-    return [folder / name for name in contents]
+    """Write an evaluation to three files: page, table of predictions and figures."""
+    contents = (
+        make_page(evaluation, look, **page).encode(),
+        to_csv(evaluation.to_records()),
+        encode(json.dumps(figures, indent=2) + "\n"),
+    )
+    for file, content in zip(files, contents, strict=True):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, content)
+    return list(files)
 
 
 def _shade(confusion: Any) -> list[list[tuple[int, float, bool]]]:

@@ -33,7 +33,7 @@ from skcell.tasks._card import make_card
 from skcell.tasks._check import choose_size, find_groups, typical_size
 from skcell.tasks._closer import look_closer
 from skcell.tasks._evaluation import Evaluation, evaluate
-from skcell.tasks._page import write_report
+from skcell.tasks._page import write_evaluation
 
 Recipe = Literal["auto", "cnn", "composite", "transfer"]
 
@@ -105,12 +105,12 @@ class TrainingResult:
             "calibration": self.model.calibration_,
         }
         save(self.model, model, training=figures)
-        report = write_report(
-            report_folder(model),
+        folder = report_folder(model)
+        report = write_evaluation(
+            (folder / "report.html", folder / "test.csv", folder / "metrics.json"),
             self.evaluation,
             look_closer(self.tested_model, self.evaluation, self.data["folder"]),
             figures,
-            table="test.csv",
             title=f"Model of {self.data['name']}",
             paragraphs=self.choices,
             warnings=self.warnings,

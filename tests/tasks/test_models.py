@@ -409,16 +409,19 @@ def test_memory_does_not_grow_with_the_number_of_files(place):
 
 
 def test_evaluate_agrees_with_the_model(place, tmp_path, run_here):
-    done = run_here("evaluate", "cells.skcell", "new", "--by", r"(P\d)_", "-o", tmp_path, cwd=place)
+    page = tmp_path / "test.html"
+    arguments = ("cells.skcell", "new", "--groups", r"(P\d)_", "-o", page)
+    done = run_here("evaluate", *arguments, cwd=place)
     assert done.returncode == 0, done.stderr
-    figures = json.loads((tmp_path / "metrics.json").read_text())
+    figures = json.loads((tmp_path / "test-metrics.json").read_text())
     model = skcell.load(place / "cells.skcell")
     cells = load_image_folder(place / "new", 24)
     y = cells.target_names[cells.target]
     assert figures["accuracy"]["value"] == pytest.approx(model.score(cells.images, y))
     assert len(figures["groups"]) == 7
     assert np.sum(figures["confusion"]["counts"]) == 60
-    assert (tmp_path / "report.html").is_file()
+    assert page.is_file()
+    assert len((tmp_path / "test-predictions.csv").read_text().splitlines()) == 61
 
 
 def test_evaluate_tells_of_classes_that_do_not_match(place, tmp_path, run_here):

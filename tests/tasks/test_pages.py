@@ -39,7 +39,7 @@ def place(tmp_path_factory, run_here):
     write(root / "later", cells.images[160:], names[later])
     trained = tasks.train(root / "cells", epochs=4)
     trained.save(root / "cells.skcell")
-    done = run_here("report", "cells.skcell", "later", "-o", "report.html", cwd=root)
+    done = run_here("evaluate", "cells.skcell", "later", "-o", "report.html", cwd=root)
     assert done.returncode == 0, done.stderr
     assert "of 60 test images" in done.stdout
     return root
@@ -196,9 +196,12 @@ def test_the_report_says_what_is_known(place):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        (["report", "cells.skcell", "later", "-o", "report.txt"], "must end in .html"),
-        (["report", "cells.skcell", "later", "-o", "later/report.html"], "inside the image folder"),
-        (["report", "later", "later", "-o", "report.html"], "later"),
+        (["evaluate", "cells.skcell", "later", "-o", "report.txt"], "must end in .html"),
+        (
+            ["evaluate", "cells.skcell", "later", "-o", "later/report.html"],
+            "inside the image folder",
+        ),
+        (["evaluate", "later", "later", "-o", "report.html"], "later"),
         (["check", "nothing"], "nothing"),
         (["check", "later", "-o", "check.pdf"], "must end in .html"),
         (["check", "later", "-o", "none/check.html"], "There is no folder 'none'"),
@@ -219,8 +222,8 @@ def test_images_of_the_training_are_not_a_test(place, tmp_path, run_here):
         file.rename(file.with_name(f"{n}.png"))
     n_test = test["n_images"]
     told = f"trained on {160 - n_test} of the 160 images; they are left out"
-    for command in (["evaluate"], ["report", "-o", "own.html"]):
-        done = run_here(command[0], "cells.skcell", own, *command[1:], cwd=place)
+    for options in ([], ["-o", "own.html"]):
+        done = run_here("evaluate", "cells.skcell", own, *options, cwd=place)
         assert done.returncode == 0, done.stderr
         assert told in done.stdout
         assert f"of {n_test} test images" in done.stdout

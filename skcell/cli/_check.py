@@ -1,4 +1,4 @@
-"""The commands that look at data and models, and write pages."""
+"""The command `skcell check`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,8 +9,13 @@ from rich.console import Console
 from skcell._text import printable
 from skcell.cli._common import (
     FAILED,
-    LARGEST,
+    PAGE,
+    ByFolder,
+    Groups,
     Ignore,
+    ImageSize,
+    RandomState,
+    check_groups,
     check_input,
     check_output,
     plain,
@@ -24,10 +29,6 @@ if TYPE_CHECKING:
 
 CHECK_EPILOG = """Examples: skcell check cells/ -o check.html. With patients in the file names, and
 a look at the labels: skcell check cells/ --groups "(P[0-9]+)_" --labels -o check.html"""
-
-REPORT_EPILOG = """Example: skcell report cells.skcell labelled/ -o report.html"""
-
-PAGE = (".html", ".htm")
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
 
@@ -51,15 +52,8 @@ def check(
             help="Page with pictures, *.html; beside it, *-findings.csv has the images.",
         ),
     ] = None,
-    groups: Annotated[
-        str | None, typer.Option(help="Patients or slides: as --groups of train.")
-    ] = None,
-    by_folder: Annotated[
-        bool,
-        typer.Option(
-            "--group-by-folder", help="Each sub-folder of a class folder is a patient or slide."
-        ),
-    ] = False,
+    groups: Groups = None,
+    by_folder: ByFolder = False,
     labels: Annotated[
         bool,
         typer.Option(
@@ -67,14 +61,9 @@ def check(
             help="Look for wrong labels by small networks; takes minutes, needs skcell[cleaning].",
         ),
     ] = False,
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            min=8, max=LARGEST, help="Height and width. (default: by the files, up to 96)"
-        ),
-    ] = None,
+    image_size: ImageSize = None,
     ignore: Ignore = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Random seed.")] = 0,
+    random_state: RandomState = 0,
 ) -> None:
     """Check a folder of images for what would falsify a score.
 
@@ -85,6 +74,7 @@ def check(
     """
     console = Console()
     with reported(console):
+        check_groups(groups, by_folder)
         if out is not None:
             out = check_output(out, folder, suffixes=PAGE)
         check_input(folder, one_class=True)
@@ -104,7 +94,7 @@ def check(
                 group_by_folder=by_folder,
                 labels=labels,
                 ignore=ignore,
-                random_state=seed,
+                random_state=random_state,
                 notify=lambda text: console.print(plain(text), soft_wrap=True),
             )
         if out is not None:
@@ -115,54 +105,6 @@ def check(
             console.print(plain(f"The page is {page}, the table {table}."), soft_wrap=True)
     if not found.passed:
         raise typer.Exit(FAILED)
-
-
-def report(
-    model: Annotated[Path, typer.Argument(help="File that `skcell train` wrote.")],
-    folder: Annotated[
-        str,
-        typer.Argument(
-            help="Labelled images that the model was not trained on: a folder with a sub-folder "
-            "for each class."
-        ),
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The page, *.html.")],
-    groups: Annotated[
-        str | None, typer.Option(help="Patients or slides: as --groups of train.")
-    ] = None,
-    skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Skip image files that cannot be read.")
-    ] = False,
-) -> None:
-    """Write all about a model on one page that can be sent to a colleague.
-
-    The data and their problems, scores with intervals, confusions with pictures, calibration,
-    accuracy under corruptions, what the model looks at, its mistakes, and a model card. The page is
-    one file without links to others.
-    """
-    console = Console()
-    with reported(console):
-        out = check_output(out, model, folder, suffixes=PAGE)
-        check_input(folder, one_class=True)
-        from skcell.persistence import read_info
-
-        read_info(model)  # a file that is none is refused before Keras starts
-        with quietly_starting(console):
-            from skcell import tasks
-        with short_warnings():
-            page, found, notes = tasks.report_model(
-                model,
-                folder,
-                out,
-                groups=groups,
-                skip_broken=skip_broken,
-                notify=lambda text: console.print(plain(text), soft_wrap=True),
-            )
-        for note in notes:
-            console.print(plain(note, style="yellow"), soft_wrap=True)
-        n = len(found.y_true)
-        console.print(plain(f"Accuracy: {found.accuracy} of {n:,} test images", style="bold"))
-        console.print(plain(f"The page is {page}."), soft_wrap=True)
 
 
 def _show(found: "DatasetCheck", console: Console) -> None:
