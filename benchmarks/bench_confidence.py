@@ -80,7 +80,7 @@ def score_shift(
         codes = whole.probabilities.argmax(axis=1)
         for n in (10, 20, 50):
             samples = (rng.permutation(len(images))[:n] for _ in range(1000))
-            told = [clf.homes_[0].compare(whole.looks[i], codes[i]).shifted for i in samples]
+            told = [clf.references_[0].compare(whole.looks[i], codes[i]).shifted for i in samples]
             found.setdefault(place, {})[str(n)] = float(np.mean(told))
     return found
 

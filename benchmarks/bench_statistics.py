@@ -18,7 +18,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from skcell import CellCNNClassifier
 from skcell._environment import environment
-from skcell.calibration import ConformalSets, HomeProfile, fit_temperature, scale_probabilities
+from skcell.calibration import ConformalSets, ReferenceProfile, fit_temperature, scale_probabilities
 from skcell.metrics import describe_images, measure_reliability, measure_shift
 from skcell.stats import (
     balanced_accuracy_interval,
@@ -158,7 +158,7 @@ def simulate_shift(
         for _ in range(n):
             order = rng.permutation(len(X))
             home, other = order[:size], order[size : size + 200]
-            profile = HomeProfile.fit(names, features[home], codes[home], codes.max() + 1)
+            profile = ReferenceProfile.fit(names, features[home], codes[home], codes.max() + 1)
             false.append(profile.compare(features[other], codes[other]).shifted)
             found.append(profile.compare(darker[other], codes[other]).shifted)
         rows.append(

@@ -335,7 +335,7 @@ def render_statistics() -> str:
     for row in found["shift"]:
         lines.append(
             [
-                f"200 real cells from home, {row['home']} held out",
+                f"200 real cells of the same source, {row['home']} held out",
                 f"{percent(row['false_alarms'])} % called shifted; "
                 f"{percent(row['told_if_7_percent_darker'])} % if 7 % darker",
             ]
@@ -399,14 +399,14 @@ def render_cleaning() -> str:
         f"{statistics.median([run['outliers'][PER_1000] for run in runs]):.1f}"
         for runs in sets.values()
     ]
-    lines.append(["outliers told where none were planted, per 1,000 images", *per_1000])
+    lines.append(["outliers reported where none were planted, per 1,000 images", *per_1000])
     for name in first["shortcuts"]:
         told = [
             f"{sum(any(NAMED[name] in x for x in run['shortcuts'][name]['told']) for run in runs)}"
             f" of {len(runs)}"
             for runs in sets.values()
         ]
-        lines.append([f"shortcut, {name}: told", *told])
+        lines.append([f"shortcut, {name}: reported", *told])
     text = table(columns, lines) + "\n"
     labels = found["labels"]
     means = {key: percent(statistics.median([run[key] for run in labels])) for key in labels[0]}

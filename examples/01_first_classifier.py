@@ -29,7 +29,7 @@ for name, count in zip(cells.target_names, np.bincount(cells.target), strict=Tru
     print(f"{name:25s}{count:5d}")
 
 # %%
-# Fit, and look at cells the classifier has not seen
+# Fit, and predict cells the classifier has not seen
 # --------------------------------------------------
 # The test cells are set aside first. A share of the training cells is set aside once more, by
 # ``early_stopping``: the network stops when it no longer gets better on those. It never sees the

@@ -43,9 +43,9 @@ print(cells.images.shape, cells.images.dtype, ", ".join(cells.target_names))
 # %%
 # Patients
 # --------
-# Cells of one patient, on one slide, look alike. If some of them train and others test, the score
-# says how well the network knows the patient, not the cell. Tell scikit-learn who is who, and it
-# keeps each patient on one side. Here the patients are made up from the order of the files.
+# Cells of one patient, on one slide, resemble each other. If some of them train and others test,
+# the score says how well the network knows the patient, not the cell. Tell scikit-learn who is who,
+# and it keeps each patient on one side. Here the patients are made up from the order of the files.
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_score, train_test_split

@@ -3,7 +3,7 @@ Check your data before you train
 ================================
 
 Copies of an image on both sides of a split, a label that is wrong, a mark in the corner of one
-class: each makes a score false, and none shows in a table of accuracies. ``check_dataset`` looks
+class: each invalidates a score, and none shows in a table of accuracies. ``check_dataset`` looks
 for them. The cells here are drawn, and the faults are planted.
 """
 

@@ -55,14 +55,14 @@ ConfusionPicturesDisplay.from_estimator(clf, X_test, y_test, n_confusions=3)
 TrainingCurvesDisplay.from_estimator(clf)
 
 # %%
-# What does it look at?
+# What do predictions depend on?
 # ---------------------
 # What speaks for the predicted class is bright. HiResCAM shows only what the network used.
 
 ExplanationDisplay.from_estimator(clf, X_test[:6], method="hires-cam")
 
 # %%
-# Cells that look alike to the network are near each other; wrong predictions have a ring.
+# Cells with similar features are near each other; wrong predictions have a ring.
 
 EmbeddingDisplay.from_estimator(clf, X_test, y_test)
 

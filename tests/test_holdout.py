@@ -57,7 +57,7 @@ def test_a_class_that_no_choice_of_groups_holds_out_is_said():
         split_holdout(y, fraction=0.2, groups=groups, random_state=0)
 
 
-def test_copies_that_falsify_scores_are_told_with_names():
+def test_copies_that_invalidate_scores_are_told_with_names():
     copies, y = np.array([0, 1, 0, 2, 1]), np.array(["x", "y", "x", "y", "x"])
     splits = [(np.array([0, 2, 3]), np.array([1, 4])), (np.array([1, 3, 4]), np.array([0, 2]))]
     names = np.array(list("abcde"))

@@ -72,7 +72,7 @@ class ImageAugmenter(BaseImageSampler):
 
     Exposure, white balance, gamma, stain, saturation and shading are one affine map of the optical
     density ``-log(pixel)``, where 1, or the maximum of an integer dtype, is white. In it, lights
-    and dyes add up [2]_. Models that were trained with such changes are right more often about
+    and dyes add up [2]_. Models that were trained with such changes are more accurate on
     images of another microscope or stain [4]_.
 
     As a sampler, the class computes in float32, which represents uint8, uint16 and float32 exactly;
@@ -129,8 +129,8 @@ class ImageAugmenter(BaseImageSampler):
         With many changes, a low one keeps images recognisable.
     plain_epochs : float, default=0.0
         For use as ``augmentation``: fraction of the epochs, the last ones, in which images are only
-        flipped and turned [6]_. A network that is last trained on images as they are is right more
-        often about such images. They are the last of the epochs that were planned: training that
+        flipped and turned [6]_. A network that is last trained on images as they are is more
+        accurate on such images. They are the last of the epochs that were planned: training that
         early stopping or an interruption ends before has none of them.
     fill_mode : {"reflect", "nearest", "constant", "wrap"}, default="reflect"
         How points beyond the border of the original image are filled; "constant" is black.

@@ -1,4 +1,4 @@
-"""How sure a prediction is: calibrated probabilities, sets of plausible classes, unknown cells."""
+"""Calibrated probabilities, prediction sets, out-of-distribution images and domain shift."""
 
 from skcell import _lazy
 
@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "_calibrated": ["Assessment", "CalibratedClassifier"],
         "_conformal": ["ConformalSets"],
-        "_shift": ["HomeProfile", "ShiftReport"],
+        "_shift": ["ReferenceProfile", "ShiftReport"],
         "_temperature": ["fit_temperature", "scale_probabilities"],
         "_unknown": ["UnknownDetector"],
     },

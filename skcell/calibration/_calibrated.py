@@ -1,4 +1,4 @@
-"""A classifier that says how sure it is."""
+"""A classifier with calibrated probabilities, prediction sets and out-of-distribution detection."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ from skcell._holdout import Purpose, check_groups, find_copies, split_holdout
 from skcell._images import check_labels, load_images
 from skcell._sklearn import Interval, StrOptions, _check_method_params, _num_samples, _safe_indexing
 from skcell.calibration._conformal import ConformalSets
-from skcell.calibration._shift import HomeProfile, ShiftReport
+from skcell.calibration._shift import ReferenceProfile, ShiftReport
 from skcell.calibration._temperature import fit_temperature, scale_probabilities
 from skcell.calibration._unknown import UnknownDetector
 from skcell.classifiers import BaseCellClassifier, classifier_of
@@ -76,8 +76,8 @@ class Assessment:
     uncertain : ndarray of bool of shape (n,)
         Whether the class is less probable than the limit that was asked for, so that a person
         should decide. If the classifier is not calibrated, a limit makes every image uncertain.
-    looks : ndarray of shape (n, n_features)
-        Light, colour and sharpness, to be compared with those at home.
+    features : ndarray of shape (n, n_features)
+        Light, colour and sharpness, to be compared with those of the reference images.
     classes : ndarray of shape (n_classes,)
         Class of each column.
     """
@@ -88,7 +88,7 @@ class Assessment:
     unknown: NDArray[np.bool_]
     known_scores: NDArray[np.float64]
     uncertain: NDArray[np.bool_]
-    looks: NDArray[np.float64]
+    features: NDArray[np.float64]
     classes: NDArray[Any]
 
     def list_plausible(self) -> list[list[Any]] | None:
@@ -110,16 +110,16 @@ class Assessment:
 
 
 class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
-    """Calibrate a classifier on images that it was not trained on, and say how sure it is.
+    """Calibrate a classifier on images that it was not trained on; add prediction sets.
 
     A part of the training images is held out, stratified and in whole groups, before anything
     resamples or trains. If the classifier stops early, the same images decide when, so that
     calibration costs no further data. From them come
 
-    - a temperature, by which probabilities mean what they say [1]_;
+    - a temperature, which calibrates the probabilities [1]_;
     - prediction sets, which contain the true class with a stated probability [2]_;
-    - the threshold of a detector of images that are nothing the classifier was trained on [3]_;
-    - the light, colour and sharpness at home, so that images from another microscope are noticed.
+    - the threshold of a detector of out-of-distribution images [3]_, which are called unknown;
+    - a reference profile of light, colour and sharpness, by which a domain shift is detected.
 
     All of this holds for images that are drawn like the training images; if `groups` are passed,
     also for those of new patients. Elsewhere, check with `detect_shift`, and adapt. An adapted
@@ -159,7 +159,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         The prediction sets.
     detector_ : UnknownDetector
         The detector of unknown images, on the features of `embed`.
-    homes_ : list of HomeProfile
+    references_ : list of ReferenceProfile
         Light, colour and sharpness of the images that were held out; after `adapt` with enough
         labelled images, also of these.
     training_digests_ : ndarray of uint64
@@ -317,7 +317,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
             chosen = np.sort(some[: self.detector_.max_samples])
             self.detector_.fit(clf.embed(_safe_indexing(X_train, chosen)))
             self.detector_.set_threshold(embedded, groups)
-        self.homes_ = [self._describe_home(X, scaled.argmax(axis=1), groups)]
+        self.references_ = [self._describe_reference(X, scaled.argmax(axis=1), groups)]
 
     def _fit_probabilities(
         self, raw: NDArray[np.float64], codes: NDArray[np.intp], groups: Any
@@ -338,10 +338,10 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         self.calibrated_ = True
         return scaled
 
-    def _describe_home(self, X: Any, codes: NDArray[np.intp], groups: Any) -> HomeProfile:
+    def _describe_reference(self, X: Any, codes: NDArray[np.intp], groups: Any) -> ReferenceProfile:
         parts = [describe_images(images) for images in self._read(X)]
-        looks = np.concatenate([part[1] for part in parts])
-        return HomeProfile.fit(parts[0][0], looks, codes, len(self.classes_), groups)
+        features = np.concatenate([part[1] for part in parts])
+        return ReferenceProfile.fit(parts[0][0], features, codes, len(self.classes_), groups)
 
     def why_not_calibrated(self) -> str:
         """Say why the probabilities are not calibrated and there are no prediction sets.
@@ -479,13 +479,13 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
             Labels, probabilities, plausible classes and unknown images.
         """
         check_is_fitted(self)
-        probabilities, known, looks = [], [], []
+        probabilities, known, features = [], [], []
         for images in self._read(X):
             # A classifier that was fitted on rows of pixels takes rows.
             given = images.reshape(len(images), -1) if np.ndim(X) == 2 else images
             probabilities.append(self.predict_proba(given))
             known.append(self.detector_.decision_function(self._classifier.embed(given)))
-            looks.append(describe_images(images)[1])
+            features.append(describe_images(images)[1])
         p, scores = np.concatenate(probabilities), np.concatenate(known)
         best, limits = p.argmax(axis=1), self._limits(min_confidence)
         calibrated = not self.why_not_calibrated()
@@ -497,7 +497,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
             unknown=scores < 0,
             known_scores=scores,
             uncertain=reached < limits[best],
-            looks=np.concatenate(looks),
+            features=np.concatenate(features),
             classes=self.classes_,
         )
 
@@ -537,11 +537,11 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         return np.isin(self._digest(X), self.training_digests_)
 
     def detect_shift(self, X: ArrayLike | Assessment) -> ShiftReport:
-        """Compare light, colour and sharpness of images with those at home.
+        """Compare light, colour and sharpness of images with those of the reference images.
 
-        After `adapt` with enough labelled images, these are a second home, and the images are
-        compared with the one that they are more like. Without, there is no evidence that the
-        classifier is correct there, and its home stays where it was calibrated.
+        After `adapt` with enough labelled images, these are a second reference, and the images
+        are compared with the one that is nearer. Without, there is no evidence that the classifier
+        is correct there, and the reference stays what it was.
 
         Parameters
         ----------
@@ -551,12 +551,12 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         Returns
         -------
         ShiftReport
-            Whether the images differ from those at home so much that scores measured there do not
-            hold.
+            Whether the images differ so much from the reference images that scores measured on
+            those do not hold.
         """
         found = X if isinstance(X, Assessment) else self.assess(X)
         codes = found.probabilities.argmax(axis=1)
-        reports = [home.compare(found.looks, codes) for home in self.homes_]
+        reports = [one.compare(found.features, codes) for one in self.references_]
         return min(reports, key=lambda one: (one.shifted, max(map(abs, one.differences.values()))))
 
     def adapt(
@@ -572,15 +572,15 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
 
         The classifier is adapted as by its own method `adapt`. Temperature and prediction sets hold
         where they were learned, so the copy is not calibrated: it has no prediction sets. What is
-        unknown and how images look at home stay as they are, because images without labels are no
+        unknown and the reference profile stay as they are, because images without labels are no
         evidence that predictions are correct.
 
         With 16 or more labelled images, these calibrate the copy. Each fifth of them is predicted
         by a classifier that was adapted without it; from these predictions come temperature and
         sets. The sets then hold about as stated, since the classifiers differ a little
-        (cross-conformal prediction [1]_). The labelled images become a second home. The
-        detector stays as it is: it says what is unlike the images of training, which many images
-        of another laboratory are.
+        (cross-conformal prediction [1]_). The labelled images become a second
+        reference. The detector stays as it is: it says what is unlike the images of training, which
+        many images of another laboratory are.
 
         Parameters
         ----------
@@ -658,9 +658,9 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
                 )
             raw[test] = some.predict_proba(_safe_indexing(X_labelled, test))
         scaled = self._fit_probabilities(raw, np.searchsorted(self.classes_, y), groups)
-        self.homes_ = [
-            *original.homes_,
-            self._describe_home(X_labelled, scaled.argmax(axis=1), groups),
+        self.references_ = [
+            *original.references_,
+            self._describe_reference(X_labelled, scaled.argmax(axis=1), groups),
         ]
 
     def get_metadata_routing(self) -> MetadataRouter:

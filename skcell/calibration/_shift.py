@@ -1,4 +1,4 @@
-"""Whether images look like those that a classifier was trained and tested on."""
+"""Domain shift: whether images differ from those that calibrated a classifier."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -6,8 +6,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-#: A shift is told if the mean of a feature differs from that at home by this many standard
-#: deviations, and by this many standard errors more. The first is too small to change many
+#: A shift is reported if the mean of a feature differs from that of the reference by this many
+#: standard deviations, and by this many standard errors more. The first is too small to change many
 #: predictions; the second bounds false alarms for few images.
 SMALL_SHIFT = 0.4
 N_ERRORS = 4.5
@@ -15,18 +15,18 @@ N_ERRORS = 4.5
 #: A difference below this many standard deviations is not named.
 _SMALL = 0.3
 
-#: With fewer images of a predicted class at home, the class is compared with all classes together,
-#: which is still as uncertain as so few images are.
+#: With fewer reference images of a predicted class, the class is compared with all classes
+#: together, which is still as uncertain as so few images are.
 _FEWEST = 10
 
-#: A feature of one image counts as at most this many standard deviations from home, so that a few
-#: odd images are no shift.
+#: A feature of one image counts as at most this many standard deviations from the
+#: reference, so that a few odd images are no shift.
 _MOST = 6.0
 
 
 @dataclass(frozen=True)
 class ShiftReport:
-    """How images differ from those at home.
+    """How images differ from the reference images.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ class ShiftReport:
     shifted : bool
         Whether they differ by more than chance and by enough to matter.
     differences : dict of str to float
-        Mean difference of each feature from images at home of the same predicted class, in their
-        standard deviations; the largest first.
+        Mean difference of each feature from that of reference images of the same predicted class,
+        in their standard deviations; the largest first.
     """
 
     n_images: int
@@ -46,11 +46,11 @@ class ShiftReport:
     def __str__(self) -> str:
         """Return a sentence about the shift."""
         large = [(name, d) for name, d in self.differences.items() if abs(d) > _SMALL][:3]
-        told = [f"{name} {abs(d):.1f} {'above' if d > 0 else 'below'}" for name, d in large]
+        large_ones = [f"{name} {abs(d):.1f} {'above' if d > 0 else 'below'}" for name, d in large]
         if not self.shifted:
             return "Light, colour and sharpness of these images are those of the training images."
         return (
-            f"These images do not look like the training images: {', '.join(told)} (in standard "
+            f"These images differ from the training images: {', '.join(large_ones)} (in standard "
             "deviations of the training images). Scores that were measured on images like the "
             "training images do not hold here. Evaluate the model on labelled images from here, "
             "or adapt it."
@@ -58,8 +58,8 @@ class ShiftReport:
 
 
 @dataclass(frozen=True)
-class HomeProfile:
-    """Features of images at home, by predicted class, to tell when a folder comes from elsewhere.
+class ReferenceProfile:
+    """Features of reference images, by predicted class, from which a domain shift is detected.
 
     Images are compared with those of the same predicted class, so that a folder of one kind of cell
     is no shift.
@@ -110,11 +110,11 @@ class HomeProfile:
             Number of classes.
         groups : array-like of shape (n,), default=None
             Patient or slide of each image. A folder of one other patient is then no shift if
-            patients differ as much at home.
+            patients of the reference images differ as much.
 
         Returns
         -------
-        HomeProfile
+        ReferenceProfile
             The summary.
         """
         values = np.asarray(features, dtype=np.float64)
@@ -143,7 +143,7 @@ class HomeProfile:
         return cls(tuple(names), centres, spreads, np.maximum(counts, 1), between, n_groups)
 
     def compare(self, features: ArrayLike, codes: NDArray[np.intp]) -> ShiftReport:
-        """Compare images with those at home.
+        """Compare images with the reference images.
 
         Parameters
         ----------
@@ -160,7 +160,7 @@ class HomeProfile:
         values = np.asarray(features, dtype=np.float64)
         differences = ((values - self.centres[codes]) / self.spreads[codes]).mean(axis=0)
         effects = _effects(values, codes, self.centres, self.spreads).mean(axis=0)
-        # Of the means of these images, and of the means at home that they are compared with.
+        # Of the means of these images, and of the reference means.
         shares = np.bincount(codes, minlength=len(self.counts)) / len(values)
         variance = np.full(len(self.names), 1 / len(values) + np.sum(shares**2 / self.counts))
         # These images may be of one patient.
@@ -180,5 +180,5 @@ def _effects(
     centres: NDArray[np.float64],
     spreads: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return how far each image is from those of its class at home, in standard deviations."""
+    """Return how far each image is from the reference of its class, in standard deviations."""
     return np.clip((values - centres[codes]) / spreads[codes], -_MOST, _MOST)

@@ -18,7 +18,7 @@ from skcell._sklearn import Interval
 class UnknownDetector(ParameterHintsMixin, OutlierMixin, BaseEstimator):
     """Detect rows of features that are unlike all rows that were fitted.
 
-    On the features of a classifier's network (`embed`), this tells images that are nothing the
+    On the features of a classifier's network (`embed`), this detects images that are nothing the
     classifier was trained on: other kinds of cells, artefacts, fields without a cell. Rows are
     divided by their length, and the score is the distance to a near neighbour among the fitted
     rows [1]_.

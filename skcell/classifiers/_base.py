@@ -477,9 +477,9 @@ class BaseCellClassifier(
         return out / out.sum(axis=1, keepdims=True)  # rows sum to 1 in double precision too
 
     def embed(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Return the features of images that the last layer tells the classes apart by.
+        """Return the input of the last layer: the penultimate features of images.
 
-        Images that look alike to the network are close to each other in this space. The images are
+        Images that are similar to the network are close to each other in this space. The images are
         taken as they are, without averaging over symmetries.
 
         Parameters

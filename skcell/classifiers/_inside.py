@@ -44,7 +44,8 @@ def classifier_of(model: Any) -> BaseCellClassifier:
     found = list(_find_classifiers(model))
     if len(found) != 1:
         raise TypeError(
-            f"{type(model).__name__} is not around one classifier of skcell, but {len(found)}."
+            f"Expected an estimator that contains one classifier of skcell; {type(model).__name__} "
+            f"contains {len(found)}."
         )
     return found[0]
 

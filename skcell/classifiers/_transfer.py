@@ -51,7 +51,7 @@ class TransferClassifier(BaseCellClassifier):
     The frozen backbone computes the features of each image once. They are cached and reused in
     all epochs, folds and fits, and only the head is trained. With `unfreeze`, layers of the
     backbone are then fine-tuned as well, at a separate learning rate: by default all of them, which
-    tells more cells apart and takes much longer. ``unfreeze=None`` keeps the backbone frozen.
+    is usually more accurate and takes much longer. ``unfreeze=None`` keeps the backbone frozen.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class TransferClassifier(BaseCellClassifier):
     input_size : int, "auto" or None, default="auto"
         Height and width, in pixels, to which images are resized with bilinear interpolation; None
         does not resize them. "auto" enlarges images for a named backbone until the longer side has
-        224 pixels, since such networks tell little apart in images much smaller than those they
+        224 pixels, since such networks distinguish little in images much smaller than those they
         were trained on; larger images, and those for a network of yours, keep their size.
     pooling : {"avg", "max"}, default="avg"
         How feature maps are pooled over the image.

@@ -11,12 +11,12 @@ from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
 
 from skcell._images import check_labels
-from skcell.cleaning._scan import Looks, check, scan
+from skcell.cleaning._scan import Scan, check, scan
 
 _MOST_BATCHES = 6
 _MOST = 5000  # images that the mixture is fitted to
 _FEWEST = 10  # images of a batch
-_SMALLEST = 0.02  # share of the images of a batch that is told
+_SMALLEST = 0.02  # share of the images of a batch that is reported
 _VALLEY = 0.2  # two batches are one, if the density between them does not fall below this share
 _CONFINED = 0.99  # share of a class in one batch that makes the class confined to it
 _EXPECTED = 10  # images that would lie in other batches if the class were like the others
@@ -51,8 +51,8 @@ class Batches:
     def pure(self) -> list[tuple[int, Any, int]]:
         """Batches that have one class: batch, class, and number of images.
 
-        A batch is told if at least 10 of its images would be of other classes, if it were like all
-        images.
+        A batch is reported if at least 10 of its images would be of other classes, if it were like
+        all images.
         """
         if not self.classes:
             return []
@@ -68,8 +68,8 @@ class Batches:
     def confined(self) -> list[tuple[Any, int, float]]:
         """Classes that live in one batch: class, batch, and its share of the class.
 
-        A class is told if at least 10 of its images would lie elsewhere, if it were spread over the
-        batches like all images.
+        A class is reported if at least 10 of its images would lie elsewhere, if it were spread over
+        the batches like all images.
         """
         found = []
         share = self.counts.sum(axis=0) / max(self.counts.sum(), 1)
@@ -86,7 +86,7 @@ def find_batches(
     """Group images by the colour of their background.
 
     Slides that were stained, or photographed, on different days differ in their background. If a
-    class comes from one such batch alone, a network can tell it by the batch.
+    class comes from one such batch alone, a network can predict it from the batch.
 
     Parameters
     ----------
@@ -133,9 +133,9 @@ def find_batches(
     return group(scan(images, spec), labels)
 
 
-def group(looks: Looks, y: NDArray[Any] | None) -> Batches:
+def group(scanned: Scan, y: NDArray[Any] | None) -> Batches:
     """Group images that were looked at."""
-    colours = looks.background
+    colours = scanned.background
     codes = _cluster(colours)
     order = np.argsort(-np.bincount(codes), kind="stable")
     codes = np.argsort(order)[codes]

@@ -20,8 +20,8 @@ from skcell.cleaning._label_issues import find_label_issues
 from skcell.cleaning._outliers import Outliers, judge
 from skcell.cleaning._page import make_page
 from skcell.cleaning._record import MOST_PICTURES, CheckRecord
-from skcell.cleaning._scan import FileHeader, Looks, check, read_headers, scan
-from skcell.cleaning._shortcuts import look_past
+from skcell.cleaning._scan import FileHeader, Scan, check, read_headers, scan
+from skcell.cleaning._shortcuts import shortcuts_from_scan
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class DatasetCheck(CheckRecord):
     outliers : Outliers
         Images unlike the others.
     shortcuts : list of Shortcut
-        What else than the cell tells the classes.
+        Features other than the cell from which the class can be predicted.
     batches : Batches
         Images by the colour of their background.
     label_issues : LabelIssues or None
@@ -89,7 +89,7 @@ def check_dataset(
     image_shape: tuple[int, ...] | None = None,
     random_state: int = 0,
 ) -> DatasetCheck:
-    """Check a labelled data set for what would falsify a score, and for what is worth a look.
+    """Check a labelled data set for what would invalidate a score, and for what is worth checking.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def check_dataset(
     image_shape : tuple of int, default=None
         Shape of an image, for rows of pixels, or to which files are resized; 96 x 96 by default.
     random_state : int, default=0
-        Seed of the small models that look for shortcuts.
+        Seed of the small models that find shortcuts.
 
     Returns
     -------
@@ -156,29 +156,29 @@ def check_dataset(
     for what, given in {"names": shown, "files": paths}.items():
         if given is not None and len(given) != n:
             raise ValueError(f"{what} has {len(given)} entries for {n} images.")
-    looks = scan(images, spec, raise_errors=False)
-    kept = looks.indices
+    scanned = scan(images, spec, raise_errors=False)
+    kept = scanned.indices
     headers = None if paths is None else read_headers([paths[i] for i in kept])
     if duplicates is None:
         readable = images if len(kept) == n else images[kept]
-        duplicates = _spread(compare(readable, looks.thumbnails, looks.spread, None), kept, n)
+        duplicates = _spread(compare(readable, scanned.thumbnails, scanned.spread, None), kept, n)
     elif len(duplicates.clusters) != n:
         raise ValueError(f"duplicates are of {len(duplicates.clusters)} images, X of {n}.")
     own = labels[kept]
-    outliers = judge(looks, own)
+    outliers = judge(scanned, own)
     outliers = Outliers(kept[outliers.indices], outliers.kinds, outliers.scores)
     some_groups = duplicates.clusters if checked is None else checked
     shortcuts = [
         replace(one, examples=kept[one.examples])
-        for one in look_past(looks, own, some_groups[kept], headers, random_state)
+        for one in shortcuts_from_scan(scanned, own, some_groups[kept], headers, random_state)
     ]
-    batches = group(looks, own)
+    batches = group(scanned, own)
     codes = np.full(n, -1)
     codes[kept] = batches.codes
     batches = replace(batches, codes=codes)
     issues = None if probabilities is None else find_label_issues(labels, probabilities)
     findings = find_faults(
-        looks,
+        scanned,
         headers,
         (labels, parts, checked, shown),
         duplicates,
@@ -200,7 +200,7 @@ def check_dataset(
         parts={}
         if parts is None
         else {str(p): count_labels(labels[parts == p]) for p in np.unique(parts)},
-        facts=_facts(looks, n, headers),
+        facts=_facts(scanned, n, headers),
         findings=findings,
         duplicates=duplicates,
         outliers=outliers,
@@ -219,13 +219,13 @@ def _spread(found: Duplicates, kept: NDArray[np.intp], n: int) -> Duplicates:
     return Duplicates(kept[found.pairs], found.similarity, found.exact, found.symmetry, numbered)
 
 
-def _facts(looks: Looks, n: int, headers: Sequence[FileHeader] | None) -> list[tuple[str, str]]:
-    height, width, channels = looks.spec.shape
+def _facts(scanned: Scan, n: int, headers: Sequence[FileHeader] | None) -> list[tuple[str, str]]:
+    height, width, channels = scanned.spec.shape
     facts = [
         ("Images", f"{n:,}"),
         ("Shape", f"{height} x {width}, {channels} channel{'s' if channels > 1 else ''}"),
-        ("Values", f"{looks.spec.dtype}, {looks.lowest.min():g} to {looks.highest.max():g}"),
-        ("At the ends of the range", f"{100 * looks.clipped.mean():.1f} % of the values"),
+        ("Values", f"{scanned.spec.dtype}, {scanned.lowest.min():g} to {scanned.highest.max():g}"),
+        ("At the ends of the range", f"{100 * scanned.clipped.mean():.1f} % of the values"),
     ]
     if headers is not None:
         sizes = Counter(f"{one.width} x {one.height}" for one in headers if one.width > 0)

@@ -43,7 +43,7 @@ _BLOCK = 512
 _CERTAIN = 0.9995  # correlation of copies, however alike the images are
 _PLAIN = 0.03  # contrast of an image of one colour, as a share of that of the others
 _MANY = 50  # images of which something may be common to all
-_COMPARABLE = 12  # images of which pairs drawn at random tell how alike different ones are
+_COMPARABLE = 12  # images of which pairs drawn at random show how similar different ones are
 _RANDOM = 1000  # such pairs
 
 
@@ -264,7 +264,7 @@ def _usual_similarity(grid: NDArray[np.float32], details: NDArray[np.float32]) -
     alike = np.concatenate(
         [_correlate(details, pairs[i : i + _BLOCK]) for i in range(0, _RANDOM, _BLOCK)]
     )
-    # On Fisher's scale; the upper half of the pairs tells the spread, and copies are among few.
+    # On Fisher's scale; the upper half of the pairs gives the spread, and copies are among few.
     middle, high = np.quantile(np.arctanh(np.clip(alike, 0, 0.9999)), [0.5, 0.9])
     n_pairs = n * (n - 1) / 2
     reach = np.sqrt(2 * np.log(n_pairs)) + 1  # the largest of so many, and some more

@@ -14,7 +14,7 @@ from skcell.cleaning._duplicates import Duplicates
 from skcell.cleaning._label_issues import LabelIssues
 from skcell.cleaning._outliers import KINDS, Outliers
 from skcell.cleaning._record import Finding, Severity
-from skcell.cleaning._scan import FileHeader, Looks
+from skcell.cleaning._scan import FileHeader, Scan
 from skcell.cleaning._shortcuts import Shortcut
 
 _MASK = re.compile(r"[-_. ]?(cp_)?(mask|seg|segmentation|label|annotation)s?$", re.I)
@@ -23,19 +23,19 @@ _FIELD = 600  # pixels on a side of a file that rarely shows one cell
 _SHRUNK = 6  # times
 _FEW = 10  # images of a class, from which a score means little
 _UNEQUAL = 5  # ratio of the largest class to the smallest
-_MANY_ALIKE = 0.05  # share of images in one cluster that is told
+_MANY_ALIKE = 0.05  # share of images in one cluster that is reported
 _MANY_COPIES = 0.01  # share of copies that flatters any random split noticeably
 _CLIPPED = 0.2  # share of pixels at the ends of the range
 _STRETCHED = 1.1  # ratio of aspect ratios
 
-#: From which lower end of its interval a shortcut is told, and is an error. Colour and file size
-#: come from the cell itself as well, and are never an error.
+#: From which lower end of its interval a shortcut is reported, and is an error. Colour and file
+#: size come from the cell itself as well, and are never an error.
 _TOLD = {"border": 0.8, "file format and dimensions": 0.7, "mean colour": 0.97, "file size": 0.97}
 _SURE = {"border": 0.9, "file format and dimensions": 0.9}
 
 
 def find_faults(
-    looks: Looks,
+    scanned: Scan,
     headers: Sequence[FileHeader] | None,
     given: tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None, Sequence[str]],
     duplicates: Duplicates,
@@ -47,9 +47,9 @@ def find_faults(
     """Say what is wrong, errors first."""
     labels, parts, groups, names = given
     found = [
-        *_about_files(looks, headers),
-        *_about_masks(looks, labels, names),
-        *_about_fields(looks, headers),
+        *_about_files(scanned, headers),
+        *_about_masks(scanned, labels, names),
+        *_about_fields(scanned, headers),
         *_about_classes(labels, parts),
         *_about_copies(duplicates, labels, parts, groups, names),
         *_about_groups(labels, groups, parts),
@@ -72,24 +72,24 @@ def _number(n: int, what: str) -> str:
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
-def _about_files(looks: Looks, headers: Sequence[FileHeader] | None) -> Iterator[Finding]:
-    if looks.failures:
-        indices = np.array(sorted(looks.failures), np.intp)
+def _about_files(scanned: Scan, headers: Sequence[FileHeader] | None) -> Iterator[Finding]:
+    if scanned.failures:
+        indices = np.array(sorted(scanned.failures), np.intp)
         yield Finding(
             "unreadable",
             "error",
             f"{_number(len(indices), 'file')} cannot be read.",
             "Repair or remove them.",
             indices,
-            [looks.failures[int(i)] for i in indices],
+            [scanned.failures[int(i)] for i in indices],
         )
-    clipped = np.flatnonzero(looks.clipped > _CLIPPED)
-    if len(clipped) > 0.5 * len(looks.clipped):
+    clipped = np.flatnonzero(scanned.clipped > _CLIPPED)
+    if len(clipped) > 0.5 * len(scanned.clipped):
         yield Finding(
             "clipped",
             "note",
-            f"In {100 * len(clipped) / len(looks.clipped):.0f} % of the images, more than a fifth "
-            "of the values are at the end of their range.",
+            f"In {100 * len(clipped) / len(scanned.clipped):.0f} % of the images, more than a "
+            "fifth of the values are at the end of their range.",
             "If these are not the background or black margins, expose less.",
         )
     ratios = [one.width / one.height for one in headers or () if one.height > 0]
@@ -103,8 +103,8 @@ def _about_files(looks: Looks, headers: Sequence[FileHeader] | None) -> Iterator
         )
 
 
-def _about_masks(looks: Looks, labels: NDArray[Any], names: Sequence[str]) -> Iterator[Finding]:
-    """Masks beside the images they belong to: a model would learn to tell the two apart."""
+def _about_masks(scanned: Scan, labels: NDArray[Any], names: Sequence[str]) -> Iterator[Finding]:
+    """Masks beside the images they belong to: a model would learn to distinguish the two."""
     stems = [os.path.splitext(str(name))[0] for name in names]
     known = set(stems)
     named = {
@@ -112,7 +112,7 @@ def _about_masks(looks: Looks, labels: NDArray[Any], names: Sequence[str]) -> It
         for i, stem in enumerate(stems)
         if (plain := _MASK.sub("", stem)) != stem and plain in known
     }
-    drawn = set(looks.indices[looks.two_valued].tolist())
+    drawn = set(scanned.indices[scanned.two_valued].tolist())
     found = np.array(sorted(named | drawn), np.intp)
     if not len(found) or (not named and len(drawn) > _ALL_DRAWN * len(labels)):
         return  # all images are drawn in two colours
@@ -127,17 +127,17 @@ def _about_masks(looks: Looks, labels: NDArray[Any], names: Sequence[str]) -> It
     yield Finding(
         "masks",
         "error" if named else "warning",
-        f"{_number(len(found), 'image')} of {len(labels):,} look like masks, not like cells.",
+        f"{_number(len(found), 'image')} of {len(labels):,} seem to be masks, not cells.",
         "Move them out of the folders of the classes, or leave them out: ignore='*_mask.*'.",
         found,
         [told[i] for i in found.tolist()],
     )
 
 
-def _about_fields(looks: Looks, headers: Sequence[FileHeader] | None) -> Iterator[Finding]:
+def _about_fields(scanned: Scan, headers: Sequence[FileHeader] | None) -> Iterator[Finding]:
     """Whole fields of view, which are shrunk until no cell can be seen."""
     sides = [min(one.width, one.height) for one in headers or () if one.height > 0]
-    size = min(looks.spec.shape[:2])
+    size = min(scanned.spec.shape[:2])
     if not sides or np.median(sides) < max(_FIELD, _SHRUNK * size):
         return
     large = np.flatnonzero([min(one.width, one.height) >= _FIELD for one in headers or ()])
@@ -145,9 +145,9 @@ def _about_fields(looks: Looks, headers: Sequence[FileHeader] | None) -> Iterato
         "fields",
         "error",
         f"The files are large, about {np.median(sides):,.0f} pixels on a side, and are shrunk to "
-        f"{size}. They look like fields of many cells, not like single cells.",
+        f"{size}. They seem to be fields of many cells, not single cells.",
         "Crop single cells first. If each image does show one cell, this is no problem.",
-        looks.indices[large],
+        scanned.indices[large],
         ["large"] * len(large),
     )
 
@@ -168,7 +168,7 @@ def _about_classes(labels: NDArray[Any], parts: NDArray[Any] | None) -> Iterator
             "note",
             f"The largest class has {max(counts.values()):,} images, the smallest "
             f"{min(counts.values()):,}.",
-            "Weight the classes (class_weight='balanced'), and look at the balanced accuracy.",
+            "Weight the classes (class_weight='balanced'), and report the balanced accuracy.",
         )
     if parts is not None and "train" in parts:
         missing = sorted(set(labels.tolist()) - set(labels[parts == "train"].tolist()), key=str)
@@ -219,8 +219,8 @@ def _about_copies(
             "large cluster",
             "warning",
             f"{len(together):,} images ({100 * len(together) / len(labels):.0f} %) are connected "
-            "by pairs that look the same. A split that keeps them together is uneven.",
-            "Look at them: are they copies of one cell, or images that merely look alike? If "
+            "by similar pairs. A split that keeps them together is uneven.",
+            "View them: are they copies of one cell, or images that are merely similar? If "
             "these are different cells, raise the threshold of find_duplicates.",
             together,
             ["in the largest cluster"] * len(together),
@@ -230,7 +230,7 @@ def _about_copies(
         "two labels",
         "error",
         "{} of the same cell under two labels.",
-        "One label of each pair is wrong: keep the image with the right one, or remove both.",
+        "One label of each pair is wrong: keep the image with the correct one, or remove both.",
     )
     yield from tell(
         across & ~other_label,
@@ -260,7 +260,7 @@ def _about_groups(
             "one group",
             "error",
             f"All images of {some(alone, 8)} come from one group each: whether a model knows the "
-            "class, or the patient or slide, cannot be told.",
+            "class, or the patient or slide, is not known.",
             "Add images of these classes from other patients or slides.",
         )
     if parts is None:
@@ -305,11 +305,11 @@ def _about_shortcuts(shortcuts: Sequence[Shortcut]) -> Iterator[Finding]:
         yield Finding(
             "shortcut",
             severity,
-            f"The {source} alone tells {some(said, 8)} from the other classes.",
-            "If the class itself does not look so, a network may learn this instead of the cell: "
+            f"From the {source} alone, {some(said, 8)} can be predicted.",
+            "If this is no property of the cells, a network may learn it instead of the cells: "
             "image all classes alike, and test on another laboratory's images.",
             np.concatenate([one.examples[:4] for one in strong]),
-            [f"{s.label}, told by the {source}" for s in strong for _ in s.examples[:4]],
+            [f"{s.label}, predicted from the {source}" for s in strong for _ in s.examples[:4]],
         )
 
 
@@ -338,7 +338,7 @@ def _about_batches(batches: Batches) -> Iterator[Finding]:
             "batch",
             "warning",
             message,
-            "A network may tell the class by its slide: add images of it with other backgrounds, "
+            "A network may predict the class from its slide: add images with other backgrounds, "
             "or test where backgrounds are mixed.",
             examples,
             [f"background {batches.codes[i] + 1}" for i in examples],

@@ -8,13 +8,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from skcell._images import check_labels
 from skcell._optional import import_optional
-from skcell.cleaning._scan import THUMBNAIL, Looks, check, scan
+from skcell.cleaning._scan import THUMBNAIL, Scan, check, scan
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: What is measured of an image, on which side (0 for both) and from how many robust standard
-#: deviations it is told, and what this means.
+#: deviations it is reported, and what this means.
 KINDS = {
     "blank": ("contrast", -1, 7.0, "hardly any contrast"),
     "blurred": ("sharpness", -1, 6.0, "less fine detail than the others"),
@@ -102,7 +102,7 @@ def find_outliers(
     Returns
     -------
     Outliers
-        Indices, kinds and scores. An outlier is not a fault: look at it.
+        Indices, kinds and scores. An outlier is not a fault: view it.
 
     Raises
     ------
@@ -133,11 +133,11 @@ def find_outliers(
     return judge(scan(images, spec), labels, threshold)
 
 
-def judge(looks: Looks, y: NDArray[Any] | None, threshold: float = 1.0) -> Outliers:
+def judge(scanned: Scan, y: NDArray[Any] | None, threshold: float = 1.0) -> Outliers:
     """Find outliers among images that were looked at."""
     found: list[tuple[float, int, str]] = []
-    if len(looks.indices) >= _FEWEST:
-        deviations = {name: _deviations(values, y) for name, values in _measure(looks).items()}
+    if len(scanned.indices) >= _FEWEST:
+        deviations = {name: _deviations(values, y) for name, values in _measure(scanned).items()}
         for kind, (measure, side, limit, _) in KINDS.items():
             if measure not in deviations:
                 continue
@@ -153,27 +153,27 @@ def judge(looks: Looks, y: NDArray[Any] | None, threshold: float = 1.0) -> Outli
     )
 
 
-def _measure(looks: Looks) -> dict[str, NDArray[np.float64]]:
+def _measure(scanned: Scan) -> dict[str, NDArray[np.float64]]:
     """Return logarithms of what is measured, in one column or several for each name."""
-    pictures = looks.thumbnails.astype(np.float32)
-    pictures *= looks.spread[:, None, None].astype(np.float32)
-    pictures += looks.mean[:, None, None].astype(np.float32)
+    pictures = scanned.thumbnails.astype(np.float32)
+    pictures *= scanned.spread[:, None, None].astype(np.float32)
+    pictures += scanned.mean[:, None, None].astype(np.float32)
     scale = float(np.quantile(np.abs(pictures[:1000]), 0.99)) or 1.0  # 1 for most integers
     quarter = THUMBNAIL // 4
     middle = pictures[:, quarter:-quarter, quarter:-quarter]
-    background = looks.background.mean(axis=1)
+    background = scanned.background.mean(axis=1)
     distance = np.abs(middle - background[:, None, None].astype(np.float32))
     measured = {
-        "contrast": np.log(looks.spread / scale + 2e-3),
-        "sharpness": looks.features[:, looks.names.index("sharpness")],
+        "contrast": np.log(scanned.spread / scale + 2e-3),
+        "sharpness": scanned.features[:, scanned.names.index("sharpness")],
         "light": np.log(np.maximum(background / scale, 0) + _DARKEST),
         "centre": np.log(
             np.quantile(distance.reshape(len(distance), -1), 0.75, axis=1) / scale + 1e-2
         ),
     }
-    n_channels = looks.coarse.shape[3]
+    n_channels = scanned.coarse.shape[3]
     if n_channels > 1:
-        quantiles = looks.features[:, :-1].reshape(len(pictures), 3, n_channels)
+        quantiles = scanned.features[:, :-1].reshape(len(pictures), 3, n_channels)
         measured["colour"] = _ratios(quantiles)
     return {name: values.reshape(len(pictures), -1) for name, values in measured.items()}
 

@@ -33,12 +33,12 @@ def describe_verdict(check: CheckRecord) -> str:
         severity: sum(one.severity == severity for one in check.findings)
         for severity in ("error", "warning", "note")
     }
-    told = ", ".join(f"{n} {name}{'s' if n > 1 else ''}" for name, n in counts.items() if n)
-    if not told:
-        return "Nothing was found that falsifies a score."
+    counted = ", ".join(f"{n} {name}{'s' if n > 1 else ''}" for name, n in counts.items() if n)
+    if not counted:
+        return "Nothing was found that invalidates a score."
     if check.passed:
-        return f"Nothing was found that falsifies a score; worth a look: {told}."
-    return f"Something was found that may falsify a score, or that stops training: {told}."
+        return f"Nothing was found that invalidates a score; worth checking: {counted}."
+    return f"Something was found that may invalidate a score, or that stops training: {counted}."
 
 
 def _count_classes(check: CheckRecord) -> Table:

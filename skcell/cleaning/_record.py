@@ -28,7 +28,7 @@ MOST_PICTURES = 12
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with a data set, or worth a look.
+    """One thing that is wrong with a data set, or worth checking.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Finding:
         "copies across parts", "copies", "groups across parts", "one group", "outlier", "label",
         "shortcut", "batch", "clipped" or "aspect ratio".
     severity : {"error", "warning", "note"}
-        An error falsifies a score, or stops training.
+        An error invalidates a score, or stops training.
     message : str
         What was found.
     advice : str
@@ -79,7 +79,7 @@ class CheckRecord:
     outliers : Outliers
         Images unlike the others.
     shortcuts : list of Shortcut
-        What else than the cell tells the classes.
+        Features other than the cell from which the class can be predicted.
     batches : Batches
         Images by the colour of their background.
     label_issues : LabelIssues or None

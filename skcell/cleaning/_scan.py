@@ -30,7 +30,7 @@ _BORDER_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
 @dataclass(frozen=True)
-class Looks:
+class Scan:
     """What was seen of images."""
 
     indices: NDArray[np.intp]
@@ -103,7 +103,7 @@ def _dtype_of(paths: NDArray[Any], raise_errors: bool) -> Any:
     return "uint8"
 
 
-def scan(images: NDArray[Any], spec: ImageSpec, *, raise_errors: bool = True) -> Looks:
+def scan(images: NDArray[Any], spec: ImageSpec, *, raise_errors: bool = True) -> Scan:
     """Look at each image once."""
     columns: dict[str, list[NDArray[Any]]] = {}
     failures: dict[int, str] = {}
@@ -121,7 +121,7 @@ def scan(images: NDArray[Any], spec: ImageSpec, *, raise_errors: bool = True) ->
             f"{next(iter(failures.values()), 'there is none')}."
         )
     joined = {name: np.concatenate(parts) for name, parts in columns.items()}
-    return Looks(failures=failures, spec=spec, names=names, **joined)
+    return Scan(failures=failures, spec=spec, names=names, **joined)
 
 
 class FileHeader(NamedTuple):

@@ -1,4 +1,4 @@
-"""Find shortcuts: classes that can be told without looking at the cell."""
+"""Find shortcuts: features other than the cell from which the class can be predicted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from skcell._holdout import check_groups
 from skcell._images import as_paths, check_labels
 from skcell.cleaning._left_out import predict_left_out
-from skcell.cleaning._scan import FileHeader, Looks, check, read_headers, scan
+from skcell.cleaning._scan import FileHeader, Scan, check, read_headers, scan
 
 _FOLDS = 5
 _FEWEST = 10  # of a class with fewer images nothing can be said
@@ -22,7 +22,7 @@ _TREES = 100
 
 @dataclass(frozen=True)
 class Shortcut:
-    """How well one thing that is not the cell tells one class from the others.
+    """How well a class can be predicted from one thing that is not the cell.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def find_shortcuts(
 ) -> list[Shortcut]:
     """Predict classes from everything but the cell, by small models.
 
-    A network learns whatever tells the classes apart. If the border of the images does, or the
+    A network learns whatever distinguishes the classes. If the border of the images does, or the
     format of their files, its score says little about cells, and falls elsewhere.
 
     Parameters
@@ -85,7 +85,7 @@ def find_shortcuts(
     Returns
     -------
     list of Shortcut
-        One for each source and class, those that are told best first.
+        One for each source and class, the most predictable first.
 
     Raises
     ------
@@ -98,8 +98,8 @@ def find_shortcuts(
 
     Notes
     -----
-    A class that is told well by its mean colour may simply have that colour, and large cells reach
-    the border. A shortcut is a question to the person who knows the images, not an answer.
+    A class that is well predicted by its mean colour may simply have that colour, and large cells
+    reach the border. A shortcut is a question to the person who knows the images, not an answer.
 
     The intervals are DeLong's [1]_, and never narrower than those of a share of as many trials as
     the class has images, or groups; with Bonferroni's correction for all classes and sources. A
@@ -125,11 +125,11 @@ def find_shortcuts(
     labels, checked = check_labels(y, n), check_groups(groups, n)
     paths = as_paths(X) if files is None else files
     headers = None if paths is None else read_headers(paths)
-    return look_past(scan(images, spec), labels, checked, headers, random_state)
+    return shortcuts_from_scan(scan(images, spec), labels, checked, headers, random_state)
 
 
-def look_past(
-    looks: Looks,
+def shortcuts_from_scan(
+    scanned: Scan,
     y: NDArray[Any],
     groups: NDArray[Any] | None,
     headers: Sequence[FileHeader] | None,
@@ -141,7 +141,7 @@ def look_past(
     n_groups = np.array([len(np.unique(parts[codes == code])) for code in range(len(names))])
     # Of a class in one group, a model that has not seen the group knows nothing.
     enough = np.flatnonzero((counts >= _FEWEST) & (n_groups > 1))
-    sources = {"border": looks.border, "mean colour": looks.colour}
+    sources = {"border": scanned.border, "mean colour": scanned.colour}
     if headers is not None:
         sources |= _describe_files(headers)
     sources = {name: v for name, v in sources.items() if (np.ptp(v, axis=0) > 0).any()}
@@ -195,7 +195,7 @@ def _auc_interval(
 ) -> tuple[float, float, float]:
     """Return the area under the ROC curve and its interval.
 
-    DeLong's interval is a point where all are told apart, and takes images of one group for
+    DeLong's interval is a point where all are distinguished, and takes images of one group for
     independent. It is never taken narrower than that of a share of `n_apart` independent trials.
     """
     m, n = len(positive), len(negative)

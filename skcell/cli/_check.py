@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from skcell.cleaning import DatasetCheck
 
 CHECK_EPILOG = """Examples: skcell check cells/ -o check.html. With patients in the file names, and
-a look at the labels: skcell check cells/ --groups "(P[0-9]+)_" --labels -o check.html"""
+a check of the labels: skcell check cells/ --groups "(P[0-9]+)_" --labels -o check.html"""
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
 
@@ -58,19 +58,19 @@ def check(
         bool,
         typer.Option(
             "--labels",
-            help="Look for wrong labels by small networks; takes minutes, needs skcell[cleaning].",
+            help="Find wrong labels by small networks; takes minutes, needs skcell[cleaning].",
         ),
     ] = False,
     image_size: ImageSize = None,
     ignore: Ignore = None,
     random_state: RandomState = 0,
 ) -> None:
-    """Check a folder of images for what would falsify a score.
+    """Check a folder of images for what would invalidate a score.
 
-    Looks for copies of images, also mirrored, turned or changed a little; for copies under two
-    labels or in two parts of a split; for files that cannot be read; for images that are blank,
-    blurred, empty or of other colours; and for borders, files and backgrounds that give the class
-    away. The exit code is 1 if something would falsify a score or stop training.
+    Scan for copies of images, also mirrored, turned or changed a little; copies under two
+    labels or in two parts of a split; files that cannot be read; images that are blank,
+    blurred, empty or of other colours; and borders, files and backgrounds that give the class
+    away. The exit code is 1 if something would invalidate a score or stop training.
     """
     console = Console()
     with reported(console):

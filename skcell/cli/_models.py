@@ -177,10 +177,10 @@ def predict(
         typer.Option(help="Copy the images to folders of this one, by class; unknown apart."),
     ] = None,
 ) -> None:
-    """Predict the classes of new images, and say how sure.
+    """Predict the classes of new images, with calibrated probabilities and prediction sets.
 
-    The table has the file, its class, the probability of this class, the plausible classes, and
-    whether the image is unknown: unlike anything the model was trained on.
+    The table has the file, its class, the probability of this class, the plausible classes
+    (the prediction set), and whether the image is unknown (out-of-distribution).
     """
     console = Console(stderr=True)
     with reported(console):
@@ -199,7 +199,7 @@ def predict(
 
         if tta is not None:
             classifier_of(loaded).set_params(tta=tta)
-        for sentence in tasks.look_first(loaded, files, found_info.training):
+        for sentence in tasks.check_first(loaded, files, found_info.training):
             console.print(plain(sentence, style="bold yellow"), soft_wrap=True)
         found: Iterator[Prediction] = tasks.predict_files(
             loaded, files, coverage=coverage, min_confidence=min_confidence

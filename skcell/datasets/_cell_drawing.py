@@ -1,6 +1,6 @@
 """Draw images from numeric descriptions of scenes of cells.
 
-Lengths are fractions of the image side, so that a scene looks the same at every size. Shapes are
+Lengths are fractions of the image side, so that a scene is the same at every size. Shapes are
 signed distances on the pixel grid. Colours are amounts of dye until the last step, which computes
 the transmitted light by the Beer-Lambert law, as in a microscope.
 """

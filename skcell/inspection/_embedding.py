@@ -1,4 +1,4 @@
-"""Display of what a network makes of images: near are those that look alike to it."""
+"""Display of the embedding of images: near are those with similar features."""
 
 from typing import Any, Literal, Self
 
@@ -15,7 +15,7 @@ _MARKERS = "osD^vP<>X*hd"
 
 
 class EmbeddingDisplay:
-    """Show images as points: near to each other are those that look alike to the network.
+    """Show images as points: near to each other are those with similar features.
 
     Parameters
     ----------

@@ -187,7 +187,7 @@ def accuracy_coverage_curve(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Compute the accuracy of the most certain predictions, for every share of them.
 
-    If a person looks at the images whose predictions are least certain, the classifier is left
+    If a person decides about the images whose predictions are least certain, the classifier is left
     with the others; the curve says how often it is correct about these [1]_. Predictions of the
     same probability are decided together, so that the order of the images does not matter.
 

@@ -1,4 +1,4 @@
-"""How different two sets of images are."""
+"""Domain shift: how different two sets of images are."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,8 +24,8 @@ class Shift:
     Parameters
     ----------
     auc : float
-        Area under the ROC curve of a classifier that tells the two sets apart, on images that it
-        was not trained on: 0.5 if they look alike, 1 if every image shows where it comes from.
+        Area under the ROC curve of a classifier that predicts the set of an image, on images that
+        it was not trained on: 0.5 if there is no difference, 1 if each image shows its set.
     differences : dict of str to float
         Difference of the means of each feature, in units of its standard deviation in the first
         set; the largest first.
@@ -38,8 +38,8 @@ class Shift:
 def measure_shift(X: ArrayLike, X_other: ArrayLike, random_state: int = 0) -> Shift:
     """Measure how different two sets of images are, without labels.
 
-    A logistic regression learns to tell the two sets apart, and its cross-validated area under the
-    ROC curve is the measure (a classifier two-sample test [1]_). It says before any prediction
+    A logistic regression learns to predict the set of an image, and its cross-validated area under
+    the ROC curve is the measure (a classifier two-sample test [1]_). It says before any prediction
     whether a model trained on the one set can be trusted on the other: near 0.5 there is no shift
     that these features show; near 1, check the model on some labelled images, or adapt it. Of few
     images, the measure is imprecise: for two sets of 20 of the same cells, it exceeded 0.67 in one

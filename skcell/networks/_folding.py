@@ -56,7 +56,7 @@ def _can_be_folded(convolution: Any, shape: tuple[int | None, ...], layer: Any) 
     """Return whether `layer` is a batch normalisation that is worth folding.
 
     The weights are folded in each call, so that is only worth it if there are fewer of them than
-    values that one image would be multiplied by. A model for images of any size does not tell.
+    values that one image would be multiplied by. A model for images of any size does not say.
     """
     return (
         isinstance(layer, layers.BatchNormalization)

@@ -28,7 +28,9 @@ class _TensorUnpickler(pickle.Unpickler):
             return lambda key, offset, shape, stride, *_: (key, offset, shape, stride)
         if module == "torch" and name in _DTYPES:
             return np.dtype(_DTYPES[name])
-        raise pickle.UnpicklingError(f"the file asks for {module}.{name}, which is no tensor")
+        raise pickle.UnpicklingError(
+            f"the file asks for {module}.{name}, but only tensors are allowed"
+        )
 
     def persistent_load(self, pid: Any) -> str:
         _, dtype, key, _, size, *_ = pid

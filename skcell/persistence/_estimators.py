@@ -17,7 +17,7 @@ from skcell._images import ImageSpec
 from skcell.calibration import (
     CalibratedClassifier,
     ConformalSets,
-    HomeProfile,
+    ReferenceProfile,
     UnknownDetector,
 )
 from skcell.classifiers import BaseCellClassifier, TransferState
@@ -44,7 +44,7 @@ _PACKAGES = {
 }
 
 #: Values of their own: their fields are stored.
-_RECORDS = {cls.__name__: cls for cls in (ConformalSets, HomeProfile)}
+_RECORDS = {cls.__name__: cls for cls in (ConformalSets, ReferenceProfile)}
 
 _NETWORKS = {f.__name__: f for f in (cnn, se_inception_resnet, transfer, transfer_head)}
 
@@ -178,14 +178,15 @@ def _check_calibrated(model: CalibratedClassifier) -> None:
     temperature = model.temperature_
     sane = isinstance(temperature, float) and temperature > 0 and math.isfinite(temperature)
     parts = isinstance(model.sets_, ConformalSets) and isinstance(model.detector_, UnknownDetector)
-    homes = isinstance(model.homes_, list) and all(isinstance(h, HomeProfile) for h in model.homes_)
-    if not (sane and parts and homes and model.homes_ and type(model.calibrated_) is bool):
+    known = model.references_
+    profiles = isinstance(known, list) and all(isinstance(p, ReferenceProfile) for p in known)
+    if not (sane and parts and profiles and known and type(model.calibrated_) is bool):
         raise ModelFileError(f"its calibration is none (temperature {temperature!r}).")
     sets = model.sets_
     if sets.n_classes != len(model.classes_) or len(sets.scores) != len(sets.codes):
         raise ModelFileError("its prediction sets are of other classes.")
     if not np.isfinite(sets.scores).all() or any(
-        home.centres.shape != (len(model.classes_), len(home.names)) for home in model.homes_
+        one.centres.shape != (len(model.classes_), len(one.names)) for one in known
     ):
         raise ModelFileError("its prediction sets or its profile are not those of its images.")
 

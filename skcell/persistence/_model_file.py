@@ -38,7 +38,7 @@ class ModelInfo:
     software : dict of str to str
         Versions that it was trained with.
     training : dict
-        What `skcell.save` was told about the training: data, split, scores.
+        What `skcell.save` was given about the training: data, split, scores.
     """
 
     estimator: str

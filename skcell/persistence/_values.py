@@ -207,5 +207,5 @@ def _decode_spec(value: dict[str, Any], store: Store) -> ImageSpec:
     if not sane or value["dtype"] not in ("uint8", "uint16", "float32"):
         raise ModelFileError(f"images of shape {shape} and dtype {value['dtype']!r} are none.")
     if value["layout"] not in ("images", "rows", "paths"):
-        raise ModelFileError(f"{value['layout']!r} is no layout of images.")
+        raise ModelFileError(f"Invalid layout of images {value['layout']!r}.")
     return ImageSpec(shape, value["dtype"], value["layout"], decode(value["range"], store))

@@ -54,11 +54,11 @@ class ImageFeatures(
     input_size : int, "auto" or None, default="auto"
         Height and width, in pixels, to which images are resized with bilinear interpolation; None
         does not resize them. "auto" enlarges images for a named backbone until the longer side has
-        224 pixels, since such networks tell little apart in images much smaller than those they
+        224 pixels, since such networks distinguish little in images much smaller than those they
         were trained on; larger images, and those for a network of yours, keep their size.
     layer : str or None, default=None
         Name of the backbone's layer whose output makes the features; None is the last one. Layers
-        in the middle see smaller details, which can tell more about cells than what a network
+        in the middle see smaller details, which can say more about cells than what a network
         learned about everyday things.
     pooling : {"avg", "max"}, default="avg"
         How feature maps are pooled over the image.
@@ -85,7 +85,7 @@ class ImageFeatures(
 
     See Also
     --------
-    skcell.ImageSMOTE : Accepts this as `feature_space`, to find cells that look similar.
+    skcell.ImageSMOTE : Accepts this as `feature_space`, to find similar cells.
     skcell.networks.list_backbones : Names of all backbones.
 
     Notes

@@ -181,7 +181,7 @@ def caption(result: StudyRecord) -> str:
         trained = technique.training_accuracy
         if technique.accuracy < enough and trained < enough:
             text += (
-                f" {technique.name} was right about only {100 * trained:.0f} % of its training "
+                f" {technique.name} had an accuracy of only {100 * trained:.0f} % on its training "
                 "images, too, in the last epoch: it needs more epochs, or a larger network."
             )
     failed = [technique for technique in result.techniques if technique.error]

@@ -10,10 +10,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_folders": [
             "adapt_to_folder",
             "evaluate_folder",
-            "look_first",
+            "check_first",
         ],
         "_interrupt": ["StopOnInterrupt"],
-        "_closer": ["CloserLook", "look_closer"],
+        "_figures": ["Figures", "make_figures"],
         "_page": ["make_page"],
         "_prediction": [
             "Prediction",

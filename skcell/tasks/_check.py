@@ -22,7 +22,7 @@ from skcell.cleaning import (
 from skcell.datasets import load_image_folder, read_groups
 
 #: Larger images are resized to this size, unless another is asked for: the time of an epoch grows
-#: with the number of pixels, and cells are told apart at this size.
+#: with the number of pixels, and classes of cells can be distinguished at this size.
 LARGEST_SIZE = 96
 SMALLEST_SIZE = 24
 
@@ -149,7 +149,7 @@ def doubt_labels(
     ndarray of shape (n, n_classes)
         Probability of each class, sorted, for `skcell.cleaning.find_label_issues`. Copies of an
         image, and images of one patient, are never on both sides. Labels of a class that no other
-        patient has are taken for right.
+        patient has are taken as correct.
 
     Raises
     ------

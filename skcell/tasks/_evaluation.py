@@ -56,7 +56,7 @@ class Evaluation:
     probabilities : ndarray of shape (n, n_classes)
         Probability of each class.
     accuracy, balanced_accuracy : Score
-        Share of right predictions; mean of the recalls of the classes.
+        Share of correct predictions; mean of the recalls of the classes.
     macro_f1 : float
         Mean F1 score of the classes that occur or are predicted, as scikit-learn computes it.
     per_class : list of dict
@@ -74,7 +74,7 @@ class Evaluation:
     unknown : ndarray of bool of shape (n,) or None
         Which images are unknown, if the model can say.
     shift : ShiftReport or None
-        How the images differ from those at home, if the model can say.
+        How the images differ from the reference images, if the model can say.
     groups : ndarray of shape (n,) or None
         Patient or slide of each image.
     by_group : dict of str to Score
@@ -153,18 +153,18 @@ class Evaluation:
         Returns
         -------
         list of dict
-            `file`, `true`, `predicted`, `probability`, `right`, and what else is known.
+            `file`, `true`, `predicted`, `probability`, `correct`, and what else is known.
         """
         confidence = self.probabilities.max(axis=1)
-        is_right = self.y_true == self.y_pred
+        is_correct = self.y_true == self.y_pred
         records = []
-        for i in np.lexsort((-confidence, is_right)):
+        for i in np.lexsort((-confidence, is_correct)):
             record = {
                 "file": self.files[i],
                 "true": self.y_true[i],
                 "predicted": self.y_pred[i],
                 "probability": round(float(confidence[i]), 6),
-                "right": "yes" if is_right[i] else "no",
+                "correct": "yes" if is_correct[i] else "no",
             }
             if self.plausible is not None:
                 names = [

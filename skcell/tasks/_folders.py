@@ -18,21 +18,21 @@ from skcell.datasets import SPLITS, load_image_folder
 from skcell.persistence import load, read_info, save
 from skcell.tasks._card import make_card
 from skcell.tasks._check import check_folder, find_groups, typical_size
-from skcell.tasks._closer import look_closer
 from skcell.tasks._evaluation import Evaluation, evaluate
+from skcell.tasks._figures import make_figures
 from skcell.tasks._page import write_evaluation
 
-#: Number of images that are looked at before all are predicted.
+#: Number of images that are tested for a shift before all are predicted.
 _FIRST = 200
 
-#: Ratio of the sizes of files from which they are told to differ.
+#: Ratio of the sizes of files from which the difference is reported.
 _OTHER_SIZE = 3
 
-#: Fewest images of which a shift can be told.
+#: Fewest images of which a shift is tested.
 _FEWEST = 10
 
 
-def look_first(model: Any, files: Sequence[str], training: Mapping[str, Any]) -> list[str]:
+def check_first(model: Any, files: Sequence[str], training: Mapping[str, Any]) -> list[str]:
     """Say what is to be known before files are predicted: no calibration, or a shift.
 
     Parameters
@@ -60,8 +60,7 @@ def look_first(model: Any, files: Sequence[str], training: Mapping[str, Any]) ->
     if len(images) < _FEWEST:
         return [
             *sentences,
-            f"With fewer than {_FEWEST} images it was not checked whether they look like the "
-            "training images.",
+            f"With fewer than {_FEWEST} images no test of a domain shift is possible.",
         ]
     report = model.detect_shift(images)
     return [*sentences, str(report)] if report.shifted else sentences
@@ -150,8 +149,8 @@ def evaluate_folder(
     check = check_folder(
         root, groups=groups, group_by_folder=group_by_folder, ignore=ignore, notify=notify
     )
-    look = look_closer(model, result, root, deep=True, notify=notify)
-    out, figures = Path(page).expanduser(), result.to_dict()
+    figures = make_figures(model, result, root, deep=True, notify=notify)
+    out, scores = Path(page).expanduser(), result.to_dict()
     name = os.path.basename(os.path.abspath(root))
     known = {} if info is None else json.loads(json.dumps(asdict(info), default=str))
     write_evaluation(
@@ -161,13 +160,13 @@ def evaluate_folder(
             out.with_name(f"{out.stem}-metrics.json"),
         ),
         result,
-        look,
         figures,
+        scores,
         title=f"{type(model).__name__ if info is None else file.name} on {name}",
         paragraphs=notes,
         check=check,
         card=() if info is None else make_card(info, result, name),
-        details={**known, "test": figures},
+        details={**known, "test": scores},
     )
     return result, notes
 

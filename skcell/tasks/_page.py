@@ -13,15 +13,15 @@ from skcell._text import encode, printable
 from skcell.cleaning import DatasetCheck, show_check
 from skcell.inspection import CorruptionReport
 from skcell.tasks._card import Card
-from skcell.tasks._closer import MOST_WRONG, CloserLook
 from skcell.tasks._evaluation import Evaluation, Score
+from skcell.tasks._figures import MOST_WRONG, Figures
 
 _MOST_PROBABILITIES = 8  # classes of an image that are listed
 
 
 def make_page(
     evaluation: Evaluation,
-    look: CloserLook,
+    figures: Figures,
     *,
     title: str,
     paragraphs: Sequence[str] = (),
@@ -36,7 +36,7 @@ def make_page(
     ----------
     evaluation : Evaluation
         The figures.
-    look : CloserLook
+    figures : Figures
         Pictures, explanations and plots.
     title : str
         Title of the page.
@@ -78,8 +78,8 @@ def make_page(
         labels=[str(label) for label in found.classes],
         confusion=_shade(found.confusion),
         confusions=[
-            (f"{a}, taken for {b}: {n}", [_cell(found, look, i) for i in some])
-            for a, b, n, some in look.confusions
+            (f"{a}, taken for {b}: {n}", [_cell(found, figures, i) for i in some])
+            for a, b, n, some in figures.confusions
         ],
         log_loss="{:.3f} ({:.3f} to {:.3f})".format(
             found.reliability.log_loss, *found.reliability.log_loss_interval
@@ -108,11 +108,11 @@ def make_page(
         set_size=None if found.plausible is None else f"{found.plausible.sum(axis=1).mean():.2f}",
         unknown=None if found.unknown is None else f"{100 * found.unknown.mean():.1f}",
         groups=[(name, str(score)) for name, score in found.by_group.items()],
-        plots=look.plots,
-        corruption=None if look.corruption is None else _show_corruption(look.corruption),
-        explained=[_cell(found, look, i) for i in look.right if i in look.heat],
-        n_wrong=len(look.wrong),
-        wrong=[_cell(found, look, i) for i in look.wrong[:MOST_WRONG]],
+        plots=figures.plots,
+        corruption=None if figures.corruption is None else _show_corruption(figures.corruption),
+        explained=[_cell(found, figures, i) for i in figures.correct if i in figures.heat],
+        n_wrong=len(figures.wrong),
+        wrong=[_cell(found, figures, i) for i in figures.wrong[:MOST_WRONG]],
         card=card,
         details=json.dumps(details, indent=2, default=str),
     )
@@ -121,15 +121,15 @@ def make_page(
 def write_evaluation(
     files: tuple[Path, Path, Path],
     evaluation: Evaluation,
-    look: CloserLook,
-    figures: Mapping[str, Any],
+    figures: Figures,
+    scores: Mapping[str, Any],
     **page: Any,
 ) -> list[Path]:
-    """Write an evaluation to three files: page, table of predictions and figures."""
+    """Write an evaluation to three files: page, table of predictions and scores."""
     contents = (
-        make_page(evaluation, look, **page).encode(),
+        make_page(evaluation, figures, **page).encode(),
         to_csv(evaluation.to_records()),
-        encode(json.dumps(figures, indent=2) + "\n"),
+        encode(json.dumps(scores, indent=2) + "\n"),
     )
     for file, content in zip(files, contents, strict=True):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +138,7 @@ def write_evaluation(
 
 
 def _shade(confusion: Any) -> list[list[tuple[int, float, bool]]]:
-    """Return count, share of its row, and whether it is right, for each cell."""
+    """Return count, share of its row, and whether it is correct, for each cell."""
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     return [
         [(int(n), round(float(shares[i, j]), 3), i == j) for j, n in enumerate(row)]
@@ -146,7 +146,7 @@ def _shade(confusion: Any) -> list[list[tuple[int, float, bool]]]:
     ]
 
 
-def _cell(found: Evaluation, look: CloserLook, i: int) -> dict[str, Any]:
+def _cell(found: Evaluation, figures: Figures, i: int) -> dict[str, Any]:
     """Return what is shown of one image."""
     name, true, predicted = printable(found.files[i]), found.y_true[i], found.y_pred[i]
     p = found.probabilities[i]
@@ -156,10 +156,10 @@ def _cell(found: Evaluation, look: CloserLook, i: int) -> dict[str, Any]:
         "name": name,
         "alt": str(true),
         "said": f"{said} ({100 * p.max():.0f} %)"
-        + ("" if look.confirmed.get(i, True) else "; map not confirmed"),
+        + ("" if figures.confirmed.get(i, True) else "; map not confirmed"),
         "group": " ".join(map(str, groups)),
-        "picture": look.pictures.get(i, ""),
-        "heat": look.heat.get(i, ""),
+        "picture": figures.pictures.get(i, ""),
+        "heat": figures.heat.get(i, ""),
         "probabilities": [
             (str(found.classes[c]), f"{100 * p[c]:.1f} %")
             for c in np.argsort(-p, kind="stable")[:_MOST_PROBABILITIES]

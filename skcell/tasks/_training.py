@@ -31,8 +31,8 @@ from skcell.datasets import load_image_folder
 from skcell.persistence import read_info, save
 from skcell.tasks._card import make_card
 from skcell.tasks._check import choose_size, find_groups, typical_size
-from skcell.tasks._closer import look_closer
 from skcell.tasks._evaluation import Evaluation, evaluate
+from skcell.tasks._figures import make_figures
 from skcell.tasks._page import write_evaluation
 
 Recipe = Literal["auto", "cnn", "composite", "transfer"]
@@ -109,7 +109,7 @@ class TrainingResult:
         report = write_evaluation(
             (folder / "report.html", folder / "test.csv", folder / "metrics.json"),
             self.evaluation,
-            look_closer(self.tested_model, self.evaluation, self.data["folder"]),
+            make_figures(self.tested_model, self.evaluation, self.data["folder"]),
             figures,
             title=f"Model of {self.data['name']}",
             paragraphs=self.choices,

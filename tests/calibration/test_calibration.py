@@ -1,4 +1,4 @@
-"""How sure a prediction is: checked by simulation, and against other implementations."""
+"""Calibration, prediction sets and shift: checked by simulation, and against other implementations."""
 
 import copy
 import warnings
@@ -16,7 +16,7 @@ from sklearn.neighbors import NearestNeighbors
 from skcell import CalibratedClassifier, CellCNNClassifier, ImageSMOTE, make_pipeline
 from skcell.calibration import (
     ConformalSets,
-    HomeProfile,
+    ReferenceProfile,
     UnknownDetector,
     fit_temperature,
     scale_probabilities,
@@ -272,7 +272,7 @@ def test_false_alarms_of_a_shift_are_rare_for_small_homes_and_heavy_tails():
         for _ in range(100):
             values, codes = rng.standard_t(3, (n + 200, 10)), rng.integers(0, 8, n + 200)
             values += codes[:, None]
-            home = HomeProfile.fit(range(10), values[:n], codes[:n], 8)
+            home = ReferenceProfile.fit(range(10), values[:n], codes[:n], 8)
             alarms.append(home.compare(values[n:], codes[n:]).shifted)
             assert home.compare(values[n:] + 4, codes[n:]).shifted
     assert max(map(np.mean, told.values())) <= 0.02
@@ -283,16 +283,16 @@ def test_another_patient_is_no_shift_if_patients_differ_as_much():
     groups = np.repeat(np.arange(10), 30)
     values = rng.normal(size=(300, 1)) + rng.normal(0, 1.5, 10)[groups, None]
     codes = np.zeros(300, np.intp)
-    home = HomeProfile.fit(["a"], values, codes, 1, groups)
+    home = ReferenceProfile.fit(["a"], values, codes, 1, groups)
     assert home.between[0] > 0.5
     other = rng.normal(size=(100, 1)) + 2.5
-    assert HomeProfile.fit(["a"], values, codes, 1).compare(other, codes[:100]).shifted
+    assert ReferenceProfile.fit(["a"], values, codes, 1).compare(other, codes[:100]).shifted
     assert not home.compare(other, codes[:100]).shifted
     assert home.compare(other + 12, codes[:100]).shifted
 
 
 def test_a_feature_that_never_differs_at_home_is_no_division_by_zero():
-    home = HomeProfile.fit(["a", "b"], np.ones((30, 2)), np.zeros(30, np.intp), 2)
+    home = ReferenceProfile.fit(["a", "b"], np.ones((30, 2)), np.zeros(30, np.intp), 2)
     assert not home.compare(np.ones((30, 2)), np.zeros(30, np.intp)).shifted
     assert home.compare(np.full((30, 2), 2.0), np.ones(30, np.intp)).shifted
 
@@ -436,7 +436,7 @@ def test_labelled_images_calibrate_an_adapted_copy(fitted):
     assert len(adapted.sets_.scores) == 40
     assert not adapted.detect_shift(elsewhere[40:]).shifted
     assert not adapted.detect_shift(X[40:]).shifted, "the first home stays"
-    assert len(clf.homes_) == 1, "the original is as it was"
+    assert len(clf.references_) == 1, "the original is as it was"
     rest = np.searchsorted(adapted.classes_, y[40:])
     sets = adapted.predict_set(elsewhere[40:], 0.9)
     assert sets[np.arange(len(rest)), rest].mean() > 0.75

@@ -443,7 +443,7 @@ def test_a_clean_data_set_passes(drawn):
     assert dict(check.facts)["Shape"] == "48 x 48, 3 channels"
 
 
-def test_copies_across_parts_and_groups_falsify_a_score(drawn):
+def test_copies_across_parts_and_groups_invalidate_a_score(drawn):
     images = drawn.images.copy()
     images[100] = images[4][::-1]
     split = np.repeat(["train", "test"], 60)

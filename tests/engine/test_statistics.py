@@ -66,7 +66,7 @@ def test_estimating_changes_nothing_else_and_is_the_same_again():
         np.testing.assert_array_equal(value, to_numpy(variable.value))
 
 
-class Looks(ClassifierCallback):
+class Scan(ClassifierCallback):
     """Predicts after each epoch."""
 
     def __init__(self, X):
@@ -87,7 +87,7 @@ def test_looking_changes_no_bit_and_sees_what_the_end_would_be(cells, cls):
     if cls is SEInceptionResNetClassifier:
         small = {"n_blocks": 1, "filters": 8, "stem_filters": 4}
     params = {**small, "augmentation": ImageAugmenter(), "dropout": 0.3, "random_state": 0}
-    looks = Looks(X)
+    looks = Scan(X)
     watched = cls(epochs=3, callbacks=[looks], **params).fit(X, y).predict_proba(X)
     np.testing.assert_array_equal(watched, cls(epochs=3, **params).fit(X, y).predict_proba(X))
     np.testing.assert_array_equal(looks.seen[-1], watched)

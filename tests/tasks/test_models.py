@@ -62,7 +62,7 @@ def test_train_writes_a_model_and_its_test(place):
     with (report / "test.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == figures["test"]["n_images"] == 36
-    right = np.mean([line["right"] == "yes" for line in lines])
+    right = np.mean([line["correct"] == "yes" for line in lines])
     assert right == pytest.approx(figures["test"]["accuracy"]["value"])
     files = {line["file"] for line in lines}
     assert all((place / "cells" / file).is_file() for file in files)
@@ -360,7 +360,7 @@ def test_images_from_elsewhere_are_told_first(place, tmp_path, run_here):
             Image.fromarray((np.asarray(image) * 0.5).astype(np.uint8)).save(tmp_path / f"{i}.png")
     done = run_here("predict", place / "cells.skcell", tmp_path, cwd=tmp_path)
     assert done.returncode == 0
-    assert "do not look like the training images" in done.stderr
+    assert "differ from the training images" in done.stderr
     assert "or adapt it" in done.stderr
     theirs = tmp_path.parent / "theirs.skcell"
     done = run_here("adapt", place / "cells.skcell", tmp_path, "-o", theirs, cwd=tmp_path)
@@ -368,12 +368,12 @@ def test_images_from_elsewhere_are_told_first(place, tmp_path, run_here):
     assert "Adapted to 60 images" in done.stdout
     done = run_here("predict", theirs, tmp_path, cwd=tmp_path)
     # Images without labels are no evidence that the adapted model is right about them.
-    assert "do not look like" in done.stderr
+    assert "differ from the training images" in done.stderr
     assert "not calibrated for what it predicts now" in done.stderr
     lines = list(csv.DictReader(done.stdout.splitlines()))
     assert {line["plausible"] for line in lines} == {""}
     done = run_here("predict", theirs, tmp_path / "0.png", cwd=tmp_path)
-    assert "With fewer than 10 images it was not checked" in done.stderr
+    assert "With fewer than 10 images no test of a domain shift" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -472,7 +472,7 @@ def test_hostile_names_are_text_on_the_page(place, tmp_path):
     clf = CellCNNClassifier(filters=(8,), epochs=1, random_state=0, batch_norm=False)
     model = CalibratedClassifier(clf, random_state=0).fit(cells.images, y)
     result = tasks.evaluate(model, cells.images, y, files=[name] * 60)
-    look = tasks.look_closer(model, result, None)
+    look = tasks.make_figures(model, result, None)
     page = tasks.make_page(result, look, title=name, paragraphs=[name], warnings=[name])
     assert "<script>alert" not in page
     assert "&lt;script&gt;" in page

@@ -15,7 +15,7 @@ from skcell import CellCNNClassifier, tasks
 from skcell._images import decode_picture
 from skcell.datasets import make_cells
 from skcell.persistence import load, read_info, save
-from skcell.tasks import CloserLook, evaluate, make_page
+from skcell.tasks import Figures, evaluate, make_page
 from skcell.tasks._card import make_card
 
 HOSTILE = "<script>alert('x')</script>&"
@@ -181,9 +181,10 @@ def test_a_page_is_printed(place, browser, tmp_path):
 def test_the_report_says_what_is_known(place):
     text = (place / "report.html").read_text()
     for heading in (
-        "The data",
-        "Under corruptions",
-        "What predictions depend on",
+        "Data checks",
+        "Calibration and prediction sets",
+        "Accuracy under image corruptions",
+        "Explanation maps",
         "Model card",
         "Training",
     ):
@@ -240,7 +241,7 @@ def test_images_of_the_training_are_not_a_test(place, tmp_path, run_here):
     assert "trained on all" in done.stderr
 
 
-def test_check_ends_with_an_error_for_what_falsifies_a_score(place, tmp_path, run_here):
+def test_check_ends_with_an_error_for_what_invalidates_a_score(place, tmp_path, run_here):
     clean = run_here("check", "cells", "-o", tmp_path / "clean.html", cwd=place)
     assert clean.returncode == 0, clean.stdout
     shutil.copytree(place / "cells", tmp_path / "cells")
@@ -336,9 +337,9 @@ def test_the_page_stays_small_with_many_wrong_images(tmp_path):
     many = np.arange(20_000) % 60
     wrong = (clf.predict(cells.images) + 1) % 3
     found = evaluate(clf, cells.images[many], wrong[many], files=[files[i] for i in many.tolist()])
-    seen = tasks.look_closer(clf, found, str(tmp_path))
+    seen = tasks.make_figures(clf, found, str(tmp_path))
     page = make_page(found, seen, title="many")
-    assert isinstance(seen, CloserLook)
+    assert isinstance(seen, Figures)
     assert len(seen.wrong) == 20_000
     assert len(page) < 10e6
     assert page.count("<figure data-group") < 200

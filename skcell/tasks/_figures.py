@@ -1,4 +1,4 @@
-"""A closer look at a model's test: pictures, explanations, curves, corruptions."""
+"""The figures of an evaluation: pictures, explanations, curves, corruptions."""
 
 import io
 import os
@@ -41,17 +41,17 @@ MAPPED = 400
 CORRUPTED = 150
 STRENGTHS = (1, 3, 5)
 
-_MOST_CURVES = 12  # classes whose curves can be told apart
+_MOST_CURVES = 12  # classes whose curves can be distinguished
 
 
 @dataclass(frozen=True)
-class CloserLook:
+class Figures:
     """What a page shows besides figures.
 
     Parameters
     ----------
-    wrong, right : list of int
-        Wrong images, the most certain first; and the most certain right one of each class.
+    wrong, correct : list of int
+        Wrong images, the most certain first; and the most certain correct one of each class.
     confusions : list of (object, object, int, list of int)
         True and predicted class, number of images, and some of them.
     pictures, heat : dict of int to str
@@ -65,7 +65,7 @@ class CloserLook:
     """
 
     wrong: list[int]
-    right: list[int]
+    correct: list[int]
     confusions: list[tuple[Any, Any, int, list[int]]]
     pictures: dict[int, str] = field(repr=False)
     heat: dict[int, str] = field(repr=False)
@@ -74,14 +74,14 @@ class CloserLook:
     corruption: CorruptionReport | None = None
 
 
-def look_closer(
+def make_figures(
     model: Any,
     found: Evaluation,
     root: str | None,
     *,
     deep: bool = False,
     notify: Callable[[str], None] = lambda text: None,
-) -> CloserLook:
+) -> Figures:
     """Look closer at the images of an evaluation.
 
     Parameters
@@ -99,20 +99,20 @@ def look_closer(
 
     Returns
     -------
-    CloserLook
+    Figures
         Pictures, explanations, plots.
     """
     confidence = found.probabilities.max(axis=1)
     order = np.argsort(-confidence, kind="stable")
     is_right = found.y_true == found.y_pred
     wrong = [int(i) for i in order if not is_right[i]]
-    first: dict[Any, int] = {}  # the most certain right one of each class
+    first: dict[Any, int] = {}  # the most certain correct one of each class
     for i in order[is_right[order]].tolist():
         first.setdefault(found.y_true[i], i)
-    right = [first[label] for label in found.classes if label in first]
+    correct = [first[label] for label in found.classes if label in first]
     often = find_confusions(found.y_true, found.y_pred, confidence)[:MOST_CONFUSIONS]
     confusions = [(a, b, len(some), some[:MOST_OF_EACH]) for a, b, some in often]
-    shown = sorted({*wrong[:MOST_WRONG], *right, *(i for *_, some in confusions for i in some)})
+    shown = sorted({*wrong[:MOST_WRONG], *correct, *(i for *_, some in confusions for i in some)})
     pictures: dict[int, str] = {}
     heat: dict[int, str] = {}
     confirmed: dict[int, bool] = {}
@@ -124,9 +124,9 @@ def look_closer(
     corruption = None
     if deep and root is not None:
         notify("Looking at the images under corruptions ...")
-        more, corruption = _look_deep(model, found, root)
+        more, corruption = _corrupt_and_embed(model, found, root)
         plots |= more
-    return CloserLook(wrong, right, confusions, pictures, heat, confirmed, plots, corruption)
+    return Figures(wrong, correct, confusions, pictures, heat, confirmed, plots, corruption)
 
 
 def _picture(path: str) -> str:
@@ -210,7 +210,7 @@ def _classifier(model: Any) -> Any:
         return None
 
 
-def _look_deep(
+def _corrupt_and_embed(
     model: Any, found: Evaluation, root: str
 ) -> tuple[dict[str, tuple[str, str]], CorruptionReport | None]:
     """Return the map of the images, and the accuracy under corruptions."""
@@ -221,7 +221,7 @@ def _look_deep(
     inner = model.estimator_ if isinstance(model, CalibratedClassifier) else model
     try:
         uri = _draw((7.2, 4.8), EmbeddingDisplay.from_estimator, inner, images, labels)
-        plots["map"] = ("Map of the images: near are those that look alike to the network", uri)
+        plots["map"] = ("Embedding of the images: near are those with similar features", uri)
     except (TypeError, ValueError):  # no network, or too few images
         pass
     corruption = None
