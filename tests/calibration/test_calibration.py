@@ -1,4 +1,4 @@
-"""Calibration, prediction sets and shift: checked by simulation, and against other implementations."""
+"""Calibration, prediction sets and shift: by simulation, and against other implementations."""
 
 import copy
 import warnings
