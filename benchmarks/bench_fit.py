@@ -109,7 +109,7 @@ def attainable_multiply_adds(dtype: str, side: int = 2048) -> float:
 def keras(work: str, n: int, size: int, epochs: int, seed: int) -> dict[str, float]:
     import tensorflow  # noqa: F401 # before skcell, which would switch on oneDNN for it
 
-    from skcell.engine import build
+    from skcell._engine import build
 
     X, y = images(n, size, seed)
     clf = classifier(work, random_state=seed, dtype_policy="float32")

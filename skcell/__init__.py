@@ -29,7 +29,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "classifiers",
         "cleaning",
         "datasets",
-        "engine",
         "exceptions",
         "inspection",
         "metrics",

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import lazy_loader
@@ -16,15 +16,29 @@ _CHATTER = re.compile(
 )
 
 
-def attach(*args: Any, **kwargs: Any) -> tuple[Callable[[str], Any], Callable[[], list[str]], Any]:
-    """Return `__getattr__`, `__dir__` and `__all__` of a package, as `lazy_loader.attach` does."""
-    load, list_names, names = lazy_loader.attach(*args, **kwargs)
+def attach(
+    package: str,
+    submodules: Iterable[str] = (),
+    submod_attrs: Mapping[str, list[str]] = {},  # it is not changed
+    internal: Mapping[str, list[str]] = {},  # it is not changed
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return `__getattr__`, `__dir__` and `__all__` of a package, as `lazy_loader.attach` does.
+
+    Names that are `internal` can be imported by other packages of skcell, but are not public.
+    """
+    every = {
+        module: [*submod_attrs.get(module, ()), *internal.get(module, ())]
+        for module in {**submod_attrs, **internal}
+    }
+    load, _, names = lazy_loader.attach(package, submodules, every)
+    hidden = {name for names in internal.values() for name in names}
+    public = [name for name in names if name not in hidden]
 
     def load_quietly(name: str) -> Any:
         with contextlib.nullcontext() if "tensorflow" in sys.modules else without_chatter():
             return load(name)
 
-    return load_quietly, list_names, names
+    return load_quietly, lambda: public, public
 
 
 @contextlib.contextmanager

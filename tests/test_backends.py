@@ -32,7 +32,7 @@ def run(backend, *arguments, **environment):
 
 @pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=pytest.mark.slow)])
 def test_core_of_the_suite(backend):
-    parts = ("engine", "networks", "classifiers", "inspection", "test_common.py")
+    parts = ("_engine", "networks", "classifiers", "inspection", "test_common.py")
     run(backend, "-m", "core and not slow", *(str(TESTS / part) for part in parts))
 
 
@@ -46,5 +46,5 @@ def test_maps_on_torch():
 
 def test_one_fit_on_two_devices():
     two = "--xla_force_host_platform_device_count=2"
-    out = run("jax", "-k", "devices and not other", str(TESTS / "engine"), XLA_FLAGS=two)
+    out = run("jax", "-k", "devices and not other", str(TESTS / "_engine"), XLA_FLAGS=two)
     assert "skipped" not in out, out

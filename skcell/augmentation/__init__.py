@@ -3,5 +3,7 @@
 from skcell import _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
-    __name__, submod_attrs={"_augmenter": ["PRESETS", "ImageAugmenter"]}
+    __name__,
+    submod_attrs={"_augmenter": ["ImageAugmenter"]},
+    internal={"_augmenter": ["PRESETS"]},
 )

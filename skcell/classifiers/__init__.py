@@ -2,18 +2,18 @@
 
 from skcell import _lazy
 
-__getattr__, __dir__, _names = _lazy.attach(
+__getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_adaptive": ["AdaptiveClassifier"],
         "_base": ["BaseCellClassifier"],
-        "_callbacks": ["Checkpoint", "ClassifierCallback"],
+        "_callbacks": ["Checkpoint", "ClassifierCallback", "clear_model_pool"],
         "_cnn": ["CellCNNClassifier"],
-        "_inside": ["classifier_of", "find_image_spec", "inner_estimators"],
         "_se_inception_resnet": ["SEInceptionResNetClassifier"],
-        "_transfer": ["TransferClassifier", "TransferState"],
+        "_transfer": ["TransferClassifier"],
+    },
+    internal={
+        "_inside": ["classifier_of", "find_image_spec", "inner_estimators"],
+        "_transfer": ["TransferState"],
     },
 )
-# For other packages of skcell alone.
-_INTERNAL = {"TransferState", "classifier_of", "find_image_spec", "inner_estimators"}
-__all__ = [name for name in _names if name not in _INTERNAL]

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import entr, log_softmax
 
+from skcell._engine import CompiledModel, TrainingData
 from skcell._images import ImageSpec, load_images
 from skcell.classifiers._training import PREDICT_BATCH
-from skcell.engine import CompiledModel, TrainingData
 from skcell.exceptions import AdaptationWarning
 
 #: Maximum number of images that are adapted to.

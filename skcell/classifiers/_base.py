@@ -14,6 +14,18 @@ from sklearn.base import ClassifierMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skcell._engine import (
+    OPTIMIZERS,
+    ModelLease,
+    Recipe,
+    TrainingData,
+    build,
+    copy_callback,
+    find_devices,
+    is_foreign,
+    make_keras_optimizer,
+    portable_callback,
+)
 from skcell._hints import ParameterHintsMixin
 from skcell._holdout import check_groups, find_copies, split_holdout
 from skcell._images import ImageInputMixin, ImageSpec, check_like, load_images
@@ -37,18 +49,6 @@ from skcell.classifiers._training import (
     PREDICT_BATCH,
     count_epochs,
     train_classifier,
-)
-from skcell.engine import (
-    OPTIMIZERS,
-    ModelLease,
-    Recipe,
-    TrainingData,
-    build,
-    copy_callback,
-    find_devices,
-    is_foreign,
-    make_keras_optimizer,
-    portable_callback,
 )
 from skcell.exceptions import ModelFileError
 from skcell.networks import RandomTransform, copy_shared_weights

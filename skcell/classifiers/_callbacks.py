@@ -5,7 +5,8 @@ from typing import Any
 
 import keras
 
-from skcell.engine import Checkpoint as Checkpoint
+from skcell._engine import Checkpoint as Checkpoint
+from skcell._engine import clear_model_pool as clear_model_pool
 
 
 class ClassifierCallback(keras.callbacks.Callback):

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skcell._digest import digest_images
+from skcell._engine import TrainingData
 from skcell._images import ImageSpec
 from skcell.augmentation import ImageAugmenter
-from skcell.engine import TrainingData
 from skcell.preprocessing import ImageFeatures
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from skcell.engine import CompiledModel, LayerwiseLearningRate, Recipe
+from skcell._engine import CompiledModel, LayerwiseLearningRate, Recipe
 from skcell.networks import as_backbone, choose_layers, find_backbone, find_groups, transfer_head
 
 

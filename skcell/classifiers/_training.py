@@ -6,8 +6,7 @@ from typing import Any
 import keras
 
 from skcell._digest import digest, digest_files
-from skcell.classifiers._callbacks import ClassifierCallback
-from skcell.engine import (
+from skcell._engine import (
     Checkpoint,
     EpochProgress,
     LearningRate,
@@ -17,6 +16,7 @@ from skcell.engine import (
     is_foreign,
     train,
 )
+from skcell.classifiers._callbacks import ClassifierCallback
 
 #: Number of images that are predicted at a time.
 PREDICT_BATCH = 128

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from skcell._digest import weights_by_content
+from skcell._engine import Recipe, TrainingData
 from skcell._images import ImageSpec
 from skcell._sklearn import Interval, RealNotInt, StrOptions
 from skcell.augmentation import ImageAugmenter
@@ -26,7 +27,6 @@ from skcell.classifiers._training import (
     count_epochs,
     train_classifier,
 )
-from skcell.engine import Recipe, TrainingData
 from skcell.networks import (
     as_backbone,
     check_pixel_range,

@@ -2,30 +2,22 @@
 
 from skcell import _lazy
 
-__getattr__, __dir__, _names = _lazy.attach(
+__getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_batches": ["Batches", "find_batches"],
         "_check": ["DatasetCheck", "check_dataset"],
         "_duplicates": ["Duplicates", "find_duplicates"],
         "_label_issues": ["LabelIssues", "find_label_issues"],
-        "_left_out": ["predict_left_out"],
-        "_findings": ["count_labels"],
         "_outliers": ["Outliers", "find_outliers"],
-        "_page": ["describe_verdict", "show_check"],
-        "_record": ["FINDING_COLUMNS", "Finding"],
+        "_record": ["Finding"],
         "_shortcuts": ["Shortcut", "find_shortcuts"],
         "_split": ["suggest_split"],
     },
+    internal={
+        "_findings": ["count_labels"],
+        "_left_out": ["predict_left_out"],
+        "_page": ["describe_verdict", "show_check"],
+        "_record": ["FINDING_COLUMNS"],
+    },
 )
-
-#: Used by other parts of skcell, but not part of the public interface.
-_INTERNAL = {
-    "FINDING_COLUMNS",
-    "count_labels",
-    "describe_verdict",
-    "predict_left_out",
-    "show_check",
-}
-
-__all__ = sorted(set(_names) - _INTERNAL)

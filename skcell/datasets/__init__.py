@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_folder": ["load_image_folder"],
         "_groups": ["read_groups"],
         "_npz": ["load_npz"],
-        "_scan": ["SPLITS", "list_images"],
+        "_scan": ["list_images"],
     },
+    internal={"_scan": ["SPLITS"]},
 )

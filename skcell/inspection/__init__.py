@@ -2,7 +2,7 @@
 
 from skcell import _lazy
 
-__getattr__, __dir__, _names = _lazy.attach(
+__getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_classes": [
@@ -11,7 +11,6 @@ __getattr__, __dir__, _names = _lazy.attach(
             "ReliabilityDisplay",
         ],
         "_corruption_report": [
-            "CORRUPTION_SETS",
             "CorruptionDisplay",
             "CorruptionReport",
             "corruption_report",
@@ -24,13 +23,8 @@ __getattr__, __dir__, _names = _lazy.attach(
             "ConfusionPicturesDisplay",
             "ExplanationDisplay",
             "ResamplingDisplay",
-            "find_confusions",
         ],
         "_training_curves": ["TrainingCurvesDisplay"],
     },
+    internal={"_corruption_report": ["CORRUPTION_SETS"], "_samples": ["find_confusions"]},
 )
-
-#: Used by other parts of skcell, but not part of the public interface.
-_INTERNAL = {"find_confusions"}
-
-__all__ = sorted(set(_names) - _INTERNAL)

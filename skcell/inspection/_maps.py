@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from sklearn.utils.validation import check_is_fitted
 
+from skcell._engine import Forward, make_forward, make_gradient
 from skcell._images import ImageSpec, load_images
 from skcell._keras import single_precision
 from skcell._pages import to_picture
 from skcell.classifiers import BaseCellClassifier, inner_estimators
-from skcell.engine import Forward, make_forward, make_gradient
 
 #: Number of images that are explained at a time.
 CHUNK = 128

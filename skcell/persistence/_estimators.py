@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 
 import skcell
 import skcell.calibration
+from skcell._engine import ModelLease, Recipe
 from skcell._images import ImageSpec
 from skcell.calibration import (
     CalibratedClassifier,
@@ -21,7 +22,6 @@ from skcell.calibration import (
     UnknownDetector,
 )
 from skcell.classifiers import BaseCellClassifier, TransferState
-from skcell.engine import ModelLease, Recipe
 from skcell.exceptions import ModelFileError
 from skcell.networks import BACKBONES, cnn, se_inception_resnet, transfer, transfer_head
 from skcell.persistence._parts import find_class, is_of_sklearn

@@ -2,8 +2,8 @@
 
 from skcell import _lazy
 
-__getattr__, __dir__, _ = _lazy.attach(
+__getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submod_attrs={"_extractor": ["Extractor"], "_image_features": ["ImageFeatures"]},
+    submod_attrs={"_image_features": ["ImageFeatures"]},
+    internal={"_extractor": ["Extractor"]},
 )
-__all__ = ["ImageFeatures"]  # the extractor is not public

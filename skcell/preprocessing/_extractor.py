@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from skcell._engine import make_forward
 from skcell._keras import fresh_layer_names, reproducible_build, to_numpy
-from skcell.engine import make_forward
 from skcell.networks import (
     BackboneLike,
     UserModel,

@@ -2,13 +2,8 @@
 
 from skcell import _lazy
 
-__getattr__, __dir__, _ = _lazy.attach(
+__getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submod_attrs={
-        "_base": ["BaseImageSampler"],
-        "_sampler": ["ImageSampler"],
-        "_smote": ["ImageSMOTE"],
-    },
+    submod_attrs={"_sampler": ["ImageSampler"], "_smote": ["ImageSMOTE"]},
+    internal={"_base": ["BaseImageSampler"]},
 )
-# `BaseImageSampler` is for other packages of skcell.
-__all__ = ["ImageSMOTE", "ImageSampler"]

@@ -12,8 +12,8 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skcell import ImageAugmenter, TransferClassifier
+from skcell._engine import _pool
 from skcell.classifiers import ClassifierCallback
-from skcell.engine import _pool
 from skcell.networks import RandomTransform
 from skcell.networks._backbone_graph import find_backbone, fingerprint_model
 

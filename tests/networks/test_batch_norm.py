@@ -9,7 +9,7 @@ import pytest
 from keras import layers, ops
 
 from skcell import CellCNNClassifier
-from skcell.engine import Recipe, build
+from skcell._engine import Recipe, build
 from skcell.networks import cnn, se_inception_resnet
 from skcell.networks._batch_norm import fuse_batch_norm
 from skcell.networks._folding import fold_batch_norm

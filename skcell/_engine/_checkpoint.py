@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from skcell._engine._compiled_model import CompiledModel
 from skcell._files import replace_file
-from skcell.engine._compiled_model import CompiledModel
 
 #: What early stopping remembers, in addition to the best weights.
 _REMEMBERED = ("wait", "best", "best_epoch")

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
+from skcell._engine._batches import ImageBatches
 from skcell._images import ImageSpec, check_labels
 from skcell._sklearn import _check_sample_weight
-from skcell.engine._batches import ImageBatches
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from skcell._engine._devices import Devices
 from skcell._keras import find_layers, single_precision, to_numpy
-from skcell.engine._devices import Devices
 from skcell.networks import RandomTransform, skip_layers
 
 #: Maximum number of images that statistics are estimated from.

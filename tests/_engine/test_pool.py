@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from skcell.engine import ModelLease, Recipe, _pool, build, clear_model_pool
+from skcell._engine import ModelLease, Recipe, _pool, build, clear_model_pool
 from skcell.networks import cnn
 
 pytestmark = pytest.mark.core

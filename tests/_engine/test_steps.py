@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 
+from skcell._engine import CompiledModel, ImageBatches, Recipe
+from skcell._engine import _steps as steps_module
+from skcell._engine import train as train_at
 from skcell._images._contract import ImageSpec
-from skcell.engine import CompiledModel, ImageBatches, Recipe
-from skcell.engine import _steps as steps_module
-from skcell.engine import train as train_at
 from skcell.networks import cnn
 
 only_jax = pytest.mark.skipif(

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from skcell.engine._compiled_model import CompiledModel, describe_weights
-from skcell.engine._devices import find_devices
-from skcell.engine._recipe import Recipe
+from skcell._engine._compiled_model import CompiledModel, describe_weights
+from skcell._engine._devices import find_devices
+from skcell._engine._recipe import Recipe
 
 #: Maximum number of idle models; the least recently used model is dropped first.
 MAX_IDLE = 16

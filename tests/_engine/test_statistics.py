@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from skcell import CellCNNClassifier, ImageAugmenter, SEInceptionResNetClassifier
+from skcell._engine import CompiledModel, ImageBatches, Recipe
+from skcell._engine._statistics import find_normalisers
 from skcell._images._contract import ImageSpec
 from skcell.classifiers import ClassifierCallback
-from skcell.engine import CompiledModel, ImageBatches, Recipe
-from skcell.engine._statistics import find_normalisers
 from skcell.networks import cnn
 
 

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
+from skcell._engine._checkpoint import Checkpoint
+from skcell._engine._compiled_model import CompiledModel
+from skcell._engine._steps import Batches
 from skcell._keras import to_numpy
-from skcell.engine._checkpoint import Checkpoint
-from skcell.engine._compiled_model import CompiledModel
-from skcell.engine._steps import Batches
 
 _HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
 

@@ -15,8 +15,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from skcell._engine._devices import Devices
 from skcell._keras import computes_in_half, single_precision
-from skcell.engine._devices import Devices
 from skcell.networks import fold_batch_norm
 
 Batch = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]

@@ -7,14 +7,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from skcell._engine._devices import Devices
+from skcell._engine._initial_values import InitialValues
+from skcell._engine._recipe import Recipe
+from skcell._engine._statistics import Statistics
+from skcell._engine._steps import Forward, make_forward, make_steps
 from skcell._keras import fresh_layer_names, reproducible_build, to_numpy, without_values
 from skcell._machine import share_machine
 from skcell._optimizers import make_optimizer
-from skcell.engine._devices import Devices
-from skcell.engine._initial_values import InitialValues
-from skcell.engine._recipe import Recipe
-from skcell.engine._statistics import Statistics
-from skcell.engine._steps import Forward, make_forward, make_steps
 from skcell.networks import RandomTransform, fuse_batch_norm, rescale_to_unit
 
 
