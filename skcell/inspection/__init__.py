@@ -26,5 +26,5 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         ],
         "_training_curves": ["TrainingCurvesDisplay"],
     },
-    internal={"_corruption_report": ["CORRUPTION_SETS"], "_samples": ["find_confusions"]},
+    internal={"_samples": ["find_confusions"]},
 )

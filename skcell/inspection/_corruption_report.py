@@ -1,4 +1,4 @@
-"""How much of an accuracy is left under what microscopes do."""
+"""Accuracy under image corruptions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,36 +11,14 @@ from sklearn.model_selection import train_test_split
 
 from skcell._images import check_labels
 from skcell._optional import import_optional
-from skcell.inspection._corruptions import MEDMNIST_C_BLOOD, MICROSCOPE, Corruption
+from skcell.inspection._corruptions import MICROSCOPE, Corruption
 from skcell.inspection._plotting import GREYS, new_axes
 from skcell.stats import grouped_accuracy_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Named sets of corruptions: kinds, and five strengths of each corruption.
-CORRUPTION_SETS: dict[str, dict[str, dict[str, list[Corruption]]]] = {
-    "microscope": MICROSCOPE,
-    "medmnist-c-blood": MEDMNIST_C_BLOOD,
-}
-
 N_STRENGTHS = 5
-
-#: Balanced error of AlexNet on BloodMNIST, clean and under each corruption, in the authors' table.
-_ALEXNET_CLEAN = 0.018369
-_ALEXNET = {
-    "pixelate": 0.059756,
-    "jpeg_compression": 0.139762,
-    "defocus_blur": 0.223998,
-    "motion_blur": 0.184519,
-    "brightness_up": 0.069463,
-    "brightness_down": 0.079008,
-    "contrast_up": 0.052154,
-    "contrast_down": 0.079661,
-    "saturate": 0.034786,
-    "stain_deposit": 0.185361,
-    "bubble": 0.128988,
-}
 
 
 @dataclass(frozen=True)
@@ -49,8 +27,6 @@ class CorruptionReport:
 
     Parameters
     ----------
-    corruptions : str
-        Name of the set of corruptions, or "own".
     n_images : int
         Number of images.
     strengths : tuple of int
@@ -67,7 +43,6 @@ class CorruptionReport:
         95 % interval of each accuracy.
     """
 
-    corruptions: str
     n_images: int
     strengths: tuple[int, ...]
     kinds: dict[str, str]
@@ -81,31 +56,6 @@ class CorruptionReport:
     def mean_accuracy(self) -> float:
         """Mean accuracy over all corruptions and strengths."""
         return float(np.mean(list(self.accuracy.values())))
-
-    @property
-    def balanced_error(self) -> float | None:
-        """Mean balanced error relative to that of AlexNet; below 1 is better.
-
-        It is known for all of the set "medmnist-c-blood" with all five strengths, and else None.
-        """
-        errors = self._relative_errors(0.0, 0.0)
-        return None if errors is None else float(np.mean(errors))
-
-    @property
-    def relative_balanced_error(self) -> float | None:
-        """Mean rise of the balanced error relative to that of AlexNet; below 1 is better."""
-        errors = self._relative_errors(1 - self.clean_balanced_accuracy, _ALEXNET_CLEAN)
-        return None if errors is None else float(np.mean(errors))
-
-    def _relative_errors(self, clean: float, alexnet: float) -> list[float] | None:
-        if self.corruptions != "medmnist-c-blood" or set(self.accuracy) != set(_ALEXNET):
-            return None
-        if set(self.strengths) != set(range(1, N_STRENGTHS + 1)):
-            return None
-        return [
-            (float(1 - scores.mean()) - clean) / (_ALEXNET[name] - alexnet)
-            for name, scores in self.balanced_accuracy.items()
-        ]
 
     def to_records(self) -> list[dict[str, Any]]:
         """Return a line for each corruption and strength.
@@ -166,10 +116,10 @@ def corruption_report(
         Images that it was not trained on.
     y : array-like of shape (n,)
         Their labels.
-    corruptions : {"microscope", "medmnist-c-blood"} or dict, default="microscope"
-        What is done to the images: 18 changes of light, colour, focus, noise, stain and scale; or
-        the list and severities of MedMNIST-C for blood cells [1]_; or functions of your own, five
-        strengths of each by kind and name, that map images and a random generator to images.
+    corruptions : "microscope" or dict, default="microscope"
+        What is done to the images: 18 changes of light, colour, focus, noise, stain and scale, like
+        those of MedMNIST-C [1]_; or functions of your own, five strengths of each by kind and name,
+        that map images and a random generator to images.
     groups : array-like of shape (n,), default=None
         Patient or slide of each image, for the intervals.
     strengths : sequence of int, default=(1, 2, 3, 4, 5)
@@ -215,7 +165,9 @@ def corruption_report(
     >>> len(report.accuracy)
     18
     """
-    name, chosen = _find_set(corruptions)
+    if corruptions != "microscope" and not isinstance(corruptions, Mapping):
+        raise ValueError(f"corruptions must be 'microscope' or a dict, got {corruptions!r}.")
+    chosen = corruptions if isinstance(corruptions, Mapping) else MICROSCOPE
     levels = tuple(int(s) for s in strengths)
     if not levels or min(levels) < 1 or max(levels) > N_STRENGTHS:
         raise ValueError(f"strengths must be from 1 to {N_STRENGTHS}; got {list(strengths)}.")
@@ -262,7 +214,6 @@ def corruption_report(
             number += 1
             found[one] = [score(corrupt(changes[level - 1], number)) for level in levels]
     return CorruptionReport(
-        corruptions=name,
         n_images=len(labels),
         strengths=levels,
         kinds={one: kind for kind, named in chosen.items() for one in named},
@@ -272,17 +223,6 @@ def corruption_report(
         balanced_accuracy={one: np.array([row[1] for row in rows]) for one, rows in found.items()},
         intervals={one: np.array([row[2] for row in rows]) for one, rows in found.items()},
     )
-
-
-def _find_set(corruptions: Any) -> tuple[str, Mapping[str, Mapping[str, Sequence[Corruption]]]]:
-    if isinstance(corruptions, str):
-        if corruptions not in CORRUPTION_SETS:
-            raise ValueError(
-                f"There is no set of corruptions {corruptions!r}; choose one of "
-                f"{', '.join(CORRUPTION_SETS)}."
-            )
-        return corruptions, CORRUPTION_SETS[corruptions]
-    return "own", corruptions
 
 
 def _choose(labels: NDArray[Any], n: int, seed: int) -> NDArray[np.intp]:
