@@ -38,13 +38,14 @@ def draw_planted(
     if kind == "absent":  # a grid of dots, of which one is missing
         images = rng.normal(150, 12, images.shape)
         grid = np.arange(REACH, size - 3, 6)
-        images[:, np.ix_(grid, grid)[0], np.ix_(grid, grid)[1]] -= 100
+        for down, right in np.ndindex(3, 3):
+            images[:, (grid - 1 + down)[:, None], grid - 1 + right] -= 100
         places = rng.choice(grid, (n, 2))
     for image, label, (row, column) in zip(images, labels, places, strict=True):
         if not label:
             continue
         if kind == "absent":
-            image[row, column] += 100
+            image[row - 1 : row + 2, column - 1 : column + 2] += 100
         else:
             colour = {"dark": (-70, -70, -70), "bright": (70, 70, 70), "red": (60, -40, -40)}[kind]
             image[row - 2 : row + 3, column - 2 : column + 3] += colour

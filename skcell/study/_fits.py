@@ -1,8 +1,9 @@
-"""The fits of a study; each is a `GridSearchCV` of one technique on one split."""
+"""The fits of a study: one technique on one split each."""
 
 import contextlib
 import math
 import pickle
+import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score
-from sklearn.model_selection import GridSearchCV
 from sklearn.utils.validation import has_fit_parameter
 
 from skcell._digest import digest
@@ -71,29 +71,6 @@ class FoldScorer:
         }
 
 
-class _Recorder:
-    """A scorer that also keeps the predictions, since `GridSearchCV` keeps only numbers."""
-
-    predicted: NDArray[np.intp]
-    probabilities: NDArray[np.float32] | None
-    loss_drop = math.nan
-    training_accuracy = math.nan
-
-    def __init__(self, scorer: FoldScorer):
-        self.scorer = scorer
-
-    def __call__(self, model: Pipeline, X: Any, y: NDArray[Any]) -> dict[str, float]:
-        predicted, self.probabilities = self.scorer.predict(model, X)
-        self.predicted = np.searchsorted(self.scorer.classes, predicted)
-        history = getattr(model[-1], "history_", {})
-        losses = history.get("loss", ())
-        if len(losses) > 1 and losses[-2] > 0:
-            self.loss_drop = 1 - losses[-1] / losses[-2]
-        self.training_accuracy = float(history.get("accuracy", (math.nan,))[-1])
-        more = {name: float(score(model, X, y)) for name, score in self.scorer.more.items()}
-        return {**self.scorer.score(y, predicted, self.probabilities), **more}
-
-
 @dataclass(frozen=True)
 class Fit:
     """One technique on one split."""
@@ -110,10 +87,11 @@ class Fit:
         self, pipeline: Pipeline, X: Any, y: NDArray[Any], groups: NDArray[Any] | None
     ) -> tuple["Fit", FoldResult]:
         """Fit and score the technique."""
-        values, recorder = dict(self.technique.parameters), _Recorder(self.scorer)
+        values = dict(self.technique.parameters)
         model = clone(pipeline).set_params(**clone(values, safe=False))
         if self.watch is not None and isinstance(model[-1], BaseCellClassifier):
-            values["clf__callbacks"] = [*(model[-1].callbacks or ()), self.watch]
+            callbacks = [*(model[-1].callbacks or ()), self.watch]
+            model.set_params(clf__callbacks=clone(callbacks, safe=False))
         train, test = self.split
         result = FoldResult(
             technique=self.technique.name,
@@ -124,38 +102,36 @@ class Fit:
             fit_seconds=math.nan,
             random_state=self.random_state,
         )
-        search = GridSearchCV(
-            pipeline,
-            {name: [value] for name, value in values.items()},
-            scoring=recorder,
-            cv=[self.split],
-            refit=False,
-            error_score="raise",
-        )
+        params = {name: value[train] for name, value in _fit_params(model, groups).items()}
         try:
             with config_context(enable_metadata_routing=False), warnings.catch_warnings():
                 # About classes of equal size, which the caption of the table mentions once.
                 warnings.filterwarnings("ignore", message="ImageSMOTE adds no image")
-                search.fit(X, y, **_fit_params(model, groups))
+                started = time.perf_counter()
+                model.fit(X[train], y[train], **params)
+                seconds = time.perf_counter() - started
+                measured = self._score(model, X[test], y[test])
         except Exception as error:  # other techniques may still succeed
-            told = f"{type(error).__name__}: {error}"
-            return self, _ended(result, error=told, exception=_portable(error))
-        results = search.cv_results_
-        scores = {
-            name.removeprefix("split0_test_"): float(value[0])
-            for name, value in results.items()
-            if name.startswith("split0_test_")
+            reason = f"{type(error).__name__}: {error}"
+            return self, _ended(result, error=reason, exception=_portable(error))
+        return self, _ended(result, fit_seconds=seconds, **measured)
+
+    def _score(self, model: Pipeline, X: Any, y: NDArray[Any]) -> dict[str, Any]:
+        """Return what is recorded of a fitted model."""
+        predicted, probabilities = self.scorer.predict(model, X)
+        scores = self.scorer.score(y, predicted, probabilities)
+        scores |= {name: float(score(model, X, y)) for name, score in self.scorer.more.items()}
+        history = getattr(model[-1], "history_", {})
+        losses = history.get("loss", ())
+        falls = len(losses) > 1 and losses[-2] > 0
+        return {
+            "n_correct": int(scores.pop("n_correct")),
+            "scores": scores,
+            "loss_drop": 1 - losses[-1] / losses[-2] if falls else math.nan,
+            "training_accuracy": float(history.get("accuracy", (math.nan,))[-1]),
+            "predicted": np.searchsorted(self.scorer.classes, predicted),
+            "probabilities": probabilities,
         }
-        return self, _ended(
-            result,
-            n_correct=int(scores.pop("n_correct")),
-            fit_seconds=float(results["mean_fit_time"][0]),
-            scores=scores,
-            loss_drop=recorder.loss_drop,
-            training_accuracy=recorder.training_accuracy,
-            predicted=recorder.predicted,
-            probabilities=recorder.probabilities,
-        )
 
 
 def _ended(result: FoldResult, **measured: Any) -> FoldResult:

@@ -20,6 +20,7 @@ from skcell._environment import environment
 from skcell._hints import ParameterHintsMixin, did_you_mean
 from skcell._holdout import find_copies_of_content, warn_of_copies
 from skcell._sklearn import HasMethods, Interval
+from skcell.pipeline import Pipeline
 from skcell.study._comparison import compare, summarise
 from skcell.study._files import reserved_columns, to_jsonable
 from skcell.study._fits import (
@@ -45,8 +46,8 @@ class Study(ParameterHintsMixin, BaseEstimator):
     """Compare techniques of cell-image classification on the same folds and seeds.
 
     Every technique is a `Technique`: parameters of one pipeline, ``Pipeline([("smote",
-    "passthrough"), ("clf", CellCNNClassifier())])``. Each fit is run by `GridSearchCV`, so that
-    only the training part of a fold is resampled.
+    "passthrough"), ("clf", CellCNNClassifier())])``. Only the training part of a fold is resampled.
+    `as_grid` returns the whole study as a `GridSearchCV` over parameters of this pipeline.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ class Study(ParameterHintsMixin, BaseEstimator):
     See Also
     --------
     skcell.study.Technique : One technique.
-    sklearn.model_selection.GridSearchCV : Runs each fit.
+    sklearn.model_selection.GridSearchCV : Runs what `as_grid` returns.
 
     Notes
     -----
@@ -309,6 +310,37 @@ class Study(ParameterHintsMixin, BaseEstimator):
             with config_context(enable_metadata_routing=False):
                 self.best_estimator_.fit(X, y, **_fit_params(self.best_estimator_, groups))
         return self
+
+    def as_grid(self, fold: int | None = None) -> tuple[Pipeline, list[dict[str, list[Any]]]]:
+        """Return the study as the pipeline and the settings of a `GridSearchCV`.
+
+        Parameters
+        ----------
+        fold : int, default=None
+            Number of the split, from 0, whose seed the settings have: a study gives each split a
+            seed of its own, and a grid search has one for all. None is the seed of the study.
+
+        Returns
+        -------
+        pipeline : Pipeline
+            The pipeline that the settings are set on.
+        param_grid : list of dict
+            A grid of one setting for each technique, in the order of the techniques.
+
+        Examples
+        --------
+        >>> from sklearn.model_selection import GridSearchCV
+        >>> from skcell.study import Study
+        >>> pipeline, settings = Study(["base", "SMOTE"], epochs=5).as_grid()
+        >>> search = GridSearchCV(pipeline, settings, cv=5)  # search.fit(images, labels)
+        >>> settings[1]["smote"]
+        [ImageSMOTE(random_state=0)]
+        """
+        seed = self.random_state if fold is None else _derive_seed(self.random_state, fold)
+        techniques = [self._complete(one, seed) for one in resolve_techniques(self.techniques)]
+        return study_pipeline(), [
+            {name: [value] for name, value in one.parameters.items()} for one in techniques
+        ]
 
     def _configuration(
         self, score: str, protocol: str, pipeline: BaseEstimator, techniques: Sequence[Technique]

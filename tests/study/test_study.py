@@ -11,6 +11,7 @@ from PIL import Image
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
+    GridSearchCV,
     PredefinedSplit,
     RepeatedStratifiedKFold,
     StratifiedKFold,
@@ -119,6 +120,17 @@ def test_scores_are_those_of_cross_val_score(study, data):
         clf = CellCNNClassifier(**PLAIN_SETTINGS | small, random_state=seed)
         model = Pipeline([("smote", ImageSMOTE(random_state=seed)), ("clf", clf)])
         assert_allclose(fold.accuracy, cross_val_score(model, *data, cv=[split])[0])
+
+
+def test_scores_are_those_of_a_grid_search(study, data):
+    """The whole study is one search over parameters of a pipeline, for the seed of each fold."""
+    folds = list(StratifiedKFold(3, shuffle=True, random_state=0).split(*data))
+    for number, split in enumerate(folds):
+        pipeline, settings = study.as_grid(fold=number)
+        search = GridSearchCV(pipeline, settings, cv=[split], refit=False).fit(*data)
+        expected = [fold.accuracy for fold in study.result_.folds if fold.fold == number]
+        assert_allclose(search.cv_results_["mean_test_score"], expected)
+    assert study.as_grid()[1][0]["clf__random_state"] == [0]
 
 
 def test_again_gives_the_same(study, data):
