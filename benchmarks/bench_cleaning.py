@@ -172,7 +172,7 @@ def find_outliers(images: np.ndarray, labels: np.ndarray, seed: int) -> dict[str
 
 def find_labels(images: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, float]:
     from skcell.cleaning import find_label_issues
-    from skcell.tasks import doubt_labels
+    from skcell.workflows import doubt_labels
 
     rng = np.random.default_rng(seed)
     wrong = rng.choice(len(labels), round(SWAPPED * len(labels)), replace=False)

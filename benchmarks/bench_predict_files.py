@@ -17,9 +17,10 @@ import numpy as np
 
 
 def main() -> None:
-    from skcell import CalibratedClassifier, CellCNNClassifier, tasks
+    from skcell import CalibratedClassifier, CellCNNClassifier
     from skcell._environment import environment
     from skcell.datasets import list_images, load_image_folder
+    from skcell.workflows import predict_files
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -41,7 +42,7 @@ def main() -> None:
         return clf.assess(images)
 
     def from_files() -> Any:
-        return sum(1 for _ in tasks.predict_files(clf, files))
+        return sum(1 for _ in predict_files(clf, files))
 
     seconds: dict[str, list[float]] = {"memory": [], "files": []}
     clf.assess(images[:600])

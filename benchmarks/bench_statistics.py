@@ -19,12 +19,14 @@ from sklearn.model_selection import StratifiedKFold
 from skcell import CellCNNClassifier
 from skcell._environment import environment
 from skcell.calibration import ConformalSets, ReferenceProfile, fit_temperature, scale_probabilities
-from skcell.metrics import describe_images, measure_reliability, measure_shift
-from skcell.stats import (
+from skcell.metrics import (
     balanced_accuracy_interval,
     corrected_resampled_ttest,
     cross_validated_interval,
+    describe_images,
     estimate_over_folds,
+    measure_reliability,
+    measure_shift,
 )
 
 

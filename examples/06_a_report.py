@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from skcell.datasets import make_cells
-from skcell.tasks import evaluate_folder, train
+from skcell.workflows import evaluate_folder, train
 
 N_CELLS = int(os.environ.get("SKCELL_EXAMPLE_CELLS", 400))
 

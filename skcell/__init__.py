@@ -36,11 +36,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "networks",
         "persistence",
         "resampling",
-        "stats",
         "pipeline",
         "preprocessing",
         "study",
-        "tasks",
+        "workflows",
     ],
     submod_attrs={
         "augmentation": ["ImageAugmenter"],

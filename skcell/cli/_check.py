@@ -84,10 +84,10 @@ def check(
             import_optional("cleanlab", purpose="--labels", extra="cleaning")
             with quietly_starting(console):
                 import skcell.classifiers  # noqa: F401 # the other checks need no Keras
-        from skcell import tasks
+        from skcell import workflows
 
         with short_warnings():
-            found = tasks.check_folder(
+            found = workflows.check_folder(
                 folder,
                 image_size=image_size,
                 groups=groups,
@@ -99,7 +99,7 @@ def check(
             )
         if out is not None:
             name = Path(folder).expanduser().resolve().name
-            page, table = tasks.save_check(found, out, title=f"Check of {name}")
+            page, table = workflows.save_check(found, out, title=f"Check of {name}")
         _show(found, console)
         if out is not None:
             console.print(plain(f"The page is {page}, the table {table}."), soft_wrap=True)

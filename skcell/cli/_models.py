@@ -33,7 +33,7 @@ from skcell.cli._common import (
 )
 
 if TYPE_CHECKING:
-    from skcell.tasks import Evaluation, Prediction
+    from skcell.workflows import Evaluation, Prediction
 
 TRAIN_EPILOG = """Examples: skcell train cells/ -o cells.skcell. With patients in the file names:
 skcell train cells/ -o cells.skcell --groups "(P[0-9]+)_". With a pretrained network: skcell train
@@ -108,10 +108,10 @@ def train(
         check_input(folder)
         unfinished = _unfinished(out, resume)
         with quietly_starting(console):
-            from skcell import tasks
-        stop = tasks.StopOnInterrupt()
+            from skcell import workflows
+        stop = workflows.StopOnInterrupt()
         with short_warnings(), _alone(unfinished):
-            result = tasks.train(
+            result = workflows.train(
                 folder,
                 recipe=recipe,
                 image_size=image_size,
@@ -190,18 +190,18 @@ def predict(
             copy_to = copy_to.expanduser()
             if copy_to.exists() and any(copy_to.iterdir()):
                 raise FileExistsError(f"--copy-to {copy_to} is not empty; give a new folder.")
-        from skcell.tasks import find_images
+        from skcell.workflows import find_images
 
         files = find_images(sources, sys.stdin)
         loaded, found_info = _open(model, console)
-        from skcell import tasks
+        from skcell import workflows
         from skcell.classifiers import classifier_of
 
         if tta is not None:
             classifier_of(loaded).set_params(tta=tta)
-        for sentence in tasks.check_first(loaded, files, found_info.training):
+        for sentence in workflows.check_first(loaded, files, found_info.training):
             console.print(plain(sentence, style="bold yellow"), soft_wrap=True)
-        found: Iterator[Prediction] = tasks.predict_files(
+        found: Iterator[Prediction] = workflows.predict_files(
             loaded, files, coverage=coverage, min_confidence=min_confidence
         )
         if sort == "uncertain":
@@ -210,7 +210,7 @@ def predict(
         records = _records(found, loaded.classes_.tolist(), probabilities, copy_to, failures)
         mode = "wb" if suffix == ".parquet" else "w"
         with _opened(out, mode) as file:
-            tasks.write_predictions(
+            workflows.write_predictions(
                 # a bar and a table do not share a screen
                 _with_progress(records, len(files), out is not None or not sys.stdout.isatty()),
                 file,
@@ -268,9 +268,9 @@ def evaluate(
 
         read_info(model)  # a file that is none is refused before Keras starts
         with quietly_starting(console):
-            from skcell import tasks
+            from skcell import workflows
         with short_warnings():
-            result, notes = tasks.evaluate_folder(
+            result, notes = workflows.evaluate_folder(
                 model,
                 folder,
                 page=out,
@@ -313,10 +313,10 @@ def adapt(
         out = check_output(out, model, folder, suffixes=MODEL)
         check_input(folder, classes=False)
         loaded, _ = _open(model, console)
-        from skcell import tasks
+        from skcell import workflows
 
         with short_warnings():
-            adapted, lines = tasks.adapt_to_folder(
+            adapted, lines = workflows.adapt_to_folder(
                 loaded,
                 folder,
                 out,
@@ -387,7 +387,7 @@ def export(
         loaded, _ = _open(model, console)
         import skcell
 
-        images = None if sample is None else skcell.tasks.find_images([sample])[:64]
+        images = None if sample is None else skcell.workflows.find_images([sample])[:64]
         console.print("Converting ...")
         path = skcell.export(loaded, out, file_format, X=images)
         console.print(plain(f"{path} predicts as {model} does."), soft_wrap=True)
@@ -514,7 +514,7 @@ def _records(
     failures: list[Any],
 ) -> Iterator[dict[str, Any]]:
     """Turn predictions into lines of the table; copy the files, and collect failures."""
-    from skcell.tasks import to_record
+    from skcell.workflows import to_record
 
     folders = _name_folders(classes)
     for one in found:

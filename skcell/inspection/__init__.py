@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         ],
         "_curves": ["ClassCurvesDisplay"],
         "_embedding": ["EmbeddingDisplay"],
+        "_evaluation": ["Evaluation", "evaluate"],
         "_maps": ["confirm_maps", "grad_cam", "occlusion_map", "spotlight"],
         "_samples": [
             "AugmentationDisplay",
@@ -26,5 +27,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         ],
         "_training_curves": ["TrainingCurvesDisplay"],
     },
-    internal={"_samples": ["find_confusions"]},
+    internal={
+        "_card": ["make_card"],
+        "_figures": ["make_figures"],
+        "_page": ["make_page", "write_evaluation"],
+        "_samples": ["find_confusions"],
+    },
 )

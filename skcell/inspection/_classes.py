@@ -7,8 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from skcell._images import check_labels
 from skcell.inspection._plotting import GREYS, new_axes, shorten
-from skcell.metrics import Reliability, accuracy_coverage_curve, measure_reliability
-from skcell.stats import grouped_accuracy_interval
+from skcell.metrics import (
+    Reliability,
+    accuracy_coverage_curve,
+    grouped_accuracy_interval,
+    measure_reliability,
+)
 
 
 class ClassRecallDisplay:

@@ -13,7 +13,7 @@ from skcell._images import check_labels
 from skcell._optional import import_optional
 from skcell.inspection._corruptions import MICROSCOPE, Corruption
 from skcell.inspection._plotting import GREYS, new_axes
-from skcell.stats import grouped_accuracy_interval
+from skcell.metrics import grouped_accuracy_interval
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,4 +1,4 @@
-"""Metrics for predictions, and for sets of images."""
+"""Scores of predictions with intervals and tests, and measures of sets of images."""
 
 from skcell import _lazy
 
@@ -6,6 +6,21 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_calibration": ["Reliability", "accuracy_coverage_curve", "measure_reliability"],
+        "_comparisons": [
+            "FoldEstimate",
+            "corrected_resampled_ttest",
+            "estimate_over_folds",
+            "holm_correction",
+        ],
+        "_intervals": [
+            "Estimate",
+            "accuracy_interval",
+            "balanced_accuracy_interval",
+            "cross_validated_interval",
+            "design_effect",
+            "grouped_accuracy_interval",
+            "mean_interval",
+        ],
         "_scores": ["macro_roc_auc"],
         "_shift": ["Shift", "describe_images", "measure_shift"],
     },

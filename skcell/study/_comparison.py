@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from skcell.stats import (
+from skcell.metrics import (
     FoldEstimate,
     balanced_accuracy_interval,
     corrected_resampled_ttest,

@@ -109,7 +109,7 @@ class Study(ParameterHintsMixin, BaseEstimator):
     Notes
     -----
     Intervals and comparisons of accuracy and balanced accuracy are those of
-    `skcell.stats.estimate_over_folds`: their variance is that between images (or between groups,
+    `skcell.metrics.estimate_over_folds`: their variance is that between images (or between groups,
     whose images are alike), and that between folds, which differ in training set and seed. The
     interval of one holdout does not include the latter; with a single group in the holdout, there
     is no interval. Other scores have one value for each fold, and so the corrected resampled t

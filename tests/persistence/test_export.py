@@ -16,7 +16,7 @@ import skcell
 from skcell import CalibratedClassifier, CellCNNClassifier, ImageSMOTE, make_pipeline
 from skcell.exceptions import MissingExtraError, ModelFileError
 from skcell.persistence import _export
-from skcell.tasks import predict_files
+from skcell.workflows import predict_files
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "predict_with_onnx.py"
 

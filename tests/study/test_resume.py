@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skcell import CellCNNClassifier, ImageAugmenter, SEInceptionResNetClassifier
 from skcell.datasets import make_cells
-from skcell.stats import estimate_over_folds, holm_correction
+from skcell.metrics import estimate_over_folds, holm_correction
 from skcell.study import PLAIN_SETTINGS, Study, Technique, load_techniques, resolve_techniques
 from skcell.study._journal import Journal
 

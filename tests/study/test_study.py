@@ -24,8 +24,8 @@ from sklearn.utils.validation import check_is_fitted
 from skcell import CellCNNClassifier, ImageSMOTE
 from skcell.datasets import make_cells
 from skcell.exceptions import DuplicateImageWarning
+from skcell.metrics import accuracy_interval, estimate_over_folds, grouped_accuracy_interval
 from skcell.pipeline import Pipeline
-from skcell.stats import accuracy_interval, estimate_over_folds, grouped_accuracy_interval
 from skcell.study import (
     PLAIN_SETTINGS,
     TECHNIQUES,

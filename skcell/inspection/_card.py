@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skcell._version import __version__
+from skcell.inspection._evaluation import Evaluation
 from skcell.persistence import ModelInfo
-from skcell.tasks._evaluation import Evaluation
 
 #: Shown where only the makers know.
 BLANK = ""

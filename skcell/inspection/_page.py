@@ -11,10 +11,11 @@ from skcell._files import replace_file, to_csv
 from skcell._pages import render
 from skcell._text import encode, printable
 from skcell.cleaning import DatasetCheck, show_check
-from skcell.inspection import CorruptionReport
-from skcell.tasks._card import Card
-from skcell.tasks._evaluation import Evaluation, Score
-from skcell.tasks._figures import MOST_WRONG, Figures
+from skcell.inspection._card import Card
+from skcell.inspection._corruption_report import CorruptionReport
+from skcell.inspection._evaluation import Evaluation
+from skcell.inspection._figures import MOST_WRONG, Figures
+from skcell.metrics import Estimate
 
 _MOST_PROBABILITIES = 8  # classes of an image that are listed
 
@@ -60,7 +61,7 @@ def make_page(
     shift = found.shift
     sets = found.set_coverage
     return render(
-        "skcell.tasks",
+        "skcell.inspection",
         "_page.html.jinja",
         title=title,
         n_images=len(found.y_true),
@@ -84,10 +85,10 @@ def make_page(
         log_loss="{:.3f} ({:.3f} to {:.3f})".format(
             found.reliability.log_loss, *found.reliability.log_loss_interval
         ),
-        error=Score(found.reliability.error, *found.reliability.interval),
+        error=Estimate(found.reliability.error, *found.reliability.interval),
         not_calibrated=found.not_calibrated,
         reliability=[
-            (f"{100 * c:.0f} %", str(Score(a, lo, hi)), f"{n:,}")
+            (f"{100 * c:.0f} %", str(Estimate(a, lo, hi)), f"{n:,}")
             for c, a, lo, hi, n in zip(
                 found.reliability.confidence,
                 found.reliability.accuracy,

@@ -5,12 +5,12 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from skcell.metrics import macro_roc_auc
-from skcell.stats import (
+from skcell.metrics import (
     corrected_resampled_ttest,
     cross_validated_interval,
     estimate_over_folds,
     holm_correction,
+    macro_roc_auc,
 )
 
 

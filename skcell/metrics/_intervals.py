@@ -1,8 +1,9 @@
 """Intervals for the scores of one test set, and for those of a cross-validation."""
 
 import math
+from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +11,52 @@ from scipy import stats
 from sklearn.utils.validation import check_array
 
 from skcell._sklearn import Interval, validate_params
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An accuracy or another rate, with its 95 % interval.
+
+    Parameters
+    ----------
+    value, low, high : float
+        The rate, and the ends of its interval; these are NaN if there is none.
+
+    Examples
+    --------
+    >>> from skcell.metrics import Estimate
+    >>> print(Estimate(0.9, 0.82, 0.95))
+    90.0 % (82.0 to 95.0)
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, correct: ArrayLike, groups: ArrayLike | None = None) -> Self:
+        """Estimate the rate of correct predictions.
+
+        Parameters
+        ----------
+        correct : array-like of bool of shape (n,)
+            Whether each prediction is correct.
+        groups : array-like of shape (n,), default=None
+            Patient or slide of each image; the interval is then one for new patients.
+
+        Returns
+        -------
+        Estimate
+            The rate and its interval.
+        """
+        value = float(np.mean(np.asarray(correct, dtype=np.float64)))
+        return cls(value, *grouped_accuracy_interval(correct, groups))
+
+    def __str__(self) -> str:
+        """Return the rate in per cent, with its interval."""
+        if math.isnan(self.low):  # with one patient, nothing is known about others
+            return f"{100 * self.value:.1f} % (no interval)"
+        return f"{100 * self.value:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f})"
 
 
 @validate_params(
@@ -61,7 +108,7 @@ def accuracy_interval(
 
     Examples
     --------
-    >>> from skcell.stats import accuracy_interval
+    >>> from skcell.metrics import accuracy_interval
     >>> low, high = accuracy_interval(85, 100)
     >>> print(f"{low:.3f} to {high:.3f}")
     0.767 to 0.907
@@ -119,7 +166,7 @@ def grouped_accuracy_interval(
 
     Examples
     --------
-    >>> from skcell.stats import accuracy_interval, grouped_accuracy_interval
+    >>> from skcell.metrics import accuracy_interval, grouped_accuracy_interval
     >>> correct = [True] * 30 + [False] * 10
     >>> low, high = grouped_accuracy_interval(correct, [i // 10 for i in range(40)])
     >>> print(f"{low:.2f} to {high:.2f}")
@@ -169,7 +216,7 @@ def mean_interval(
 
     Examples
     --------
-    >>> from skcell.stats import mean_interval
+    >>> from skcell.metrics import mean_interval
     >>> low, high = mean_interval([0.1, 0.2, 0.3, 0.6])
     >>> print(f"{low:.2f} to {high:.2f}")
     -0.04 to 0.64
@@ -206,7 +253,7 @@ def design_effect(values: ArrayLike, groups: ArrayLike | None) -> float:
 
     Examples
     --------
-    >>> from skcell.stats import design_effect
+    >>> from skcell.metrics import design_effect
     >>> design_effect([0, 0, 1, 1], ["a", "a", "b", "b"])
     3.0
     """
@@ -308,7 +355,7 @@ def balanced_accuracy_interval(
 
     Examples
     --------
-    >>> from skcell.stats import balanced_accuracy_interval
+    >>> from skcell.metrics import balanced_accuracy_interval
     >>> truth = ["blast"] * 10 + ["lymphocyte"] * 90
     >>> low, high = balanced_accuracy_interval(truth, ["blast"] * 8 + ["lymphocyte"] * 92)
     >>> print(f"{low:.2f} to {high:.2f}")
@@ -412,7 +459,7 @@ def cross_validated_interval(
 
     Examples
     --------
-    >>> from skcell.stats import cross_validated_interval
+    >>> from skcell.metrics import cross_validated_interval
     >>> low, high = cross_validated_interval(
     ...     [0.84, 0.86, 0.83, 0.85, 0.87], n_train=800, n_test=200
     ... )

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from skcell.stats import (
+from skcell.metrics import (
     accuracy_interval,
     balanced_accuracy_interval,
     cross_validated_interval,

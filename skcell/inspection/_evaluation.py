@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,34 +11,13 @@ from sklearn.metrics import confusion_matrix, f1_score, precision_score
 
 from skcell._holdout import check_groups
 from skcell.calibration import CalibratedClassifier, ShiftReport
-from skcell.metrics import Reliability, accuracy_coverage_curve, measure_reliability
-from skcell.stats import balanced_accuracy_interval, grouped_accuracy_interval
-
-
-@dataclass(frozen=True)
-class Score:
-    """A figure with its 95 % interval.
-
-    Parameters
-    ----------
-    value, low, high : float
-        The figure and its interval.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, hits: NDArray[np.bool_], groups: NDArray[Any] | None) -> Self:
-        """Return the share of hits, with an interval that knows the groups of the images."""
-        return cls(float(hits.mean()), *grouped_accuracy_interval(hits, groups))
-
-    def __str__(self) -> str:
-        """Return the figure in per cent, with its interval."""
-        if math.isnan(self.low):  # with one patient, nothing is known about others
-            return f"{100 * self.value:.1f} % (no interval)"
-        return f"{100 * self.value:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f})"
+from skcell.metrics import (
+    Estimate,
+    Reliability,
+    accuracy_coverage_curve,
+    balanced_accuracy_interval,
+    measure_reliability,
+)
 
 
 @dataclass(frozen=True)
@@ -55,12 +34,12 @@ class Evaluation:
         True and predicted labels.
     probabilities : ndarray of shape (n, n_classes)
         Probability of each class.
-    accuracy, balanced_accuracy : Score
+    accuracy, balanced_accuracy : Estimate
         Share of correct predictions; mean of the recalls of the classes.
     macro_f1 : float
         Mean F1 score of the classes that occur or are predicted, as scikit-learn computes it.
     per_class : list of dict
-        For each class that occurs: `class`, `n`, `recall` (a `Score`) and `precision`.
+        For each class that occurs: `class`, `n`, `recall` (a `Estimate`) and `precision`.
     confusion : ndarray of int of shape (n_classes, n_classes)
         Number of images of each true class (rows) with each predicted class (columns).
     reliability : Reliability
@@ -77,7 +56,7 @@ class Evaluation:
         How the images differ from the reference images, if the model can say.
     groups : ndarray of shape (n,) or None
         Patient or slide of each image.
-    by_group : dict of str to Score
+    by_group : dict of str to Estimate
         Accuracy of each group, if groups were given.
     """
 
@@ -86,8 +65,8 @@ class Evaluation:
     y_true: NDArray[Any]
     y_pred: NDArray[Any]
     probabilities: NDArray[np.float64]
-    accuracy: Score
-    balanced_accuracy: Score
+    accuracy: Estimate
+    balanced_accuracy: Estimate
     macro_f1: float
     per_class: list[dict[str, Any]]
     confusion: NDArray[np.intp]
@@ -98,15 +77,15 @@ class Evaluation:
     unknown: NDArray[np.bool_] | None = None
     shift: ShiftReport | None = None
     groups: NDArray[Any] | None = None
-    by_group: dict[str, Score] = field(default_factory=dict)
+    by_group: dict[str, Estimate] = field(default_factory=dict)
 
     @property
-    def set_coverage(self) -> Score | None:
+    def set_coverage(self) -> Estimate | None:
         """Share of images whose set contains the true class."""
         if self.plausible is None:
             return None
         codes = np.searchsorted(self.classes, self.y_true)
-        return Score.of(self.plausible[np.arange(len(codes)), codes], self.groups)
+        return Estimate.of(self.plausible[np.arange(len(codes)), codes], self.groups)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as JSON values.
@@ -130,8 +109,8 @@ class Evaluation:
                 "classes": [_text(label) for label in self.classes],
                 "counts": self.confusion.tolist(),
             },
-            "log_loss": _plain(Score(calibration.log_loss, *calibration.log_loss_interval)),
-            "calibration_error": _plain(Score(calibration.error, *calibration.interval)),
+            "log_loss": _plain(Estimate(calibration.log_loss, *calibration.log_loss_interval)),
+            "calibration_error": _plain(Estimate(calibration.error, *calibration.interval)),
             "not_calibrated": self.not_calibrated or None,
             "prediction_sets": None
             if found is None or self.plausible is None
@@ -266,20 +245,20 @@ def evaluate(
             {
                 "class": label,
                 "n": int(of.sum()),
-                "recall": Score.of(correct[of], None if groups is None else groups[of]),
+                "recall": Estimate.of(correct[of], None if groups is None else groups[of]),
                 "precision": float(precision),
             }
         )
     names = [] if groups is None else np.unique(groups).tolist()
-    by_group = {str(name): Score.of(correct[groups == name], None) for name in names}
+    by_group = {str(name): Estimate.of(correct[groups == name], None) for name in names}
     return Evaluation(
         files=[str(i) for i in range(n)] if files is None else [str(file) for file in files],
         classes=classes.tolist(),
         y_true=y_true,
         y_pred=y_pred,
         probabilities=probabilities,
-        accuracy=Score.of(correct, groups),
-        balanced_accuracy=Score(
+        accuracy=Estimate.of(correct, groups),
+        balanced_accuracy=Estimate(
             float(np.mean([row["recall"].value for row in per_class])),
             *balanced_accuracy_interval(y_true, y_pred, groups),
         ),
@@ -294,7 +273,7 @@ def evaluate(
     )
 
 
-def _plain(score: Score) -> dict[str, float | None]:
+def _plain(score: Estimate) -> dict[str, float | None]:
     """Return a score as JSON, which has no NaN."""
     values = {"value": score.value, "low": score.low, "high": score.high}
     return {name: None if math.isnan(value) else value for name, value in values.items()}

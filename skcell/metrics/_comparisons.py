@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.utils.validation import check_array
 
 from skcell._sklearn import Interval, validate_params
-from skcell.stats._intervals import _grouped_variance, _mean_over_classes, _wilson
+from skcell.metrics._intervals import _grouped_variance, _mean_over_classes, _wilson
 
 
 @validate_params(
@@ -59,7 +59,7 @@ def corrected_resampled_ttest(differences: ArrayLike, *, n_train: float, n_test:
 
     Examples
     --------
-    >>> from skcell.stats import corrected_resampled_ttest
+    >>> from skcell.metrics import corrected_resampled_ttest
     >>> p = corrected_resampled_ttest([0.02, 0.03, 0.01, 0.02, 0.04], n_train=800, n_test=200)
     >>> print(f"{p:.3f}")
     0.035
@@ -98,7 +98,7 @@ def holm_correction(p_values: ArrayLike) -> NDArray[np.float64]:
 
     Examples
     --------
-    >>> from skcell.stats import holm_correction
+    >>> from skcell.metrics import holm_correction
     >>> holm_correction([0.01, 0.04, 0.03]).tolist()
     [0.03, 0.06, 0.06]
     """
@@ -239,7 +239,7 @@ def estimate_over_folds(
 
     Examples
     --------
-    >>> from skcell.stats import estimate_over_folds
+    >>> from skcell.metrics import estimate_over_folds
     >>> correct = [[1, 1, 1, 0], [1, 0, 1, 1], [1, 1, 0, 1]]
     >>> found = estimate_over_folds(correct, [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]])
     >>> found.mean

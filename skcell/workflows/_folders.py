@@ -15,12 +15,9 @@ from skcell._text import normal_form
 from skcell.calibration import CalibratedClassifier
 from skcell.classifiers import classifier_of, find_image_spec
 from skcell.datasets import SPLITS, load_image_folder
+from skcell.inspection import Evaluation, evaluate, make_card, make_figures, write_evaluation
 from skcell.persistence import load, read_info, save
-from skcell.tasks._card import make_card
-from skcell.tasks._check import check_folder, find_groups, typical_size
-from skcell.tasks._evaluation import Evaluation, evaluate
-from skcell.tasks._figures import make_figures
-from skcell.tasks._page import write_evaluation
+from skcell.workflows._check import check_folder, find_groups, typical_size
 
 #: Number of images that are tested for a shift before all are predicted.
 _FIRST = 200

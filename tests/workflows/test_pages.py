@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skcell import CellCNNClassifier, tasks
+from skcell import CellCNNClassifier, inspection, workflows
 from skcell._images import decode_picture
 from skcell.datasets import make_cells
+from skcell.inspection import evaluate, make_card, make_page
 from skcell.persistence import load, read_info, save
-from skcell.tasks import Figures, evaluate, make_page
-from skcell.tasks._card import make_card
 
 HOSTILE = "<script>alert('x')</script>&"
 
@@ -37,7 +36,7 @@ def place(tmp_path_factory, run_here):
     later = cells.target[160:].copy()
     later[:9] = (later[:9] + 1) % 3  # so that something is wrong
     write(root / "later", cells.images[160:], names[later])
-    trained = tasks.train(root / "cells", epochs=4)
+    trained = workflows.train(root / "cells", epochs=4)
     trained.save(root / "cells.skcell")
     done = run_here("evaluate", "cells.skcell", "later", "-o", "report.html", cwd=root)
     assert done.returncode == 0, done.stderr
@@ -229,7 +228,7 @@ def test_images_of_the_training_are_not_a_test(place, tmp_path, run_here):
         assert told in done.stdout
         assert f"of {n_test} test images" in done.stdout
     assert told in (place / "own.html").read_text()
-    found, _ = tasks.evaluate_folder(load(place / "cells.skcell"), own)
+    found, _ = workflows.evaluate_folder(load(place / "cells.skcell"), own)
     assert found.to_dict()["accuracy"] == test["accuracy"]
     other = run_here("evaluate", "cells.skcell", "later", cwd=place)
     assert "trained on" not in other.stdout
@@ -303,7 +302,7 @@ def test_the_card_leaves_blank_what_is_not_known(place, tmp_path):
 
 
 def test_the_tested_model_is_explained_after_training_again(place):
-    result = tasks.train(place / "cells", epochs=1, final=True)
+    result = workflows.train(place / "cells", epochs=1, final=True)
     assert result.tested_model is not result.model
     files = [place / "cells" / name for name in result.evaluation.files]
     images = np.stack([np.asarray(Image.open(file)) for file in files])
@@ -317,7 +316,7 @@ def test_check_doubts_labels(place, tmp_path):
     moved = sorted((tmp_path / "cells" / "normal").iterdir())[:3]
     for file in moved:
         file.rename(tmp_path / "cells" / "a & b < c" / f"moved{file.name}")
-    check = tasks.check_folder(tmp_path / "cells", labels=True)
+    check = workflows.check_folder(tmp_path / "cells", labels=True)
     assert check.label_issues is not None
     told = [check.names[i] for i in check.label_issues.indices]
     assert len(told) < 60
@@ -337,9 +336,8 @@ def test_the_page_stays_small_with_many_wrong_images(tmp_path):
     many = np.arange(20_000) % 60
     wrong = (clf.predict(cells.images) + 1) % 3
     found = evaluate(clf, cells.images[many], wrong[many], files=[files[i] for i in many.tolist()])
-    seen = tasks.make_figures(clf, found, str(tmp_path))
+    seen = inspection.make_figures(clf, found, str(tmp_path))
     page = make_page(found, seen, title="many")
-    assert isinstance(seen, Figures)
     assert len(seen.wrong) == 20_000
     assert len(page) < 10e6
     assert page.count("<figure data-group") < 200

@@ -18,7 +18,14 @@ from PIL import Image
 from sklearn.metrics import f1_score
 
 import skcell
-from skcell import CalibratedClassifier, CellCNNClassifier, ImageSMOTE, make_pipeline, tasks
+from skcell import (
+    CalibratedClassifier,
+    CellCNNClassifier,
+    ImageSMOTE,
+    inspection,
+    make_pipeline,
+    workflows,
+)
 from skcell.datasets import list_images, load_image_folder, make_cells
 
 SKCELL = [sys.executable, "-m", "skcell.cli"]
@@ -75,7 +82,7 @@ def test_train_writes_a_model_and_its_test(place):
 
 
 def test_train_by_patients_keeps_them_whole(place, tmp_path):
-    result = tasks.train(place / "cells", groups=r"(P\d)_", epochs=1)
+    result = workflows.train(place / "cells", groups=r"(P\d)_", epochs=1)
     tested = {Path(file).name.split("_")[0] for file in result.evaluation.files}
     names = [Path(file).name.split("_")[0] for file in list_images(place / "cells")]
     n_tested = sum(name in tested for name in names)
@@ -92,7 +99,7 @@ def test_patients_on_both_sides_of_a_split_of_the_folder_are_refused(place, tmp_
                 noise = np.random.default_rng(i).integers(0, 255, (24, 24, 3), dtype=np.uint8)
                 Image.fromarray(noise).save(tmp_path / part / name / f"P{i}_{part}.png")
     with pytest.raises(ValueError, match=r"8 group\(s\), such as 'P0'"):
-        tasks.train(tmp_path, groups=r"(P\d)_")
+        workflows.train(tmp_path, groups=r"(P\d)_")
 
 
 def test_figures_without_an_interval_can_be_written(place, tmp_path, run_here):
@@ -102,7 +109,7 @@ def test_figures_without_an_interval_can_be_written(place, tmp_path, run_here):
         folder = tmp_path / "cells" / cells.target_names[cells.target[i]]
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(cells.images[i]).save(folder / f"P{i % 3}_{i}.png")
-    result = tasks.train(tmp_path / "cells", groups=r"(P\d)_", epochs=1)
+    result = workflows.train(tmp_path / "cells", groups=r"(P\d)_", epochs=1)
     result.save(tmp_path / "m.skcell")
     figures = json.loads((tmp_path / "m-report" / "metrics.json").read_text())
     assert figures["test"]["accuracy"]["low"] is None
@@ -140,7 +147,7 @@ def test_train_uses_a_split_of_the_folder_and_tells_of_copies(place, tmp_path):
             if i < 8:
                 changed = pixels if i == 0 else 255 - pixels // 2
                 Image.fromarray(changed).save(tmp_path / "test" / name / f"{i}.png")
-    result = tasks.train(tmp_path, epochs=1)
+    result = workflows.train(tmp_path, epochs=1)
     assert len(result.evaluation.files) == 16
     assert any("own part 'test'" in sentence for sentence in result.choices)
     assert any("of the same cell in two parts of the split" in text for text in result.warnings)
@@ -151,7 +158,7 @@ def test_train_weights_unequal_classes_and_says_so(place, tmp_path):
     first = np.flatnonzero(cells.target == 0)[:90]
     second = np.flatnonzero(cells.target == 1)[:9]
     write_folder(tmp_path, cells, [*first, *second])
-    result = tasks.train(tmp_path, epochs=1)
+    result = workflows.train(tmp_path, epochs=1)
     assert result.model.estimator.class_weight == "balanced"
     assert any("Classes are weighted" in sentence for sentence in result.choices)
     assert any("fewer than 10 images" in text for text in result.warnings)
@@ -186,7 +193,7 @@ def test_classes_with_hardly_any_image_are_refused(tmp_path):
     write_folder(tmp_path, cells, [*np.flatnonzero(cells.target == 0)[:20]])
     write_folder(tmp_path, cells, [*np.flatnonzero(cells.target == 1)[:2]])
     with pytest.raises(ValueError, match=r"at least 4 images.*2"):
-        tasks.train(tmp_path)
+        workflows.train(tmp_path)
 
 
 def test_ctrl_c_keeps_what_was_learned(place, tmp_path):
@@ -204,7 +211,7 @@ def test_ctrl_c_keeps_what_was_learned(place, tmp_path):
 
 
 def test_final_trains_again_on_all_images(place):
-    result = tasks.train(place / "cells", epochs=1, final=True)
+    result = workflows.train(place / "cells", epochs=1, final=True)
     assert any("trained again on all images" in sentence for sentence in result.choices)
     assert result.model.calibration_["n_images"] == round(0.15 * 180)
     assert result.model.estimator_.callbacks is None
@@ -318,11 +325,11 @@ def test_models_of_numbered_classes(place, tmp_path):
         folder = tmp_path / "cells" / str(cells.target[i])
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(cells.images[i]).save(folder / f"{i}.png")
-    result, notes = tasks.evaluate_folder(model, tmp_path / "cells")
+    result, notes = workflows.evaluate_folder(model, tmp_path / "cells")
     assert not notes
     expected = model.score(cells.images[80:], cells.target[80:])
     assert result.accuracy.value == pytest.approx(expected)
-    sentence, _ = tasks.adapt_to_folder(model, tmp_path / "cells", tmp_path / "a.skcell")
+    sentence, _ = workflows.adapt_to_folder(model, tmp_path / "cells", tmp_path / "a.skcell")
     assert "40 of them with labels" in sentence
 
 
@@ -399,7 +406,7 @@ def test_memory_does_not_grow_with_the_number_of_files(place):
     model = skcell.load(place / "cells.skcell")
     files = list_images(place / "new")[:8]
     n = 0
-    for one in tasks.predict_files(model, files * 200):
+    for one in workflows.predict_files(model, files * 200):
         n += 1
         assert one.label in model.classes_
     assert n == 1600
@@ -471,9 +478,9 @@ def test_hostile_names_are_text_on_the_page(place, tmp_path):
     y = np.array([name.replace("/", "_"), "b"])[cells.target]
     clf = CellCNNClassifier(filters=(8,), epochs=1, random_state=0, batch_norm=False)
     model = CalibratedClassifier(clf, random_state=0).fit(cells.images, y)
-    result = tasks.evaluate(model, cells.images, y, files=[name] * 60)
-    look = tasks.make_figures(model, result, None)
-    page = tasks.make_page(result, look, title=name, paragraphs=[name], warnings=[name])
+    result = inspection.evaluate(model, cells.images, y, files=[name] * 60)
+    look = inspection.make_figures(model, result, None)
+    page = inspection.make_page(result, look, title=name, paragraphs=[name], warnings=[name])
     assert "<script>alert" not in page
     assert "&lt;script&gt;" in page
 
@@ -509,7 +516,7 @@ def test_figures_agree_with_scikit_learn(place):
     model = skcell.load(place / "cells.skcell")
     cells = load_image_folder(place / "new", 24)
     y = cells.target_names[cells.target]
-    result = tasks.evaluate(model, cells.images, y)
+    result = inspection.evaluate(model, cells.images, y)
     predicted = model.predict(cells.images)
     assert result.balanced_accuracy.value == pytest.approx(balanced_accuracy_score(y, predicted))
     assert result.macro_f1 == pytest.approx(f1_score(y, predicted, average="macro"))
@@ -523,7 +530,7 @@ def test_figures_agree_with_scikit_learn(place):
 
 
 def test_a_second_ctrl_c_interrupts_as_usual():
-    stop = tasks.StopOnInterrupt()
+    stop = workflows.StopOnInterrupt()
 
     class Model:
         stop_training = False
@@ -559,20 +566,20 @@ def test_a_killed_training_is_resumed_by_the_command(place, tmp_path, run_here):
     assert "epoch 1/" not in done.stdout
     assert not (tmp_path / "m-unfinished").exists()
     X = load_image_folder(place / "new", 24, labels=False).images
-    whole = tasks.train(place / "cells", epochs=6).model
+    whole = workflows.train(place / "cells", epochs=6).model
     resumed = skcell.load(tmp_path / "m.skcell")
     np.testing.assert_allclose(resumed.predict_proba(X), whole.predict_proba(X), atol=1e-6)
 
 
 def test_a_table_is_kept_in_every_format_with_an_unreadable_file(place, tmp_path):
     """Labels of numbers and one broken file: Parquet once lost the whole table at the end."""
-    from skcell.tasks import to_record, write_predictions
+    from skcell.workflows import to_record, write_predictions
 
     model = skcell.load(place / "cells.skcell")
     files = [Path(file) for file in list_images(place / "new")[:3]]
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
-    found = list(tasks.predict_files(model, [*files, broken]))
+    found = list(workflows.predict_files(model, [*files, broken]))
     assert [one.error == "" for one in found] == [True, True, True, False]
     found = [replace(one, label=None if one.error else 7) for one in found]
     records = [to_record(one, probabilities=True, classes=model.classes_) for one in found]
@@ -609,7 +616,7 @@ def test_an_interrupted_training_is_a_fact_of_the_model(place, cells, tmp_path):
             self.stopped = self.model.stop_training = True
 
     write_folder(tmp_path / "cells", cells, range(60))
-    result = tasks.train(tmp_path / "cells", epochs=9, callbacks=[Stop()])
+    result = workflows.train(tmp_path / "cells", epochs=9, callbacks=[Stop()])
     assert result.data["epochs"] == {"done": 1, "planned": 9, "interrupted": True}
     _, page, *_ = result.save(tmp_path / "m.skcell")
     assert "interrupted after 1 of 9 epochs" in page.read_text()
@@ -617,7 +624,7 @@ def test_an_interrupted_training_is_a_fact_of_the_model(place, cells, tmp_path):
 
 
 def test_images_of_another_size_are_told(place):
-    from skcell.tasks._folders import compare_sizes
+    from skcell.workflows._folders import compare_sizes
 
     training = {"data": {"file_size": [24, 24]}}
     files = list_images(place / "new")
@@ -631,13 +638,13 @@ def test_what_is_written_in_a_list_on_windows_is_found(tmp_path, cells):
     path = str(tmp_path / "a b.png")
     listed = tmp_path / "list.txt"
     listed.write_bytes(f'"{path}" \r\n\r\n'.encode("utf-16"))
-    assert tasks.find_images([str(listed)]) == [path]
+    assert workflows.find_images([str(listed)]) == [path]
     listed.write_text("absent.png\n")
     with pytest.raises(FileNotFoundError, match=r"line 1: there is no file 'absent\.png'"):
-        tasks.find_images([str(listed)])
+        workflows.find_images([str(listed)])
     (tmp_path / "x.txt").mkdir()
     Image.fromarray(cells.images[0]).save(tmp_path / "x.txt" / "1.png")
-    assert len(tasks.find_images([str(tmp_path / "x.txt")])) == 1
+    assert len(workflows.find_images([str(tmp_path / "x.txt")])) == 1
 
 
 def test_patients_widen_all_intervals_of_an_evaluation(place, cells):
@@ -646,8 +653,8 @@ def test_patients_widen_all_intervals_of_an_evaluation(place, cells):
     small = np.stack([np.asarray(Image.fromarray(x).resize((24, 24))) for x in X])
     known = np.isin(y, model.classes_)
     groups = np.arange(80) % 4
-    alone = tasks.evaluate(model, small[known], y[known])
-    grouped = tasks.evaluate(model, small[known], y[known], groups=groups[known])
+    alone = inspection.evaluate(model, small[known], y[known])
+    grouped = inspection.evaluate(model, small[known], y[known], groups=groups[known])
     wide = [one.high - one.low for one in (grouped.set_coverage, grouped.accuracy)]
     narrow = [one.high - one.low for one in (alone.set_coverage, alone.accuracy)]
     assert all(np.array(wide) >= narrow)

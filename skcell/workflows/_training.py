@@ -28,12 +28,9 @@ from skcell.classifiers import (
 )
 from skcell.cleaning import DatasetCheck, check_dataset, count_labels, find_duplicates
 from skcell.datasets import load_image_folder
+from skcell.inspection import Evaluation, evaluate, make_card, make_figures, write_evaluation
 from skcell.persistence import read_info, save
-from skcell.tasks._card import make_card
-from skcell.tasks._check import choose_size, find_groups, typical_size
-from skcell.tasks._evaluation import Evaluation, evaluate
-from skcell.tasks._figures import make_figures
-from skcell.tasks._page import write_evaluation
+from skcell.workflows._check import choose_size, find_groups, typical_size
 
 Recipe = Literal["auto", "cnn", "composite", "transfer"]
 

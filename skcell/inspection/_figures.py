@@ -14,22 +14,22 @@ from skcell._pages import LARGEST, png_uri, to_data_uri
 from skcell.calibration import CalibratedClassifier
 from skcell.classifiers import classifier_of, find_image_spec
 from skcell.exceptions import ImageReadError
-from skcell.inspection import (
+from skcell.inspection._classes import (
     AccuracyCoverageDisplay,
-    ClassCurvesDisplay,
     ClassRecallDisplay,
+    ReliabilityDisplay,
+)
+from skcell.inspection._corruption_report import (
     CorruptionDisplay,
     CorruptionReport,
-    EmbeddingDisplay,
-    ReliabilityDisplay,
-    TrainingCurvesDisplay,
-    confirm_maps,
     corruption_report,
-    find_confusions,
-    grad_cam,
-    spotlight,
 )
-from skcell.tasks._evaluation import Evaluation
+from skcell.inspection._curves import ClassCurvesDisplay
+from skcell.inspection._embedding import EmbeddingDisplay
+from skcell.inspection._evaluation import Evaluation
+from skcell.inspection._maps import confirm_maps, grad_cam, spotlight
+from skcell.inspection._samples import find_confusions
+from skcell.inspection._training_curves import TrainingCurvesDisplay
 
 #: Number of wrong images, of confusions, and of images of each, on a page.
 MOST_WRONG = 60
