@@ -37,7 +37,7 @@ def main() -> None:
         found = corruption_report(clf, X_val, y_val, corruptions, random_state=options.seed)
         sets[name] = {
             "minutes": (time.perf_counter() - began) / 60,
-            "clean_accuracy": found.clean_accuracy,
+            "clean_accuracy": list(vars(found.clean_accuracy).values()),
             "clean_balanced_accuracy": found.clean_balanced_accuracy,
             "mean_accuracy": found.mean_accuracy,
             **(relative_errors(found) if name == "medmnist-c-blood" else {}),

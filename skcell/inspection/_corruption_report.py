@@ -13,7 +13,7 @@ from skcell._images import check_labels
 from skcell._optional import import_optional
 from skcell.inspection._corruptions import MICROSCOPE, Corruption
 from skcell.inspection._plotting import GREYS, new_axes
-from skcell.metrics import grouped_accuracy_interval
+from skcell.metrics import Estimate, grouped_accuracy_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,8 +33,8 @@ class CorruptionReport:
         Strengths, from 1 to 5.
     kinds : dict of str to str
         Kind of each corruption.
-    clean_accuracy : tuple of float
-        Accuracy on the images as they are, and its 95 % interval.
+    clean_accuracy : Estimate
+        Accuracy on the images as they are, with its 95 % interval.
     clean_balanced_accuracy : float
         Mean of the recalls of the classes.
     accuracy, balanced_accuracy : dict of str to ndarray of shape (n_strengths,)
@@ -46,7 +46,7 @@ class CorruptionReport:
     n_images: int
     strengths: tuple[int, ...]
     kinds: dict[str, str]
-    clean_accuracy: tuple[float, float, float]
+    clean_accuracy: Estimate
     clean_balanced_accuracy: float
     accuracy: dict[str, NDArray[np.float64]]
     balanced_accuracy: dict[str, NDArray[np.float64]]
@@ -217,7 +217,7 @@ def corruption_report(
         n_images=len(labels),
         strengths=levels,
         kinds={one: kind for kind, named in chosen.items() for one in named},
-        clean_accuracy=(clean, *clean_interval),
+        clean_accuracy=Estimate(clean, *clean_interval),
         clean_balanced_accuracy=clean_balanced,
         accuracy={one: np.array([row[0] for row in rows]) for one, rows in found.items()},
         balanced_accuracy={one: np.array([row[1] for row in rows]) for one, rows in found.items()},
@@ -315,7 +315,8 @@ class CorruptionDisplay:
                 color=GREYS[number % len(GREYS)],
                 label=f"{kind} ({len(rows)})",
             )
-        clean, low, high = report.clean_accuracy
+        known = report.clean_accuracy
+        clean, low, high = known.value, known.low, known.high
         self.ax_.axhline(clean, color="black", linewidth=1)
         self.ax_.axhspan(low, high, color="black", alpha=0.1, linewidth=0)
         self.ax_.annotate(

@@ -170,10 +170,9 @@ def _cell(found: Evaluation, figures: Figures, i: int) -> dict[str, Any]:
 
 def _show_corruption(report: CorruptionReport) -> dict[str, Any]:
     """Return the sentence and table about corruptions."""
-    clean, low, high = report.clean_accuracy
     sentence = (
         f"{report.n_images:,} of the test images were darkened, blurred, stained otherwise and so "
-        f"on. As they are, {100 * clean:.1f} % ({100 * low:.1f} to {100 * high:.1f}) of them are "
+        f"on. As they are, {report.clean_accuracy} of them are "
         f"classified correctly; under corruptions, {100 * report.mean_accuracy:.1f} % in the mean."
     )
     head = ["Corruption", "Kind", *(f"strength {s}" for s in report.strengths)]

@@ -64,8 +64,8 @@ def test_scores_are_those_of_the_changed_images(two):
         for f in (1, 0.9, 0.85, 0.75, 0.5)
     ]
     assert report.accuracy["darker"].tolist() == expected
-    assert report.clean_accuracy[0] == 1
-    assert report.clean_accuracy[1] < 1
+    assert report.clean_accuracy.value == 1
+    assert report.clean_accuracy.low < 1
     assert report.mean_accuracy == pytest.approx(np.mean(expected))
     darkest = clf.predict((images * 0.5).astype(np.uint8))
     assert report.balanced_accuracy["darker"][4] == balanced_accuracy_score(labels, darkest)
