@@ -65,7 +65,7 @@ class Assessment:
         Most probable class.
     probabilities : ndarray of shape (n, n_classes)
         Calibrated probability of each class.
-    plausible : ndarray of bool of shape (n, n_classes) or None
+    prediction_sets : ndarray of bool of shape (n, n_classes) or None
         Set of classes that contains the true one with the stated probability; None if the
         classifier is not calibrated for these predictions.
     unknown : ndarray of bool of shape (n,)
@@ -84,28 +84,28 @@ class Assessment:
 
     labels: NDArray[Any]
     probabilities: NDArray[np.float64]
-    plausible: NDArray[np.bool_] | None
+    prediction_sets: NDArray[np.bool_] | None
     unknown: NDArray[np.bool_]
     known_scores: NDArray[np.float64]
     uncertain: NDArray[np.bool_]
     features: NDArray[np.float64]
     classes: NDArray[Any]
 
-    def list_plausible(self) -> list[list[Any]] | None:
-        """List the plausible classes of each image.
+    def list_prediction_sets(self) -> list[list[Any]] | None:
+        """List the classes of each prediction set.
 
         Returns
         -------
         list of list, or None
             The labels, the most probable first; None if there are no sets.
         """
-        if self.plausible is None:
+        if self.prediction_sets is None:
             return None
         order = np.argsort(-self.probabilities, axis=1, kind="stable")
         labels = self.classes.tolist()
         return [
             [labels[k] for k in row if is_in[k]]
-            for row, is_in in zip(order, self.plausible, strict=True)
+            for row, is_in in zip(order, self.prediction_sets, strict=True)
         ]
 
 
@@ -192,7 +192,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
     >>> clf = CalibratedClassifier(clf, random_state=0)
     >>> clf = clf.fit(cells.images[:160], cells.target_names[cells.target[:160]])
     >>> found = clf.assess(cells.images[160:], coverage=0.9)
-    >>> found.plausible.shape
+    >>> found.prediction_sets.shape
     (40, 2)
     """
 
@@ -407,7 +407,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
     def predict_set(
         self, X: ArrayLike, coverage: float = 0.9, *, by_class: bool = False
     ) -> NDArray[np.bool_]:
-        """Predict the set of plausible classes of each image.
+        """Predict the prediction set of each image.
 
         Parameters
         ----------
@@ -476,7 +476,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         Returns
         -------
         Assessment
-            Labels, probabilities, plausible classes and unknown images.
+            Labels, probabilities, prediction sets and unknown images.
         """
         check_is_fitted(self)
         probabilities, known, features = [], [], []
@@ -493,7 +493,9 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         return Assessment(
             labels=self.classes_[best],
             probabilities=p,
-            plausible=self.sets_.predict(p, coverage, by_class=by_class) if calibrated else None,
+            prediction_sets=self.sets_.predict(p, coverage, by_class=by_class)
+            if calibrated
+            else None,
             unknown=scores < 0,
             known_scores=scores,
             uncertain=reached < limits[best],

@@ -104,9 +104,9 @@ class ConformalSets:
     def predict(
         self, probabilities: ArrayLike, coverage: float = 0.9, *, by_class: bool = False
     ) -> NDArray[np.bool_]:
-        """Return the set of plausible classes of each image.
+        """Return the prediction set of each image.
 
-        The most probable class is always in it, even if no class is plausible.
+        The most probable class is always in it, even if the set would be empty.
 
         Parameters
         ----------
@@ -137,7 +137,7 @@ class ConformalSets:
         return found
 
     def _limit(self, part: Any, coverage: float) -> float:
-        """Return the largest score of a plausible class, with the correction for finite samples."""
+        """Return the largest score in the set, with the correction for finite samples."""
         scores = self.scores[part]
         weights, n_units = np.ones(len(scores)), len(scores)
         if self.groups is not None:  # each patient has weight 1
@@ -150,7 +150,7 @@ class ConformalSets:
 
 
 def _score_classes(probabilities: NDArray[np.float64], method: str) -> NDArray[np.float64]:
-    """Return how implausible each class is: 1 - p, or the sum of p down to it.
+    """Return the nonconformity score of each class: 1 - p, or the sum of p down to it.
 
     A class that adds nothing to the sum comes after those that do: with p = 1 all sums are equal.
     """

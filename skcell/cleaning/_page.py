@@ -113,7 +113,7 @@ def _unchecked(check: CheckRecord) -> list[str]:
     if check.label_issues is None:
         said.append(
             "Wrong labels, except copies under two labels: they need the probabilities of a model "
-            "that did not learn from the image (skcell check --labels)."
+            "that did not learn from the image."
         )
     said.append(
         "Whether images of one patient or slide are in several parts, unless groups were given."

@@ -55,7 +55,7 @@ _DEEPEST = 6  # levels of what a file says about its training that are shown
 Model = Annotated[Path, typer.Argument(help="File that `skcell train` wrote.")]
 Coverage = Annotated[
     float,
-    typer.Option(help="Probability with which the plausible classes contain the true one."),
+    typer.Option(help="Probability with which the prediction set contains the true class."),
 ]
 
 
@@ -179,8 +179,8 @@ def predict(
 ) -> None:
     """Predict the classes of new images, with calibrated probabilities and prediction sets.
 
-    The table has the file, its class, the probability of this class, the plausible classes
-    (the prediction set), and whether the image is unknown (out-of-distribution).
+    The table has the file, its class, the probability of this class, the prediction set,
+    and whether the image is unknown (out-of-distribution).
     """
     console = Console(stderr=True)
     with reported(console):
@@ -493,11 +493,11 @@ def _show(result: "Evaluation", console: Console) -> None:
     )
     if result.not_calibrated:
         console.print(plain(result.not_calibrated, style="bold yellow"), soft_wrap=True)
-    if result.plausible is not None:
-        size = result.plausible.sum(axis=1).mean()
+    if result.prediction_sets is not None:
+        size = result.prediction_sets.sum(axis=1).mean()
         console.print(
             plain(
-                f"True class among the plausible ones: {result.set_coverage}, wanted "
+                f"Coverage of prediction sets: {result.set_coverage}, target "
                 f"{100 * result.coverage:.0f} %; {size:.2f} classes on average"
             ),
             soft_wrap=True,

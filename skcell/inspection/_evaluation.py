@@ -44,7 +44,7 @@ class Evaluation:
         Number of images of each true class (rows) with each predicted class (columns).
     reliability : Reliability
         Log loss, and whether predictions are correct as often as their probabilities say.
-    plausible : ndarray of bool of shape (n, n_classes) or None
+    prediction_sets : ndarray of bool of shape (n, n_classes) or None
         Prediction sets, if the model is calibrated.
     not_calibrated : str
         Why a model that could be calibrated is not; else empty.
@@ -71,7 +71,7 @@ class Evaluation:
     per_class: list[dict[str, Any]]
     confusion: NDArray[np.intp]
     reliability: Reliability
-    plausible: NDArray[np.bool_] | None = None
+    prediction_sets: NDArray[np.bool_] | None = None
     not_calibrated: str = ""
     coverage: float = 0.9
     unknown: NDArray[np.bool_] | None = None
@@ -82,10 +82,10 @@ class Evaluation:
     @property
     def set_coverage(self) -> Estimate | None:
         """Share of images whose set contains the true class."""
-        if self.plausible is None:
+        if self.prediction_sets is None:
             return None
         codes = np.searchsorted(self.classes, self.y_true)
-        return Estimate.of(self.plausible[np.arange(len(codes)), codes], self.groups)
+        return Estimate.of(self.prediction_sets[np.arange(len(codes)), codes], self.groups)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as JSON values.
@@ -113,11 +113,11 @@ class Evaluation:
             "calibration_error": _plain(Estimate(calibration.error, *calibration.interval)),
             "not_calibrated": self.not_calibrated or None,
             "prediction_sets": None
-            if found is None or self.plausible is None
+            if found is None or self.prediction_sets is None
             else {
                 "wanted_coverage": self.coverage,
                 "coverage": _plain(found),
-                "mean_size": float(self.plausible.sum(axis=1).mean()),
+                "mean_size": float(self.prediction_sets.sum(axis=1).mean()),
             },
             "unknown_share": None if self.unknown is None else float(self.unknown.mean()),
             "shift": None
@@ -145,11 +145,13 @@ class Evaluation:
                 "probability": round(float(confidence[i]), 6),
                 "correct": "yes" if is_correct[i] else "no",
             }
-            if self.plausible is not None:
+            if self.prediction_sets is not None:
                 names = [
-                    c for c, is_in in zip(self.classes, self.plausible[i], strict=True) if is_in
+                    c
+                    for c, is_in in zip(self.classes, self.prediction_sets[i], strict=True)
+                    if is_in
                 ]
-                record["plausible"] = "|".join(map(str, names))
+                record["prediction_set"] = "|".join(map(str, names))
             if self.unknown is not None:
                 record["unknown"] = "yes" if self.unknown[i] else "no"
             records.append(record)
@@ -226,7 +228,7 @@ def evaluate(
         found = model.assess(X, coverage)
         probabilities = found.probabilities
         more = {
-            "plausible": found.plausible,
+            "prediction_sets": found.prediction_sets,
             "not_calibrated": model.why_not_calibrated(),
             "unknown": found.unknown,
             "shift": model.detect_shift(found),

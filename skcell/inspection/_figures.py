@@ -123,7 +123,7 @@ def make_figures(
     plots = _plot_predictions(model, found)
     corruption = None
     if deep and root is not None:
-        notify("Looking at the images under corruptions ...")
+        notify("Evaluating under image corruptions ...")
         more, corruption = _corrupt_and_embed(model, found, root)
         plots |= more
     return Figures(wrong, correct, confusions, pictures, heat, confirmed, plots, corruption)

@@ -106,7 +106,9 @@ def make_page(
         ],
         sets=sets,
         wanted=f"{100 * found.coverage:.0f}",
-        set_size=None if found.plausible is None else f"{found.plausible.sum(axis=1).mean():.2f}",
+        set_size=None
+        if found.prediction_sets is None
+        else f"{found.prediction_sets.sum(axis=1).mean():.2f}",
         unknown=None if found.unknown is None else f"{100 * found.unknown.mean():.1f}",
         groups=[(name, str(score)) for name, score in found.by_group.items()],
         plots=figures.plots,

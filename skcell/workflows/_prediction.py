@@ -36,7 +36,7 @@ class Prediction:
         Most probable class; None if the file could not be read.
     probabilities : dict
         Probability of each class.
-    plausible : list
+    prediction_set : list
         Classes that contain the true one with the stated probability, the most probable first;
         empty if the model is not calibrated for these predictions.
     unknown : bool or None
@@ -50,7 +50,7 @@ class Prediction:
     file: str
     label: Any
     probabilities: dict[Any, float]
-    plausible: list[Any]
+    prediction_set: list[Any]
     unknown: bool | None
     error: str = ""
     uncertain: bool = False
@@ -143,7 +143,7 @@ def predict_files(
     files : sequence of str or path-like
         Paths of images.
     coverage : float, default=0.9
-        Probability with which the plausible classes contain the true one.
+        Probability with which the prediction set contains the true class.
     min_confidence : float, default=0.0
         Images whose most probable class is less probable than this are uncertain.
 
@@ -193,7 +193,7 @@ def _predict(
         for label, row, likely, unknown, uncertain in zip(
             found.labels.tolist(),
             found.probabilities.tolist(),
-            found.list_plausible() or [[]] * len(images),
+            found.list_prediction_sets() or [[]] * len(images),
             found.unknown.tolist(),
             found.uncertain.tolist(),
             strict=True,
@@ -228,7 +228,7 @@ def to_record(prediction: Prediction, *, probabilities: bool, classes: Sequence[
         "file": printable(prediction.file),
         "class": None if failed else _plain(prediction.label),
         "probability": None if failed else round(prediction.probability, 6),
-        "plausible": "|".join(map(printable, prediction.plausible)),
+        "prediction_set": "|".join(map(printable, prediction.prediction_set)),
         "unknown": "" if prediction.unknown is None else ("yes" if prediction.unknown else "no"),
         "uncertain": "yes" if prediction.uncertain else "no",
         "error": prediction.error,

@@ -310,7 +310,7 @@ def test_it_is_calibrated_on_images_that_it_was_not_trained_on(fitted):
     np.testing.assert_allclose(clf.predict_proba(X), scale_probabilities(raw, clf.temperature_))
     assert clf.score(X, y) > 0.5
     found = clf.assess(X, 0.8)
-    np.testing.assert_array_equal(found.plausible, clf.predict_set(X, 0.8))
+    np.testing.assert_array_equal(found.prediction_sets, clf.predict_set(X, 0.8))
     np.testing.assert_array_equal(found.unknown, clf.is_unknown(X))
     np.testing.assert_array_equal(found.labels, clf.predict(X))
 
@@ -418,8 +418,8 @@ def test_an_adapted_copy(fitted):
     assert adapted.detect_shift(elsewhere).shifted
     assert adapted.is_unknown(blank).all()
     found = adapted.assess(elsewhere, min_confidence=0.01)
-    assert found.plausible is None
-    assert found.list_plausible() is None
+    assert found.prediction_sets is None
+    assert found.list_prediction_sets() is None
     assert found.uncertain.all()
     with pytest.raises(ValueError, match="16 or more labelled images from there"):
         adapted.predict_set(elsewhere)
@@ -454,7 +454,7 @@ def test_sets_are_refused_with_symmetries_that_were_not_calibrated(fitted):
     other.estimator_.set_params(tta="none" if clf.estimator_.tta != "none" else "flips")
     with pytest.raises(ValueError, match="averages over other symmetries"):
         other.predict_set(X)
-    assert other.assess(X).plausible is None
+    assert other.assess(X).prediction_sets is None
 
 
 def test_what_is_refused(cells):

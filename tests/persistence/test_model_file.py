@@ -120,7 +120,7 @@ def test_a_calibrated_model_keeps_all_that_it_knows(data, tmp_path):
     loaded = check_round_trip(model, data, tmp_path / "model.skcell")
     mine, theirs = model.assess(X), loaded.assess(X)
     np.testing.assert_array_equal(theirs.known_scores, mine.known_scores)
-    np.testing.assert_array_equal(theirs.plausible, mine.plausible)
+    np.testing.assert_array_equal(theirs.prediction_sets, mine.prediction_sets)
     assert loaded.detect_shift(theirs) == model.detect_shift(mine)
     assert loaded.calibration_ == model.calibration_
 

@@ -714,8 +714,8 @@ def test_a_technique_that_learned_too_little_is_told(cells, tmp_path):
     assert weak.training_accuracy < base.accuracy - 0.1 < by_heart.training_accuracy
     study.result_.save(tmp_path)
     for result in (study.result_, StudyResult.load(tmp_path)):
-        assert caption(result).count("was right about only") == 1
-        assert "weak was right about only" in caption(result)
+        assert caption(result).count("had an accuracy of only") == 1
+        assert "weak had an accuracy of only" in caption(result)
 
 
 def test_caption_says_what_equal_classes_mean_and_never_calls_a_fold_a_split():

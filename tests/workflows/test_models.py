@@ -237,8 +237,8 @@ def test_predict_is_the_prediction_of_the_model(place, run_here):
     np.testing.assert_allclose(found, expected, atol=2e-6)
     sets = model.predict_set(cells.images)
     for line, row in zip(lines, sets, strict=True):
-        assert set(line["plausible"].split("|")) == set(model.classes_[row])
-        assert line["plausible"].split("|")[0] == line["class"]
+        assert set(line["prediction_set"].split("|")) == set(model.classes_[row])
+        assert line["prediction_set"].split("|")[0] == line["class"]
     assert [line["unknown"] == "yes" for line in lines] == model.is_unknown(cells.images).tolist()
 
 
@@ -378,7 +378,7 @@ def test_images_from_elsewhere_are_told_first(place, tmp_path, run_here):
     assert "differ from the training images" in done.stderr
     assert "not calibrated for what it predicts now" in done.stderr
     lines = list(csv.DictReader(done.stdout.splitlines()))
-    assert {line["plausible"] for line in lines} == {""}
+    assert {line["prediction_set"] for line in lines} == {""}
     done = run_here("predict", theirs, tmp_path / "0.png", cwd=tmp_path)
     assert "With fewer than 10 images no test of a domain shift" in done.stderr
 
