@@ -37,15 +37,15 @@ def draw_planted(
     places = rng.integers(REACH, size - REACH, (n, 2))
     if kind == "absent":  # a grid of dots, of which one is missing
         images = rng.normal(150, 12, images.shape)
-        grid = np.arange(REACH, size - 3, 6)
-        for down, right in np.ndindex(3, 3):
-            images[:, (grid - 1 + down)[:, None], grid - 1 + right] -= 100
+        grid = np.arange(3, size - 3, 7)  # the same in mirror images, over which is averaged
+        for down, right in np.ndindex(5, 5):
+            images[:, (grid - 2 + down)[:, None], grid - 2 + right] -= 100
         places = rng.choice(grid, (n, 2))
     for image, label, (row, column) in zip(images, labels, places, strict=True):
         if not label:
             continue
         if kind == "absent":
-            image[row - 1 : row + 2, column - 1 : column + 2] += 100
+            image[row - 2 : row + 3, column - 2 : column + 3] += 100
         else:
             colour = {"dark": (-70, -70, -70), "bright": (70, 70, 70), "red": (60, -40, -40)}[kind]
             image[row - 2 : row + 3, column - 2 : column + 3] += colour

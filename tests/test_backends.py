@@ -18,7 +18,7 @@ def run(backend, *arguments, **environment):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", *arguments],
         env={**os.environ, "KERAS_BACKEND": backend, **environment},
         cwd=TESTS.parent,
         capture_output=True,

@@ -147,6 +147,11 @@ def study(
                 else techniques.split(",")
             )
         named += study_module.TRANSFER_TECHNIQUES if transfer else ()
+        if (backbone or weights) and techniques is None and not transfer:
+            raise ValueError(
+                "None of the techniques has a pretrained network for --backbone or --weights; add "
+                "--transfer."
+            )
         chosen = study_module.with_backbone(
             study_module.resolve_techniques(named), backbone, weights
         )
