@@ -10,7 +10,10 @@ import pytest
 
 TESTS = Path(__file__).parent
 
-pytestmark = pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="a backend is chosen already")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif("KERAS_BACKEND" in os.environ, reason="a backend is chosen already"),
+]
 
 
 def run(backend, *arguments, **environment):

@@ -36,6 +36,7 @@ def folder(tmp_path):
     return tmp_path / "cells"
 
 
+@pytest.mark.thorough
 def test_a_first_fit_writes_no_chatter_and_an_error_at_the_start_is_kept():
     code = (
         "import numpy as np; from skcell import CellCNNClassifier;"
@@ -117,6 +118,7 @@ def _hear_ctrl_c():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.thorough
 def test_ctrl_c_keeps_rows(tmp_path):
     process = subprocess.Popen(
         [*SKCELL, "study", "--quick", "--techniques", "base", "--epochs", "4", "--cv", "20"],
@@ -145,6 +147,7 @@ def test_ctrl_c_keeps_rows(tmp_path):
     assert (tmp_path / "skcell-study" / "study.png").stat().st_size > 5000
 
 
+@pytest.mark.thorough
 def test_ctrl_c_at_once(tmp_path):
     process = subprocess.Popen(
         [*SKCELL, "study", "--quick"],
@@ -197,6 +200,7 @@ def test_bad_options(tmp_path, arguments, run_here):
     assert "Error" in run.stderr
 
 
+@pytest.mark.thorough
 def test_broken_file_is_named_or_skipped(tmp_path, folder, run_here):
     (folder / "pale" / "broken.png").write_bytes(b"no image")
     options = ["study", "cells", "--epochs", "1", "--holdout", "--techniques", "base"]
@@ -224,6 +228,7 @@ def test_study_by_groups_in_file_names(tmp_path, folder, run_here):
     assert "finds nothing in 20 of 20" in run.stderr
 
 
+@pytest.mark.thorough
 def test_search_goes_on_and_keeps_the_best(tmp_path, folder, run_here):
     command = ["search", "cells", "--image-size", "16", "--epochs", "1", "--cv", "2"]
     command += ["--storage", "kept.db", "--name", "mine"]
@@ -261,6 +266,7 @@ def test_search_says_what_is_wrong_at_once(tmp_path, folder, run_here):
     assert "secret" not in run.stderr
 
 
+@pytest.mark.thorough
 def test_study_goes_on_and_reads_rows_from_a_file(tmp_path, folder, run_here):
     (tmp_path / "techniques.toml").write_text(
         """
@@ -389,6 +395,7 @@ def test_brackets_in_names_are_shown(tmp_path, run_here, folder):
     assert (tmp_path / "out [1]" / "study.html").is_file()
 
 
+@pytest.mark.thorough
 def test_a_technique_that_fails_is_exit_code_one_and_the_others_are_kept(
     tmp_path, run_here, folder
 ):

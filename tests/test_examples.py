@@ -15,6 +15,7 @@ def test_there_are_examples():
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda p: p.stem)
+@pytest.mark.thorough
 def test_example_runs(example, tmp_path):
     env = {**os.environ, "SKCELL_EXAMPLE_CELLS": "160", "TF_CPP_MIN_LOG_LEVEL": "2"}
     done = subprocess.run(

@@ -56,6 +56,7 @@ MODELS = {
         ("transfer", 4),
     ],
 )
+@pytest.mark.thorough
 def test_a_killed_fit_ends_as_one_that_was_not(name, after, cells, tmp_path):
     X, y = cells.images[:96], cells.target[:96]
     whole = MODELS[name]().fit(X, y)

@@ -81,6 +81,7 @@ class Scan(ClassifierCallback):
 
 
 @pytest.mark.parametrize("cls", [CellCNNClassifier, SEInceptionResNetClassifier])
+@pytest.mark.thorough
 def test_looking_changes_no_bit_and_sees_what_the_end_would_be(cells, cls):
     X, y = cells.images[:120], cells.target[:120]
     small = {"filters": (4,), "dense_units": 8, "batch_norm": True}
@@ -133,6 +134,7 @@ def test_a_stream_of_few_images_keeps_the_moving_average(cells):
     assert (moved < own).all(), "four images do not replace what 240 said"
 
 
+@pytest.mark.thorough
 def test_own_networks_see_pixels_about_zero(cells):
     for cls in (CellCNNClassifier, SEInceptionResNetClassifier):
         for standardize in (False, True):

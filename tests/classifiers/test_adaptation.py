@@ -140,6 +140,7 @@ def test_the_last_layer_is_that_of_an_independent_solver(fitted, data):
 
 
 @pytest.mark.parametrize("cls", [CellCNNClassifier, SEInceptionResNetClassifier])
+@pytest.mark.thorough
 def test_defaults_can_be_adapted(cls, data):
     small = {"filters": (4, 8)} if cls is CellCNNClassifier else {"n_blocks": 1, "filters": 8}
     clf = cls(**small, epochs=1, random_state=0).fit(data[0][:64], data[1][:64])

@@ -839,6 +839,7 @@ def test_auto_epochs_count_the_images_that_train(cells):
 # What the user's configuration and a notebook do
 
 
+@pytest.mark.thorough
 def test_the_order_of_channels_in_the_users_configuration_changes_nothing(cells, tmp_path):
     code = (
         "import keras, numpy as np\n"

@@ -63,6 +63,7 @@ class Compiles(keras.callbacks.Callback):
 
 @pytest.mark.parametrize("what", ["trainable", "rate", "clipnorm", "regulariser"])
 @pytest.mark.core
+@pytest.mark.thorough
 def test_what_a_callback_changed_is_not_seen_by_later_fits(cells, what):
     X, y = cells.images, cells.target
     before = cross_val_score(small(), X, y, cv=3, scoring="neg_log_loss")
@@ -137,6 +138,7 @@ def test_callbacks_of_keras_survive_cross_validation_and_cloning(cells, tmp_path
 
 
 @pytest.mark.parametrize("early", [True, False], ids=["skcell first", "keras first"])
+@pytest.mark.thorough
 def test_a_checkpoint_of_a_fit_loads_where_skcell_was_imported(cells, tmp_path, early):
     X, y = cells.images[:60], cells.target[:60]
     file = tmp_path / "best.keras"

@@ -56,6 +56,7 @@ def test_predictions_do_not_depend_on_orientation(fitted, cells, tta, n_alike):
 
 @pytest.mark.core
 @pytest.mark.parametrize("tta", ["flips", "d4"])
+@pytest.mark.thorough
 def test_the_keras_model_averages_too_and_needs_keras_alone(fitted, cells, tmp_path, tta):
     expected = fitted.set_params(tta=tta).predict_proba(cells.images)
     model = fitted.to_keras()

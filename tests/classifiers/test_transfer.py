@@ -74,6 +74,7 @@ def data(cells):
 # Frozen
 
 
+@pytest.mark.thorough
 def test_real_weights_tell_real_cells_apart(real_cells, mobilenet_weights):
     X, y = real_cells
     clf = small(
@@ -138,6 +139,7 @@ def test_without_augmentation_there_is_one_view(data, computed):
     np.testing.assert_array_equal(small().fit(*data).predict_proba(data[0]), views)
 
 
+@pytest.mark.thorough
 def test_the_defaults_fine_tune_the_whole_backbone(data, mobilenet_weights):
     X, y = data
     clf = TransferClassifier(
@@ -357,6 +359,7 @@ def test_clones_of_a_model_share_one_program(data, monkeypatch):
     assert len(made) == 2, "one for the head, one for fine-tuning"
 
 
+@pytest.mark.thorough
 def test_early_stopping_ends_each_phase(data):
     clf = small(early_stopping=True, patience=1, epochs=50, learning_rate=0.5, unfreeze=1)
     clf.fit(*data)
@@ -387,6 +390,7 @@ def test_partial_fit_begins_with_an_epoch_of_each_phase(data):
 @pytest.mark.parametrize(
     "params", [{}, {"unfreeze": 1}, {"augmentation": ImageAugmenter()}], ids=str
 )
+@pytest.mark.thorough
 def test_a_pickle_holds_the_backbone_once_and_needs_no_file(
     data, params, tmp_path, mobilenet_weights
 ):
@@ -432,6 +436,7 @@ def test_a_function_over_a_model_leaves_the_model_alone(data, unfreeze):
     assert net.trainable
 
 
+@pytest.mark.thorough
 def test_model_is_that_of_the_last_fit_and_does_as_it_likes(data):
     X, y = data
     clf = small(warm_start=True, learning_rate=0.05).fit(X, y)
@@ -443,6 +448,7 @@ def test_model_is_that_of_the_last_fit_and_does_as_it_likes(data):
 
 
 @pytest.mark.parametrize("params", [{"layer_decay": 0.5}, {"weight_decay": 0.01}], ids=str)
+@pytest.mark.thorough
 def test_the_model_can_be_saved_and_loaded(data, params, tmp_path):
     clf = small(unfreeze=1, **params).fit(*data)
     expected = clf.predict_proba(data[0])
@@ -463,6 +469,7 @@ def test_layers_that_differ_in_what_their_names_say_are_told_apart():
 # InceptionV3
 
 
+@pytest.mark.thorough
 def test_inception_v3_is_built_saved_loaded_and_trained(tmp_path):
     keras.utils.set_random_seed(0)
     net = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(75, 75, 3))
@@ -497,6 +504,7 @@ def test_inception_v3_is_built_saved_loaded_and_trained(tmp_path):
     )
 
 
+@pytest.mark.thorough
 def test_a_pickle_is_of_the_model_as_it_was(data, predict_elsewhere):
     X, y = data
     model = own_backbone()
@@ -535,6 +543,7 @@ def test_batches_inside_a_layer_of_ones_own_are_not_normalised_anew(data):
     assert not keras.ops.convert_to_numpy(block.norm.moving_mean).any()
 
 
+@pytest.mark.thorough
 def test_a_callback_sees_the_model_of_the_moment(data):
     X, y = data
     apart = []
@@ -561,6 +570,7 @@ def test_true_unfreezes_everything(data):
     assert set(clf.history_["phase"]) == {"head"}
 
 
+@pytest.mark.thorough
 def test_the_best_of_both_phases_is_kept(cells):
     X, y = cells.images, cells.target
     clf = small(
@@ -580,6 +590,7 @@ def test_the_best_of_both_phases_is_kept(cells):
     assert kept == pytest.approx(losses.min(), rel=0.02)
 
 
+@pytest.mark.thorough
 def test_skops_keeps_it(data, tmp_path):
     skops = pytest.importorskip("skops.io", reason="skops comes with skcell[tests]")
     for clf in (small().fit(*data), small(unfreeze=1, fine_tuning_epochs=1).fit(*data)):

@@ -251,6 +251,7 @@ def test_a_mark_in_a_corner_is_a_shortcut(many):
     assert not check.passed
 
 
+@pytest.mark.thorough
 def test_labels_at_random_have_no_shortcuts():
     images = make_cells(200, n_classes=4, image_size=32, random_state=1).images
     told = 0
@@ -262,6 +263,7 @@ def test_labels_at_random_have_no_shortcuts():
     assert told == 0
 
 
+@pytest.mark.thorough
 def test_the_format_of_files_is_a_shortcut(many, tmp_path):
     files = []
     for i, (image, label) in enumerate(zip(many.images, many.target, strict=True)):
@@ -321,6 +323,7 @@ def test_a_large_cluster_does_not_decide_the_size_of_the_test():
 
 
 @pytest.mark.parametrize("kind", [object, "<U5", "series", int, bool])
+@pytest.mark.thorough
 def test_labels_of_every_type(drawn, kind):
     names = np.where(drawn.target, "b", "a")
     labels = drawn.target.astype(kind) if kind in (int, bool) else names
@@ -345,6 +348,7 @@ def test_groups_are_not_split_by_the_folds_of_shortcuts():
     assert not any(one.is_above_chance for one in apart if one.auc > 0.9)
 
 
+@pytest.mark.thorough
 def test_a_class_in_one_batch_alone_is_told():
     images = make_cells(400, n_classes=2, image_size=32, random_state=0).images // 2 + 100
     labels = np.arange(400) % 2
@@ -367,6 +371,7 @@ def test_a_class_in_one_batch_alone_is_told():
 # Labels
 
 
+@pytest.mark.thorough
 def test_swapped_labels_are_found(real_cells):
     images, labels = real_cells
     easy = np.isin(labels, ["eosinophil", "neutrophil", "platelet"])

@@ -153,6 +153,7 @@ def test_displays_of_a_classifier(fitted, cells):
         EmbeddingDisplay.from_estimator(fitted, X[:2], y[:2])
 
 
+@pytest.mark.thorough
 def test_training_curves_have_phases_and_the_best_epoch(fitted, cells):
     display = TrainingCurvesDisplay.from_estimator(fitted)
     assert display.best_epoch == fitted.best_epochs()["epochs"]

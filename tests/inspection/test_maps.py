@@ -75,6 +75,7 @@ def test_a_map_is_where_the_class_is_made(fitted, marked, label):
 
 @pytest.mark.core
 @pytest.mark.parametrize("method", ["grad-cam", "hires-cam"])
+@pytest.mark.thorough
 def test_maps_agree_with_numeric_gradients(fitted, marked, method):
     """The weights are derivatives of the logit; here they are differences."""
     import keras
@@ -144,6 +145,7 @@ def test_classes_have_maps_of_their_own(fitted, marked):
     assert (mixed[1] == as_b[1]).all()
 
 
+@pytest.mark.thorough
 def test_models_around_a_network_are_explained(fitted, marked):
     images, labels = marked
     some = images[:4]
@@ -174,6 +176,7 @@ def test_models_around_a_network_are_explained(fitted, marked):
 
 
 @pytest.mark.parametrize("unfreeze", [pytest.param(None, marks=pytest.mark.core), "all"])
+@pytest.mark.thorough
 def test_a_pretrained_network_is_explained(marked, unfreeze):
     images, labels = marked
     clf = TransferClassifier(
@@ -191,6 +194,7 @@ def test_a_pretrained_network_is_explained(marked, unfreeze):
     assert np.isfinite(heat).all()
 
 
+@pytest.mark.thorough
 def test_the_composite_network_and_its_layers(marked):
     clf = SEInceptionResNetClassifier(epochs=1, random_state=0).fit(*marked)
     assert grad_cam(clf, marked[0][:2]).shape == (2, 32, 32)
@@ -218,6 +222,7 @@ def test_maps_follow_further_training(marked):
 
 
 @pytest.mark.parametrize("kind", ["colour", "brightness"])
+@pytest.mark.thorough
 def test_maps_point_to_evidence_at_a_random_place(kind):
     """A mark of 4 x 4 pixels anywhere is all that tells two classes of real-looking cells apart."""
     rng = np.random.default_rng(0)

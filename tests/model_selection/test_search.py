@@ -245,6 +245,7 @@ def test_wilcoxon_compares_folds(iris):
     assert found.best_params_ == {"max_depth": 4}
 
 
+@pytest.mark.thorough
 def test_two_phases_of_a_fit_are_reported_one_after_the_other(cells):
     clf = TransferClassifier(
         "mobilenet_v2_0.35",
@@ -310,6 +311,7 @@ class Greedy(CellCNNClassifier):
         return super()._train(*args, **kwargs)
 
 
+@pytest.mark.thorough
 def test_out_of_memory_halves_the_batch_and_says_so(data):
     clf = Greedy(filters=(8,), dense_units=16, epochs=1, batch_size=32, random_state=0)
     with pytest.warns(
@@ -386,6 +388,7 @@ def test_a_pipeline_with_memory(data, tmp_path):
     assert found.cv_results_["state"].tolist() == ["COMPLETE"]
 
 
+@pytest.mark.thorough
 def test_groups_reach_early_stopping(data):
     X, y = data
     seen = []
@@ -596,6 +599,7 @@ def test_another_search_is_not_mixed_in(data, tmp_path, change):
         search(**{**params, **other}).fit(X, y)
 
 
+@pytest.mark.thorough
 def test_a_full_disk_is_said_and_what_is_done_is_kept(data, tmp_path):
     file = tmp_path / "search.db"
     params = {"storage": file, "study_name": "cells"}
@@ -676,6 +680,7 @@ print("found", len(search.cv_results_["params"]), flush=True)
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "file"])
+@pytest.mark.thorough
 def test_workers_share_a_search_and_take_up_a_dead_ones_trial(kind, tmp_path, request):
     url = str(tmp_path / "search.db")
     if kind == "postgresql":
@@ -720,6 +725,7 @@ def test_workers_share_a_search_and_take_up_a_dead_ones_trial(kind, tmp_path, re
     ],
     ids=lambda e: type(e).__name__,
 )
+@pytest.mark.thorough
 def test_default_spaces_can_be_searched(estimator, data):
     found = search(estimator, default_space(estimator), n_trials=2, refit=False).fit(*data)
     assert set(found.cv_results_["state"]) == {"COMPLETE"}

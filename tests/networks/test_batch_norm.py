@@ -111,6 +111,7 @@ def test_nested_layers_are_fused_too():
     assert is_fused(inner.layers[1])
 
 
+@pytest.mark.thorough
 def test_checkpoint_of_a_fit_is_loaded_by_keras_alone(tmp_path, cells):
     file = tmp_path / "cells.keras"
     clf = CellCNNClassifier(

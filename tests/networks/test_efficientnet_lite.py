@@ -45,6 +45,7 @@ def test_pixels_have_the_scale_of_training(tensors):
     np.testing.assert_allclose(response @ mean, tensors["_bn0.running_mean"], atol=0.02)
 
 
+@pytest.mark.thorough
 def test_features_of_the_weights_tell_cells_apart(real_folder):
     files = [
         sorted(folder.glob("*.jpg"))[:60] for folder in sorted((real_folder / "val").iterdir())

@@ -34,6 +34,7 @@ def fitted(cells):
     ("file_format", "name"),
     [("onnx", "m.onnx"), ("litert", "m.tflite"), ("openvino", "m.xml"), ("savedmodel", "m")],
 )
+@pytest.mark.thorough
 def test_each_format_predicts_alike(file_format, name, fitted, cells, tmp_path):
     for package in _export._PACKAGES[file_format]:
         if importlib.util.find_spec(package) is None:
@@ -48,6 +49,7 @@ def test_each_format_predicts_alike(file_format, name, fitted, cells, tmp_path):
     assert description["image"]["height"] == 24
 
 
+@pytest.mark.thorough
 def test_a_model_that_differs_is_refused(fitted, tmp_path, monkeypatch):
     monkeypatch.setattr(_export, "TOLERANCE", -1.0)
     with pytest.raises(ModelFileError, match=r"so .* was not written"):
@@ -90,6 +92,7 @@ def run_example(tmp_path, *arguments):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.thorough
 def test_the_example_predictor_reads_the_pixels_that_skcell_reads(
     channels, fitted, cells, tmp_path
 ):
@@ -132,6 +135,7 @@ def test_the_example_predictor_reads_the_pixels_that_skcell_reads(
     assert len(set(probabilities)) > 4
 
 
+@pytest.mark.thorough
 def test_the_example_predictor_refuses_what_it_would_read_wrongly(fitted, cells, tmp_path):
     pytest.importorskip("onnxruntime", reason="onnxruntime comes with skcell[onnx]")
     path = skcell.export(fitted, tmp_path / "m.onnx", "onnx")

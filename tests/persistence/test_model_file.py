@@ -102,6 +102,7 @@ def test_the_file_gives_back_the_model_to_the_bit(name, data, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["frozen", "fine-tuned", "features"])
+@pytest.mark.thorough
 def test_pretrained_networks_too_without_their_weight_file(name, data, tmp_path, mobilenet_weights):
     weights = tmp_path / "copied.weights.h5"
     weights.write_bytes(mobilenet_weights.read_bytes())
@@ -149,6 +150,7 @@ def test_the_same_model_makes_the_same_file(saved, tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.thorough
 def test_other_backends_predict_alike(backend, saved, data, tmp_path):
     clf, path = saved
     np.save(tmp_path / "images.npy", data[0])

@@ -37,6 +37,7 @@ def cache(tmp_path):
     return tmp_path / "deep" / "features.sqlite"
 
 
+@pytest.mark.thorough
 def test_real_weights_tell_real_cells_apart(real_cells, mobilenet_weights):
     X, y = real_cells
     features = ImageFeatures(
@@ -125,6 +126,7 @@ def test_cached_features_are_the_same(cells, cache):
     ],
     ids=str,
 )
+@pytest.mark.thorough
 def test_the_cache_is_never_stale(cells, cache, computed, change):
     X = cells.images[:8]
     random_backbone(cache=cache, input_size=32).fit(X).transform(X)
@@ -152,6 +154,7 @@ def test_features_are_found_again_whatever_else_was_built(cells, cache, computed
     assert computed == [4]
 
 
+@pytest.mark.thorough
 def test_replaced_weights_are_noticed(cells, cache, tmp_path):
     X, file = cells.images[:4], tmp_path / "net.weights.h5"
     values = []
@@ -218,6 +221,7 @@ def test_smote_finds_neighbours_by_what_cells_look_like(cells):
     assert images.dtype == np.uint8
 
 
+@pytest.mark.thorough
 def test_a_pickle_holds_the_weights_once_and_works_elsewhere(cells, tmp_path, mobilenet_weights):
     X = cells.images[:4]
     weights = tmp_path / "net.weights.h5"
@@ -331,6 +335,7 @@ print(features.fit_transform(X).mean())
 """
 
 
+@pytest.mark.thorough
 def test_edited_code_of_a_layer_is_another_backbone(tmp_path):
     found = [
         subprocess.run(

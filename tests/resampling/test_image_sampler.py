@@ -103,6 +103,7 @@ def _name(sampler):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("sampler", SELECTING, ids=_name)
+@pytest.mark.thorough
 def test_selected_images_are_bit_identical(sampler, dtype):
     X, y = make_images(dtype)
     resampler = ImageSampler(sampler)

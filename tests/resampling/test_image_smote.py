@@ -351,6 +351,7 @@ def test_errors_say_what_to_do():
         ImageSMOTE(k_neighbors=0).fit_resample(X, y)
 
 
+@pytest.mark.thorough
 def test_real_cells():
     folder = os.environ.get("SKCELL_DATA", Path(__file__).parents[3] / "shared" / "data")
     path = Path(folder) / "pbc_28.npz"

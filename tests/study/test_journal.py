@@ -101,6 +101,7 @@ Study([Technique("base", small)], cv=2, epochs=200, results_file=sys.argv[1], re
 """
 
 
+@pytest.mark.thorough
 def test_a_second_process_on_one_file_is_told(data, tmp_path):
     file = tmp_path / "fits.jsonl"
     command = [sys.executable, "-c", SCRIPT, str(file)]
@@ -170,6 +171,7 @@ def test_what_is_no_file_is_refused(data, name):
         make(name).fit(*data)
 
 
+@pytest.mark.thorough
 def test_results_of_another_backend_are_not_taken(tmp_path):
     pytest.importorskip("jax", reason="jax is not installed; it comes with skcell[tests]")
     file = tmp_path / "fits.jsonl"

@@ -162,6 +162,7 @@ study.fit(cells.images, cells.target)
 """
 
 
+@pytest.mark.thorough
 def test_killed_at_any_moment_only_the_running_fit_is_lost(tmp_path):
     file = tmp_path / "fits.jsonl"
     rng = np.random.default_rng(os.getpid())
@@ -197,6 +198,7 @@ def test_killed_at_any_moment_only_the_running_fit_is_lost(tmp_path):
 # Workers
 
 
+@pytest.mark.thorough
 def test_results_of_workers_are_kept_as_they_come(data, study, tmp_path):
     file = tmp_path / "fits.jsonl"
     found = make(n_jobs=2, results_file=file).fit(*data)
@@ -214,6 +216,7 @@ def grid():
     return GridSearchCV(clf, {"batch_norm": [False, True]}, cv=3, refit=False)
 
 
+@pytest.mark.thorough
 def test_a_dask_cluster_gives_the_same(data, study, grid, monkeypatch):
     distributed = pytest.importorskip("distributed", reason="comes with skcell[tests]")
     sent, scatter = [], distributed.Client.scatter
@@ -256,6 +259,7 @@ def ray_cluster(monkeypatch):
     ray.shutdown()
 
 
+@pytest.mark.thorough
 def test_a_ray_cluster_gives_the_same(data, study, tmp_path, ray_cluster):
     file = tmp_path / "fits.jsonl"
     found = make(n_jobs=2, results_file=file).fit(*data)
@@ -491,6 +495,7 @@ def test_an_edited_score_is_another_score(data, tmp_path, monkeypatch):
     assert len(made) == 6
 
 
+@pytest.mark.thorough
 def test_a_whole_classifier_keeps_what_is_its_own(data):
     class Hears(keras.callbacks.Callback):
         epochs = 0

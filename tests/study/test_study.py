@@ -138,6 +138,7 @@ def test_again_gives_the_same(study, data):
     assert again.result_.techniques[0].scores == study.result_.techniques[1].scores
 
 
+@pytest.mark.thorough
 def test_all_named_rows_run():
     cells = make_cells(80, n_classes=2, image_size=16, random_state=0)
     study = Study(cv=2, epochs=1, verbose=False).fit(cells.images, cells.target)

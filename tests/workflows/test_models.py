@@ -81,6 +81,7 @@ def test_train_writes_a_model_and_its_test(place):
     assert model.calibration_["n_images"] + len(files) < 180
 
 
+@pytest.mark.thorough
 def test_train_by_patients_keeps_them_whole(place, tmp_path):
     result = workflows.train(place / "cells", groups=r"(P\d)_", epochs=1)
     tested = {Path(file).name.split("_")[0] for file in result.evaluation.files}
@@ -102,6 +103,7 @@ def test_patients_on_both_sides_of_a_split_of_the_folder_are_refused(place, tmp_
         workflows.train(tmp_path, groups=r"(P\d)_")
 
 
+@pytest.mark.thorough
 def test_figures_without_an_interval_can_be_written(place, tmp_path, run_here):
     """With one patient in the test, nothing is known about others."""
     cells = make_cells(120, n_classes=2, image_size=24, random_state=0)
@@ -196,6 +198,7 @@ def test_classes_with_hardly_any_image_are_refused(tmp_path):
         workflows.train(tmp_path)
 
 
+@pytest.mark.thorough
 def test_ctrl_c_keeps_what_was_learned(place, tmp_path):
     command = [*SKCELL, "train", "cells", "-o", str(tmp_path / "m.skcell"), "--epochs", "3000"]
     process = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, text=True)
@@ -210,6 +213,7 @@ def test_ctrl_c_keeps_what_was_learned(place, tmp_path):
     assert 2 <= model.estimator_.n_iter_ < 3000
 
 
+@pytest.mark.thorough
 def test_final_trains_again_on_all_images(place):
     result = workflows.train(place / "cells", epochs=1, final=True)
     assert any("trained again on all images" in sentence for sentence in result.choices)
@@ -316,6 +320,7 @@ def test_folders_of_copies_never_mix_classes():
     assert not any("/" in name or name in (".", "..") for name in found.values())
 
 
+@pytest.mark.thorough
 def test_models_of_numbered_classes(place, tmp_path):
     """Folders named 0, 1 and 2 are the classes 0, 1 and 2 of a model that was fitted on numbers."""
     cells = make_cells(120, n_classes=3, image_size=24, random_state=0)
