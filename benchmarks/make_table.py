@@ -349,11 +349,12 @@ def render_statistics() -> str:
                     f"above 0.65 in {percent(row['auc_above_0.65'])} %",
                 ]
             )
-    for row in found["studies"]:
+    kinds = {"studies": "convolutional networks", "studies of perceptrons": "perceptrons"}
+    for row, kind in [(row, kinds[key]) for key in kinds for row in found[key]]:
         ours, rival = row["images and folds"], row["folds"]
         lines.append(
             [
-                f"study of 600 real cells, five folds, {row['technique']}: "
+                f"{kind}, study of 600 real cells in five folds, {row['technique']}: "
                 f"{100 * row['true_difference']:+.1f} points",
                 f"95 % intervals cover {percent(ours['coverage'])} %, and reach "
                 f"{100 * ours['half_width']:.1f} points to each side (corrected t over folds "
