@@ -56,7 +56,7 @@ TrainingCurvesDisplay.from_estimator(clf)
 
 # %%
 # What do predictions depend on?
-# ---------------------
+# ------------------------------
 # What speaks for the predicted class is bright. HiResCAM shows only what the network used.
 
 ExplanationDisplay.from_estimator(clf, X_test[:6], method="hires-cam")
