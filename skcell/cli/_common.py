@@ -46,7 +46,7 @@ ImageSize = Annotated[
     typer.Option(
         min=8,
         max=LARGEST,
-        help="Height and width in pixels. (default: by the files, up to 96)",
+        help="Height and width in pixels. (default: depends on the data, at most 96)",
     ),
 ]
 RandomState = Annotated[
@@ -54,7 +54,7 @@ RandomState = Annotated[
     typer.Option(min=0, max=2**31 - 1, help="Seed of splits, weights and all else."),
 ]
 Epochs = Annotated[
-    int | None, typer.Option(min=1, help="Epochs of each fit. (default: by the images)")
+    int | None, typer.Option(min=1, help="Epochs of each fit. (default: depends on the data)")
 ]
 Ignore = Annotated[
     list[str] | None,

@@ -177,9 +177,9 @@ def predict(
         typer.Option(help="Copy the images to folders of this one, by class; unknown apart."),
     ] = None,
 ) -> None:
-    """Predict the classes of new images, with calibrated probabilities and prediction sets.
+    """Predict the classes of new images.
 
-    The table has the file, its class, the probability of this class, the prediction set,
+    The table has the file, its class, its calibrated probability, the prediction set,
     and whether the image is unknown (out-of-distribution).
     """
     console = Console(stderr=True)
