@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ import lazy_loader
 _CHATTER = re.compile(
     rb"^(WARNING: All log messages before absl::|I\d{4} [\d:.]+ +\d+ \S+\.cc:\d+\])"
 )
+
+_redirected = threading.RLock()
 
 
 def attach(
@@ -47,22 +50,35 @@ def without_chatter() -> Iterator[None]:
 
     Everything else that is written there is passed on at the end, and all of it after an error.
     """
-    try:
-        sys.stderr.flush()
-        stderr = os.dup(2)
-    except (AttributeError, OSError):  # a program without standard error
+    if not _redirected.acquire(blocking=False):  # another thread does; it must not wait for this
         yield
         return
-    with tempfile.TemporaryFile() as written:
-        os.dup2(written.fileno(), 2)
-        keep_all = True
-        try:
+    try:
+        stderr = _duplicate_stderr()
+        if stderr is None:
             yield
-            keep_all = False
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            written.seek(0)
-            for line in written.read().splitlines(keepends=True):
-                if keep_all or not _CHATTER.match(line):
-                    os.write(2, line)
+            return
+        with tempfile.TemporaryFile() as written:
+            os.dup2(written.fileno(), 2)
+            keep_all = True
+            try:
+                yield
+                keep_all = False
+            finally:
+                os.dup2(stderr, 2)
+                os.close(stderr)
+                written.seek(0)
+                for line in written.read().splitlines(keepends=True):
+                    if keep_all or not _CHATTER.match(line):
+                        os.write(2, line)
+    finally:
+        _redirected.release()
+
+
+def _duplicate_stderr() -> int | None:
+    """Duplicate the descriptor of standard error; a program may have none."""
+    try:
+        sys.stderr.flush()
+        return os.dup(2)
+    except (AttributeError, OSError):
+        return None
