@@ -3,7 +3,6 @@
 import contextlib
 import os
 import pickle
-import re
 import subprocess
 import sys
 import traceback
@@ -25,15 +24,6 @@ DATA = Path(os.environ.get("SKCELL_DATA", Path(__file__).parents[1] / ".." / "sh
 
 
 WEIGHTS = Path(os.environ.get("SKCELL_WEIGHTS", DATA / ".." / "weights"))
-
-
-def pytest_collection_modifyitems(items):
-    """Number the addresses of functions in the names of tests, which differ between processes."""
-    seen = {}
-    for item in items:
-        item._nodeid = re.sub(
-            "0x[0-9a-f]{6,}", lambda m: str(seen.setdefault(m[0], len(seen))), item.nodeid
-        )
 
 
 @pytest.fixture(autouse=True)
