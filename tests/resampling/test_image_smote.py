@@ -208,7 +208,7 @@ def test_single_member_of_untouched_class_is_no_matter():
         ("not minority", (30, 30, 7)),
         ({2: 9, 0: 33}, (33, 12, 9)),
         ({1: 12}, (30, 12, 7)),
-        (lambda y: {1: int((y == 1).sum()) + 1}, (30, 13, 7)),
+        pytest.param(lambda y: {1: int((y == 1).sum()) + 1}, (30, 13, 7), id="function"),
     ],
     ids=str,
 )
