@@ -9,8 +9,6 @@ import traceback
 from pathlib import Path
 from types import SimpleNamespace
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import matplotlib as mpl
 import numpy as np
 import pytest

@@ -17,7 +17,7 @@ def test_there_are_examples():
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda p: p.stem)
 @pytest.mark.thorough
 def test_example_runs(example, tmp_path):
-    env = {**os.environ, "SKCELL_EXAMPLE_CELLS": "160", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    env = {**os.environ, "SKCELL_EXAMPLE_CELLS": "160"}
     done = subprocess.run(
         [sys.executable, "-W", "error::FutureWarning", str(example)],
         cwd=tmp_path,
