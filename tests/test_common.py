@@ -202,6 +202,7 @@ def test_one_random_state_is_one_model_to_the_bit(cls, cells):
 
 
 @pytest.mark.parametrize("cls", CLASSIFIERS)
+@pytest.mark.thorough
 def test_pickle_crosses_processes(cls, cells, predict_elsewhere):
     X, y = cells.images[:80], cells.target[:80]
     clf = small(cls).fit(X, y)
@@ -209,6 +210,7 @@ def test_pickle_crosses_processes(cls, cells, predict_elsewhere):
 
 
 @pytest.mark.parametrize("cls", CLASSIFIERS)
+@pytest.mark.thorough
 def test_worker_processes_share_the_cores(cls, cells):
     X, y = cells.images[:80], cells.target[:80]
     expected = small(cls, dtype_policy="float32").fit(X, y).predict_proba(X)
@@ -261,6 +263,7 @@ def test_importing_skcell_is_light():
 
 
 @pytest.mark.parametrize("name", ["networks.RandomTransform", "_engine.build", "CellCNNClassifier"])
+@pytest.mark.thorough
 def test_anything_may_be_imported_first(name):
     """Layers are registered when Keras is imported, which may be in the middle of an import."""
     package, _, thing = f"skcell.{name}".rpartition(".")

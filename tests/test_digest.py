@@ -93,6 +93,7 @@ def test_attributes_of_keras_objects_count():
     assert digest(loss) != before
 
 
+@pytest.mark.thorough
 def test_it_is_the_same_in_another_process(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

@@ -190,6 +190,7 @@ def test_epochs_by_data_size(n, expected):
     assert TransferClassifier(unfreeze=None)._count_epochs(SimpleNamespace(n_present=n))[1] == 0
 
 
+@pytest.mark.thorough
 def test_more_channels_are_projected_by_weights_that_are_trained(data):
     X = np.concatenate([data[0]] * 2, axis=3)
     clf = small(learning_rate=0.01).fit(X, data[1])
@@ -226,6 +227,7 @@ def test_too_small_images_are_an_error_at_once(data):
     ],
 )
 @pytest.mark.core
+@pytest.mark.thorough
 def test_exactly_what_is_unfrozen_is_trained(data, unfreeze, tuned):
     net = own_backbone()
     start = weights_of(net)
@@ -246,6 +248,7 @@ def test_batch_norm_is_trained_where_asked(data):
     assert changed(clf, start) == {"conv_2", "bn_1"}
 
 
+@pytest.mark.thorough
 def test_fine_tuning_starts_from_the_trained_head(data):
     frozen = small(epochs=5, learning_rate=0.01).fit(*data)
     tuned = small(
@@ -369,6 +372,7 @@ def test_early_stopping_ends_each_phase(data):
 
 
 @pytest.mark.parametrize("unfreeze", [None, 1])
+@pytest.mark.thorough
 def test_going_on_is_with_the_last_phase(data, unfreeze):
     clf = small(warm_start=True, unfreeze=unfreeze).fit(*data)
     n = clf.n_iter_

@@ -622,6 +622,7 @@ def test_a_full_disk_is_said_and_what_is_done_is_kept(data, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "file"])
+@pytest.mark.thorough
 def test_processes_that_start_at_once_do_not_trip_over_new_tables(kind, tmp_path, request):
     url = str(tmp_path / "search.db")
     if kind == "postgresql":

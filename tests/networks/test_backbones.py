@@ -29,6 +29,7 @@ def smallest(name):
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.thorough
 def test_pixels_are_scaled_as_keras_does(name):
     x = np.random.default_rng(0).integers(0, 256, (2, 5, 5, 3)).astype(np.float32)
     module = importlib.import_module(f"keras.applications.{PUBLISHED[name][0]}")

@@ -60,6 +60,7 @@ def make_images(dtype="uint8", shape=(6, 5, 3), sizes=(30, 12, 7), seed=0):
 
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 1), (6, 5, 3), (4, 4, 5), (31,)], ids=str)
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.thorough
 def test_exact(dtype, shape):
     X, y = make_images(dtype, shape)
     X_before, y_before = X.copy(), y.copy()

@@ -385,6 +385,7 @@ document.body.dataset.seen = [
 
 
 @pytest.mark.parametrize("width", [1200, 400])
+@pytest.mark.thorough
 def test_report_in_a_browser(study, tmp_path, width):
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:

@@ -148,6 +148,7 @@ def test_all_named_rows_run():
     assert all(technique.description for technique in study.result_.techniques)
 
 
+@pytest.mark.thorough
 def test_workers_give_the_same(study, data):
     parallel = Study([BASE, SMOTE], cv=3, epochs=2, batch_size=16, n_jobs=2, verbose=False)
     assert [r.scores for r in parallel.fit(*data).result_.techniques] == [

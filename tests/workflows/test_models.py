@@ -468,6 +468,7 @@ def test_info_needs_no_keras_and_speaks_json(place, run_here):
     assert found["training"]["data"]["name"] == "cells"
 
 
+@pytest.mark.thorough
 def test_export_by_the_command(place, tmp_path, run_here):
     pytest.importorskip("onnxruntime", reason="onnxruntime comes with skcell[onnx]")
     out = tmp_path / "cells.onnx"
@@ -490,6 +491,7 @@ def test_hostile_names_are_text_on_the_page(place, tmp_path):
     assert "&lt;script&gt;" in page
 
 
+@pytest.mark.thorough
 def test_files_that_study_and_search_write_are_models(place, tmp_path, run_here):
     """Pipelines of samplers are predicted with as well."""
     cells = make_cells(80, n_classes=2, image_size=24, random_state=0)
@@ -553,6 +555,7 @@ def test_a_second_ctrl_c_interrupts_as_usual():
     assert signal.getsignal(signal.SIGINT) is usual
 
 
+@pytest.mark.thorough
 def test_a_killed_training_is_resumed_by_the_command(place, tmp_path, run_here):
     options = ("-o", tmp_path / "m.skcell", "--epochs", "6")
     done = run_here("train", "cells", *options, "--resume", cwd=place)

@@ -17,6 +17,8 @@ from skcell.datasets import make_cells
 from skcell.inspection import evaluate, make_card, make_page
 from skcell.persistence import load, read_info, save
 
+pytestmark = pytest.mark.thorough  # a browser, and whole trainings
+
 HOSTILE = "<script>alert('x')</script>&"
 
 
