@@ -104,6 +104,7 @@ def test_patients_on_both_sides_of_a_split_of_the_folder_are_refused(place, tmp_
 
 
 @pytest.mark.thorough
+@pytest.mark.thorough
 def test_figures_without_an_interval_can_be_written(place, tmp_path, run_here):
     """With one patient in the test, nothing is known about others."""
     cells = make_cells(120, n_classes=2, image_size=24, random_state=0)
@@ -321,6 +322,7 @@ def test_folders_of_copies_never_mix_classes():
 
 
 @pytest.mark.thorough
+@pytest.mark.thorough
 def test_models_of_numbered_classes(place, tmp_path):
     """Folders named 0, 1 and 2 are the classes 0, 1 and 2 of a model that was fitted on numbers."""
     cells = make_cells(120, n_classes=3, image_size=24, random_state=0)
@@ -420,6 +422,7 @@ def test_memory_does_not_grow_with_the_number_of_files(place):
 # Evaluate, info, export
 
 
+@pytest.mark.thorough
 def test_evaluate_agrees_with_the_model(place, tmp_path, run_here):
     page = tmp_path / "test.html"
     arguments = ("cells.skcell", "new", "--groups", r"(P\d)_", "-o", page)
@@ -613,6 +616,7 @@ def test_cells_that_a_spreadsheet_takes_for_formulas_and_escapes(tmp_path):
     assert "\x1b" not in printable("blast\x1b]52;c;cm0gLXJm\x07")
 
 
+@pytest.mark.thorough
 def test_an_interrupted_training_is_a_fact_of_the_model(place, cells, tmp_path):
     class Stop(keras.callbacks.Callback):
         stopped = False
