@@ -42,6 +42,7 @@ def test_onednn_is_switched_on_unless_the_user_says_otherwise(given, expected):
     assert done.stdout.strip() == expected
 
 
+@pytest.mark.thorough
 def test_where_tensorflow_was_first_workers_use_onednn_as_it_does():
     if platform.machine().lower() not in ("x86_64", "amd64"):
         pytest.skip("oneDNN is switched on for x86 processors only")

@@ -254,8 +254,9 @@ class CorruptionDisplay:
     --------
     >>> import numpy as np
     >>> from skcell.inspection import CorruptionDisplay, CorruptionReport
+    >>> from skcell.metrics import Estimate
     >>> report = CorruptionReport(
-    ...     "own", 100, (1, 3, 5), {"haze": "light"}, (0.97, 0.92, 0.99), 0.96,
+    ...     100, (1, 3, 5), {"haze": "light"}, Estimate(0.97, 0.92, 0.99), 0.96,
     ...     {"haze": np.array([0.95, 0.9, 0.7])}, {"haze": np.array([0.95, 0.9, 0.7])},
     ...     {"haze": np.array([[0.9, 0.98], [0.83, 0.94], [0.6, 0.78]])},
     ... )

@@ -383,6 +383,7 @@ def test_going_on_is_with_the_last_phase(data, unfreeze):
     assert clf.history_["phase"][n + 2 :] == [last]
 
 
+@pytest.mark.thorough
 def test_partial_fit_begins_with_an_epoch_of_each_phase(data):
     clf = small(unfreeze=1).partial_fit(*data)
     assert clf.history_["phase"] == ["head", "fine-tuning"]

@@ -19,6 +19,7 @@ def tensors():
     return read_torch_file(find_weights(), _SHA256)
 
 
+@pytest.mark.thorough
 def test_the_file_is_read_as_torch_reads_it(tensors):
     torch = pytest.importorskip("torch", reason="torch, which the file is compared with, is absent")
     wanted = torch.load(find_weights(), weights_only=True)
