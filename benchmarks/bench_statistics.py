@@ -284,14 +284,14 @@ def simulate_studies(
 
 
 def simulate_many_studies(X: np.ndarray, y: np.ndarray, n: int, seed: int) -> list[dict[str, Any]]:
-    """Compare perceptrons in three times as many studies as other simulations have repetitions."""
+    """Compare perceptrons in many studies."""
     rng = np.random.default_rng(seed)
     pixels = X.reshape(len(X), -1) / 255.0
     projected = pixels @ rng.normal(size=(pixels.shape[1], 60)) / np.sqrt(pixels.shape[1])
     scaled = (projected - projected.mean(axis=0)) / projected.std(axis=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # they are stopped early on purpose
-        return simulate_studies(scaled, y, perceptron_techniques(), 3 * n, rng)
+        return simulate_studies(scaled, y, perceptron_techniques(), n, rng)
 
 
 def main() -> None:
