@@ -1,4 +1,4 @@
-"""Whether a calibrated classifier knows how sure it is, and what it does not know.
+"""Calibration of a classifier on held-out cells, and what its out-of-distribution detector finds.
 
 `--data` is an .npz file with `X`, `y` and `split`; the part "train" trains and calibrates, the part
 "val" is scored. One class after the other is left out of training, and is then to be called
@@ -80,7 +80,9 @@ def score_shift(
         codes = whole.probabilities.argmax(axis=1)
         for n in (10, 20, 50):
             samples = (rng.permutation(len(images))[:n] for _ in range(1000))
-            told = [clf.references_[0].compare(whole.looks[i], codes[i]).shifted for i in samples]
+            told = [
+                clf.references_[0].compare(whole.features[i], codes[i]).shifted for i in samples
+            ]
             found.setdefault(place, {})[str(n)] = float(np.mean(told))
     return found
 

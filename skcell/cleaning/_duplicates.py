@@ -335,7 +335,10 @@ def _correlate(details: NDArray[np.float32], candidates: NDArray[np.intp]) -> ND
     that of what both images then show. It is corrected for a movement by half a pixel.
     """
     first = details[candidates[:, 0]]
-    second = np.stack([apply_symmetry(details[j], s) for _, j, s in candidates])
+    second = np.empty_like(first)
+    for number in np.unique(candidates[:, 2]):
+        of = candidates[:, 2] == number
+        second[of] = apply_symmetry(details[candidates[of, 1]], int(number))
     moves = _FINER * _MOVED
     fine = _cross_correlate(first, second)
     fine = np.roll(fine, (moves, moves), axis=(1, 2))[:, : 2 * moves + 1, : 2 * moves + 1]
