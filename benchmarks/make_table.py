@@ -246,30 +246,29 @@ def render_input_size() -> str:
     return table(["backbone", "pixels", "layer", "accuracy, %"], lines)
 
 
+#: Words of the tables for those of the file.
+SOURCES = {"home": "the same source"}
+
+
 def render_confidence() -> str:
     """Lay out the results of bench_confidence.py."""
     found = load("confidence")
     error = found["calibration_error"]
     lines = []
     for when in ("before", "after"):
-        if "plug_in_error" in error[when]:
-            ends = " to ".join(percent(end) for end in error[when]["interval"])
-            lines.append(
-                [f"calibration error {when} scaling", f"{percent(error[when]['error'])} % ({ends})"]
-            )
-        else:  # measured as it usually is, which is never zero
-            lines.append(
-                [f"plug-in calibration error {when} scaling", f"{percent(error[when]['error'])} %"]
-            )
+        ends = " to ".join(percent(end) for end in error[when]["interval"])
+        lines.append(
+            [f"calibration error {when} scaling", f"{percent(error[when]['error'])} % ({ends})"]
+        )
     for name, sets in found["sets"].items():
         covered = (
             f"{percent(sets['coverage'])} % ({percent(sets['lowest_of_a_class'])} % in the class "
             f"with the fewest), {sets['mean_size']:.2f} classes"
         )
-        lines.append([f"true class in the set, wanted {name}", covered])
+        lines.append([f"coverage of prediction sets, target {name}", covered])
     for place, told in found["shift_told"].items():
         shares = ", ".join(f"{percent(share)} % with {n}" for n, share in told.items())
-        lines.append([f"samples called shifted: {place}", shares])
+        lines.append([f"samples called shifted: {SOURCES.get(place, place)}", shares])
     text = table([f"accuracy {percent(found['accuracy'])} %", "measured"], lines) + "\n"
     kinds: dict[str, list[dict[str, float]]] = {}
     for scores in found["unknown"].values():
@@ -278,7 +277,7 @@ def render_confidence() -> str:
     lines = []
     for kind, scores in kinds.items():
         called = [score["called_unknown"] for score in scores]
-        line = [kind, _range(called)]
+        line = [SOURCES.get(kind, kind), _range(called)]
         line += [
             _range([score[key] for score in scores]) if key in scores[0] else "-"
             for key in ("found_where_5_percent_of_home_are", "auc")
