@@ -134,6 +134,12 @@ def study(
     console = Console()
     run: Study | None = None
     try:
+        check_groups(groups, by_folder)
+        if (backbone or weights) and techniques is None and not transfer:
+            raise ValueError(
+                "None of the techniques has a pretrained network for --backbone or --weights; add "
+                "--transfer."
+            )
         _check_writable(out, data, _STUDY_FILES)
         from skcell import study as study_module
 
@@ -147,11 +153,6 @@ def study(
                 else techniques.split(",")
             )
         named += study_module.TRANSFER_TECHNIQUES if transfer else ()
-        if (backbone or weights) and techniques is None and not transfer:
-            raise ValueError(
-                "None of the techniques has a pretrained network for --backbone or --weights; add "
-                "--transfer."
-            )
         chosen = study_module.with_backbone(
             study_module.resolve_techniques(named), backbone, weights
         )
@@ -250,6 +251,7 @@ def search(
     console = Console()
     found = None
     try:
+        check_groups(groups, by_folder)
         _check_writable(out, data, _SEARCH_FILES)
         from skcell import study as study_module
 
@@ -334,7 +336,6 @@ def _check_groups(cells: Any, groups: str | None, by_folder: bool, console: Cons
             "and so chosen, on the other images.",
             style="dim",
         )
-    check_groups(groups, by_folder)
     if by_folder and cells.groups is None:
         raise ValueError("--group-by-folder: no class folder has sub-folders.")
     if groups is None and cells.groups is not None and not by_folder:

@@ -84,7 +84,9 @@ def check_folder(
     skcell.cleaning.check_dataset : The same for arrays.
     """
     root = os.path.expanduser(os.fspath(folder))
-    cells = load_image_folder(root, load_images=False, ignore=ignore, on_error="warn")
+    cells = load_image_folder(
+        root, load_images=False, one_class=True, ignore=ignore, on_error="warn"
+    )
     names = cells.target_names[cells.target]
     found = find_groups(cells, groups, group_by_folder, root)
     size = choose_size(cells.filenames)[0] if image_size is None else image_size
@@ -106,22 +108,7 @@ def check_folder(
 
 
 def save_check(check: DatasetCheck, path: str | os.PathLike[str], *, title: str) -> list[Path]:
-    """Write a check as a page, and its findings as a table beside it.
-
-    Parameters
-    ----------
-    check : DatasetCheck
-        The check.
-    path : str or path-like
-        The page, ``*.html``.
-    title : str
-        Title of the page.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The page and the table.
-    """
+    """Write a check as a page, and its findings as a table beside it."""
     page = check.report(path, title=title)
     table = page.with_name(f"{page.stem}-findings.csv")
     replace_file(table, to_csv(check.to_records(), FINDING_COLUMNS))
@@ -131,31 +118,7 @@ def save_check(check: DatasetCheck, path: str | os.PathLike[str], *, title: str)
 def doubt_labels(
     images: NDArray[Any], labels: NDArray[Any], groups: NDArray[Any] | None, random_state: int = 0
 ) -> NDArray[np.float64]:
-    """Predict the class of each image by small networks that did not learn from it.
-
-    Parameters
-    ----------
-    images : ndarray of uint8 of shape (n, H, W, C)
-        Small images.
-    labels : ndarray of shape (n,)
-        Labels, some of which may be wrong.
-    groups : ndarray of shape (n,) or None
-        Patient or slide of each image.
-    random_state : int, default=0
-        Seed.
-
-    Returns
-    -------
-    ndarray of shape (n, n_classes)
-        Probability of each class, sorted, for `skcell.cleaning.find_label_issues`. Copies of an
-        image, and images of one patient, are never on both sides. Labels of a class that no other
-        patient has are taken as correct.
-
-    Raises
-    ------
-    ValueError
-        If there are not two classes that can be learned.
-    """
+    """Predict the class of each image by small networks that did not learn from it."""
     clusters = find_duplicates(images).clusters
     parts = clusters if groups is None else join_groups(groups, clusters)
     classes, codes = np.unique(labels, return_inverse=True)

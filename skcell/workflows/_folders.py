@@ -30,23 +30,7 @@ _FEWEST = 10
 
 
 def check_first(model: Any, files: Sequence[str], training: Mapping[str, Any]) -> list[str]:
-    """Say what is to be known before files are predicted: no calibration, or a shift.
-
-    Parameters
-    ----------
-    model : estimator
-        The model.
-    files : sequence of str
-        Paths of images.
-    training : mapping
-        What the model file says about its training.
-
-    Returns
-    -------
-    list of str
-        Sentences. The first files are compared with the training images; of few files, a sentence
-        says that this was not possible.
-    """
+    """Say what is to be known before files are predicted: no calibration, or a shift."""
     spec = find_image_spec(model)
     if not isinstance(model, CalibratedClassifier) or spec is None or spec.dtype == "float32":
         return []
@@ -103,7 +87,8 @@ def evaluate_folder(
         calibration, accuracy under corruptions, explanations, wrong predictions, and a model card.
         Beside it, ``*-predictions.csv`` and ``*-metrics.json`` have its numbers.
     groups : str, default=None
-        Patients or slides, as for `skcell.datasets.read_groups`.
+        Patients or slides, as for `skcell.datasets.read_groups`. For a page, the images of all
+        parts of the folder are checked, and need a group.
     group_by_folder : bool, default=False
         Whether each sub-folder of a class folder is one patient or slide.
     coverage : float, default=0.9
@@ -132,10 +117,15 @@ def evaluate_folder(
     if isinstance(model, (str, os.PathLike)):
         info, model, file = read_info(model), load(model), Path(model)
     root = os.path.expanduser(os.fspath(folder))
+    if page is not None:  # what it refuses, it refuses before the model is evaluated
+        check = check_folder(
+            root, groups=groups, group_by_folder=group_by_folder, ignore=ignore, notify=notify
+        )
     result, notes = _evaluate(
         model,
         root,
-        lambda cells, used: find_groups(cells, groups, group_by_folder, root, used),
+        groups,
+        group_by_folder,
         coverage=coverage,
         skip_broken=skip_broken,
         ignore=ignore,
@@ -143,9 +133,6 @@ def evaluate_folder(
     )
     if page is None:
         return result, notes
-    check = check_folder(
-        root, groups=groups, group_by_folder=group_by_folder, ignore=ignore, notify=notify
-    )
     figures = make_figures(model, result, root, deep=True, notify=notify)
     out, scores = Path(page).expanduser(), result.to_dict()
     name = os.path.basename(os.path.abspath(root))
@@ -171,7 +158,8 @@ def evaluate_folder(
 def _evaluate(
     model: Any,
     root: str,
-    find: Callable[[Any, NDArray[np.bool_]], NDArray[np.str_] | None],
+    groups: str | None,
+    group_by_folder: bool,
     *,
     coverage: float,
     skip_broken: bool,
@@ -223,7 +211,7 @@ def _evaluate(
         model,
         cells.images[used],
         np.array([by_name[name] for name in labels[used]]),
-        groups=find(cells, used),
+        groups=find_groups(cells, groups, group_by_folder, root, used),
         files=names.tolist(),
         coverage=coverage,
     )

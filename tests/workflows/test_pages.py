@@ -242,6 +242,27 @@ def test_images_of_the_training_are_not_a_test(place, tmp_path, run_here):
     assert "trained on all" in done.stderr
 
 
+def test_one_class_is_checked_and_evaluated_with_a_page(place, tmp_path, run_here):
+    """A page has no other rule for a folder than the figures alone."""
+    shutil.copytree(place / "later" / "normal", tmp_path / "one" / "normal")
+    n = len(list((tmp_path / "one" / "normal").iterdir()))
+    done = run_here("check", tmp_path / "one", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = run_here("evaluate", place / "cells.skcell", "one", "-o", "one.html", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"of {n} test images" in done.stdout
+    assert "Data checks" in (tmp_path / "one.html").read_text()
+
+
+def test_a_page_needs_a_group_for_every_image_and_says_so_first(place, tmp_path, run_here):
+    (tmp_path / "groups.csv").write_text("file,group\n")
+    arguments = ("--groups", tmp_path / "groups.csv", "-o", tmp_path / "test.html")
+    done = run_here("evaluate", "cells.skcell", "later", *arguments, cwd=place)
+    assert done.returncode == 2
+    assert "has no line for 60 of 60 images" in done.stderr
+    assert not (tmp_path / "test.html").exists()
+
+
 def test_check_ends_with_an_error_for_what_invalidates_a_score(place, tmp_path, run_here):
     clean = run_here("check", "cells", "-o", tmp_path / "clean.html", cwd=place)
     assert clean.returncode == 0, clean.stdout
