@@ -14,17 +14,15 @@ from skcell._engine._callbacks import is_foreign as is_foreign
 from skcell._engine._callbacks import portable_callback as portable_callback
 from skcell._engine._checkpoint import Checkpoint as Checkpoint
 from skcell._engine._compiled_model import CompiledModel as CompiledModel
-from skcell._engine._compiled_model import build
+from skcell._engine._compiled_model import build as build
 from skcell._engine._data import TrainingData as TrainingData
 from skcell._engine._devices import find_devices as find_devices
 from skcell._engine._gradients import make_gradient as make_gradient
-from skcell._engine._loop import train
-from skcell._engine._pool import ModelLease, clear_model_pool
-from skcell._engine._recipe import Recipe
+from skcell._engine._loop import train as train
+from skcell._engine._pool import ModelLease as ModelLease
+from skcell._engine._pool import clear_model_pool as clear_model_pool
+from skcell._engine._recipe import Recipe as Recipe
 from skcell._engine._steps import Forward as Forward
 from skcell._engine._steps import make_forward as make_forward
-from skcell._optimizers import OPTIMIZERS
+from skcell._optimizers import OPTIMIZERS as OPTIMIZERS
 from skcell._optimizers import make_keras_optimizer as make_keras_optimizer
-
-# The public part; the rest is for other packages of skcell.
-__all__ = ["OPTIMIZERS", "ModelLease", "Recipe", "build", "clear_model_pool", "train"]

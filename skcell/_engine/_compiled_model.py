@@ -19,20 +19,7 @@ from skcell.networks import RandomTransform, fuse_batch_norm, rescale_to_unit
 
 
 def build(recipe: Recipe, seed: int) -> keras.Model:
-    """Build the uncompiled model of `recipe` with weights drawn from `seed`.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        Description of the model.
-    seed : int
-        Seed of the initial weights and of the random generators of dropout and augmentation.
-
-    Returns
-    -------
-    keras.Model
-        Model that maps images, with pixels of `recipe.dtype`, to class probabilities.
-    """
+    """Build the uncompiled model of `recipe` with weights drawn from `seed`."""
     with reproducible_build(seed, recipe.dtype_policy):
         with fresh_layer_names():
             inputs = keras.Input(recipe.input_shape, dtype=recipe.dtype, name="image")
@@ -141,7 +128,7 @@ class CompiledModel:
 
 
 def _jit_compile() -> bool | str:
-    """Choose XLA, except on a CPU, where it is three times slower than TensorFlow's own kernels."""
+    """Choose XLA, except on a CPU, where it is slower than TensorFlow's own kernels."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

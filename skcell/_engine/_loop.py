@@ -42,39 +42,6 @@ def train(
 
     Callbacks are called as by Keras. Under jax, callbacks can read and change the weights and the
     optimizer only between epochs, not between batches.
-
-    Parameters
-    ----------
-    compiled : CompiledModel
-        Model to train.
-    batches : EpochBatches
-        Training images.
-    val : EpochBatches or None
-        Validation images, which are scored after each epoch.
-    callbacks : sequence of keras.callbacks.Callback
-        Callbacks to call.
-    epochs : int
-        Number of epochs.
-    learning_rate : float
-        Learning rate, which a callback may change.
-    weight_decay : float
-        Weight decay; it is only used if the recipe has weight decay.
-    history : dict of str to list or None
-        Scores of earlier epochs, if training is resumed. If resumed training fails, the model is
-        restored to its state before the call.
-    estimate : bool
-        Whether to estimate the statistics of batch normalisation again after the last epoch; and
-        after every epoch, if there is validation data or a callback may use the model.
-
-    Returns
-    -------
-    dict of str to list
-        Scores of each epoch, including earlier epochs.
-
-    Raises
-    ------
-    FloatingPointError
-        If training diverged.
     """
     history = history or {}
     initial_epoch = len(history.get("loss", ()))

@@ -66,19 +66,7 @@ def clear_model_pool() -> None:
 
 
 class ModelLease:
-    """Exclusive use of a compiled model by one estimator, until the estimator is deleted.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        Description of the model to find in the pool or to build.
-    seed : int
-        Seed of the initial weights and of the random layers.
-    shared : bool
-        Whether the model may come from the pool and return to it. It must be False if the user's
-        code has access to the model, because a reset does not undo every change that such code
-        can make (trainable flags, dropout rates, regularisers, the optimizer).
-    """
+    """Exclusive use of a compiled model by one estimator, until the estimator is deleted."""
 
     def __init__(self, recipe: Recipe, seed: int, *, shared: bool = True):
         self.recipe = recipe
@@ -88,25 +76,7 @@ class ModelLease:
 
     @classmethod
     def from_weights(cls, recipe: Recipe, weights: dict[str, np.ndarray]) -> "ModelLease":
-        """Make a lease of a model with given weights; the model is built when it is first used.
-
-        Parameters
-        ----------
-        recipe : Recipe
-            Description of the model.
-        weights : dict of str to ndarray
-            Weights by path, as `get_weights` returns them.
-
-        Returns
-        -------
-        ModelLease
-            The lease.
-
-        Raises
-        ------
-        ValueError
-            If these are not the weights of such a model.
-        """
+        """Make a lease of a model with given weights; the model is built when it is first used."""
         wanted = describe_weights(recipe)
         found = {path: (value.shape, str(value.dtype)) for path, value in weights.items()}
         if found != wanted:
@@ -120,13 +90,7 @@ class ModelLease:
         return lease
 
     def get_weights(self) -> dict[str, np.ndarray]:
-        """Copy the weights of the model.
-
-        Returns
-        -------
-        dict of str to ndarray
-            Weights by path.
-        """
+        """Copy the weights of the model."""
         return self.compiled.get_weights()
 
     def _own(self, compiled: CompiledModel) -> None:
@@ -143,18 +107,7 @@ class ModelLease:
                 self._finalizer.detach()
 
     def with_policy(self, dtype_policy: str) -> "ModelLease":
-        """Return a lease of a model with the same state and another dtype policy.
-
-        Parameters
-        ----------
-        dtype_policy : str
-            Name of the policy.
-
-        Returns
-        -------
-        ModelLease
-            Another lease; this lease itself if its model has this policy or cannot have it.
-        """
+        """Return a lease of a model with the same state and another dtype policy."""
         recipe = self.recipe.with_policy(dtype_policy)
         if recipe == self.recipe:
             return self

@@ -17,36 +17,6 @@ class Recipe:
 
     The learning rate, the value of the weight decay, seeds, epochs, class weights and label
     smoothing are inputs of a compiled model, so fits that differ only in these share one model.
-
-    Parameters
-    ----------
-    network : callable
-        Function that maps an image tensor and `kwargs` to a tensor of features.
-    kwargs : tuple of (str, object)
-        Keyword arguments of `network`, which must be hashable.
-    input_shape : tuple of int
-        Height, width and channels.
-    dtype : {"uint8", "uint16", "float32"}
-        Dtype of the pixels; integer pixels are divided by the maximum of the dtype.
-    n_classes : int
-        Number of classes.
-    augmentation : tuple of (str, object) or None
-        Keyword arguments of `RandomTransform`; None for no augmentation.
-    optimizer : str
-        Key of `OPTIMIZERS`.
-    use_weight_decay : bool
-        Whether weight decay is applied.
-    lr_scales : bool
-        Whether each variable has a learning-rate scale.
-    loss : str or callable
-        A Keras loss for one-hot targets.
-    dtype_policy : str
-        Keras dtype policy.
-    devices : tuple of str
-        Devices that share each batch, as `keras.distribution` names them.
-    code : str or None
-        Digest of the user's code in `network`, `kwargs` and `loss`, and of all code that it uses.
-        None if some of this code cannot be identified; the compiled model is then not reused.
     """
 
     network: Callable[..., Any]
@@ -84,22 +54,7 @@ class Recipe:
     def with_network(
         self, network: Callable[..., Any], kwargs: dict[str, Hashable], **changes: Any
     ) -> Self:
-        """Return a copy of this recipe with another network and, optionally, other changes.
-
-        Parameters
-        ----------
-        network : callable
-            As for the class.
-        kwargs : dict
-            The network's keyword arguments.
-        **changes : object
-            New values of other fields.
-
-        Returns
-        -------
-        Recipe
-            The copy.
-        """
+        """Return a copy of this recipe with another network and, optionally, other changes."""
         return replace(
             self,
             network=network,
@@ -109,34 +64,12 @@ class Recipe:
         )
 
     def with_policy(self, dtype_policy: str) -> Self:
-        """Return a copy with another dtype policy, if a model can move from one to the other.
-
-        Parameters
-        ----------
-        dtype_policy : str
-            Name of the policy.
-
-        Returns
-        -------
-        Recipe
-            The copy; this recipe itself if the optimizer's variables would differ.
-        """
+        """Return a copy with another dtype policy, if a model can move from one to the other."""
         movable = {self.dtype_policy, dtype_policy} <= EXCHANGEABLE_POLICIES
         return replace(self, dtype_policy=dtype_policy) if movable else self
 
     def require_same(self, wanted: "Recipe") -> None:
-        """Check that training can be resumed with a recipe made from the current parameters.
-
-        Parameters
-        ----------
-        wanted : Recipe
-            Recipe made from the current parameters.
-
-        Raises
-        ------
-        ValueError
-            If it differs from this recipe; the message names the parameters that differ.
-        """
+        """Check that training can be resumed with a recipe made from the current parameters."""
         old, new = _settings(self), _settings(wanted)
         changed = [
             _IN_WORDS.get(name, name)

@@ -39,7 +39,7 @@ class Evaluation:
     macro_f1 : float
         Mean F1 score of the classes that occur or are predicted, as scikit-learn computes it.
     per_class : list of dict
-        For each class that occurs: `class`, `n`, `recall` (a `Estimate`) and `precision`.
+        For each class that occurs: `class`, `n`, `recall` (an `Estimate`) and `precision`.
     confusion : ndarray of int of shape (n_classes, n_classes)
         Number of images of each true class (rows) with each predicted class (columns).
     reliability : Reliability

@@ -46,23 +46,7 @@ _MOST_CURVES = 12  # classes whose curves can be distinguished
 
 @dataclass(frozen=True)
 class Figures:
-    """What a page shows besides figures.
-
-    Parameters
-    ----------
-    wrong, correct : list of int
-        Wrong images, the most certain first; and the most certain correct one of each class.
-    confusions : list of (object, object, int, list of int)
-        True and predicted class, number of images, and some of them.
-    pictures, heat : dict of int to str
-        Pictures, and the same with what speaks for the prediction, as ``data:`` addresses.
-    confirmed : dict of int to bool
-        Whether covering what speaks for a prediction lowers its probability.
-    plots : dict of str to (str, str)
-        Description and ``data:`` address of each plot.
-    corruption : CorruptionReport or None
-        Accuracy under corruptions.
-    """
+    """What a page shows besides figures."""
 
     wrong: list[int]
     correct: list[int]
@@ -82,26 +66,7 @@ def make_figures(
     deep: bool = False,
     notify: Callable[[str], None] = lambda text: None,
 ) -> Figures:
-    """Look closer at the images of an evaluation.
-
-    Parameters
-    ----------
-    model : estimator
-        The model.
-    found : Evaluation
-        Its evaluation.
-    root : str or None
-        Folder that the names of the images start from; without it there are no pictures.
-    deep : bool, default=False
-        Whether to map the images and to corrupt some, which takes a minute or more.
-    notify : callable
-        Called with a sentence about each step.
-
-    Returns
-    -------
-    Figures
-        Pictures, explanations, plots.
-    """
+    """Look closer at the images of an evaluation."""
     confidence = found.probabilities.max(axis=1)
     order = np.argsort(-confidence, kind="stable")
     is_right = found.y_true == found.y_pred

@@ -31,32 +31,7 @@ def make_page(
     check: DatasetCheck | None = None,
     card: Card = (),
 ) -> str:
-    """Write an evaluation as one HTML page that opens from disk.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        The figures.
-    figures : Figures
-        Pictures, explanations and plots.
-    title : str
-        Title of the page.
-    paragraphs : sequence of str
-        How the model was made.
-    warnings : sequence of str
-        What is wrong with the data; left out if there is a check.
-    details : mapping
-        Settings, shown at the end.
-    check : DatasetCheck, default=None
-        What was found in the data.
-    card : list of (str, list of (str, str))
-        The model card.
-
-    Returns
-    -------
-    str
-        The page.
-    """
+    """Write an evaluation as one HTML page that opens from disk."""
     found = evaluation
     shift = found.shift
     sets = found.set_coverage

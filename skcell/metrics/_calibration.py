@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skcell.metrics import design_effect, grouped_accuracy_interval, mean_interval
+from skcell.metrics._intervals import design_effect, grouped_accuracy_interval, mean_interval
 
 _SMALLEST = 1e-15  # probability; the logarithm of zero is not finite
 

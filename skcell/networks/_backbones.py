@@ -18,31 +18,7 @@ Pixels = Literal["-1..1", "0..255", "imagenet", "bgr"]
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pretrained network without its classification layer.
-
-    Parameters
-    ----------
-    name : str
-        Name in skcell.
-    builder : str
-        Name of the function that builds the network, in `keras.applications` if it is there.
-    pixels : {"-1..1", "0..255", "imagenet", "bgr"}
-        Scale of the pixels that the network takes; see `preprocess`.
-    groups : str
-        Regular expression that extracts the name of a layer's group from the name of the layer.
-        Layers that do not match belong to the group before them. Fine-tuning unfreezes whole
-        groups, starting with the last one.
-    native_size : int
-        Height and width, in pixels, of the images that the network was trained on.
-    licence : str
-        Licence of the ImageNet weights.
-    paper : str
-        The publication to cite.
-    smallest_size : int
-        Smallest height and width, in pixels, that the network accepts.
-    arguments : dict
-        Arguments that are passed to the builder.
-    """
+    """A pretrained network without its classification layer."""
 
     name: str
     builder: str

@@ -22,33 +22,7 @@ def transfer(
     dense_units: int | None = None,
     dropout: float = 0.0,
 ) -> Any:
-    """Apply a backbone and a head to images.
-
-    Parameters
-    ----------
-    x : KerasTensor of shape (n, H, W, C)
-        Images with pixels in 0..1.
-    backbone : str, UserModel or callable
-        As for `backbone_features`. The pretrained weights of a named backbone are set later by
-        `copy_shared_weights`.
-    input_size : int, "auto" or None
-        Height and width that images are resized to, as for `backbone_features`.
-    pooling : {"avg", "max"}
-        How feature maps are pooled.
-    trainable : tuple of int
-        Positions of the backbone's layers that are trained.
-    train_batch_norm : bool
-        Whether the batch-normalisation layers among them are trained as well.
-    dense_units : int or None
-        Number of units of a dense layer before the output layer; None for no such layer.
-    dropout : float
-        Fraction of the inputs of the output layer that is dropped in training.
-
-    Returns
-    -------
-    KerasTensor of shape (n, n_features)
-        Features.
-    """
+    """Apply a backbone and a head to images."""
     features = backbone_features(
         x,
         backbone=backbone,
@@ -61,22 +35,7 @@ def transfer(
 
 
 def transfer_head(x: Any, *, dense_units: int | None = None, dropout: float = 0.0) -> Any:
-    """Apply only the head of `transfer`, to features of a backbone.
-
-    Parameters
-    ----------
-    x : KerasTensor of shape (n, 1, 1, n_features)
-        Features of the backbone.
-    dense_units : int or None
-        As for `transfer`.
-    dropout : float
-        As for `transfer`.
-
-    Returns
-    -------
-    KerasTensor of shape (n, n_features)
-        Features.
-    """
+    """Apply only the head of `transfer`, to features of a backbone."""
     return _head(layers.Flatten(**LAST)(x), dense_units, dropout)
 
 

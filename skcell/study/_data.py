@@ -48,30 +48,7 @@ NAMES = ("generated", "bloodmnist")
 
 @dataclass(frozen=True)
 class StudyData:
-    """Images and labels, with suitable settings.
-
-    Parameters
-    ----------
-    name : str
-        Name for titles and files.
-    images : ndarray of shape (n, H, W, C)
-        Images.
-    labels : ndarray of shape (n,)
-        Class names.
-    test_fold : ndarray of shape (n,) or None
-        -1 for training images and 0 for validation images, if the data have their own split.
-    epochs : int
-        Default number of epochs.
-    n_folds : int
-        Default number of folds.
-    image_names : ndarray of shape (n,) or None
-        Names of the image files, if they are known.
-    groups : ndarray of shape (n,) or None
-        Sub-folder of the class folder that each image is in, if there are sub-folders. They may be
-        patients or slides.
-    n_unseen : int
-        Number of images of the test part, which are left out.
-    """
+    """Images and labels, with suitable settings."""
 
     name: str
     images: NDArray[Any]
@@ -84,13 +61,7 @@ class StudyData:
     n_unseen: int = 0
 
     def training_part(self) -> "StudyData":
-        """Return only the training images.
-
-        Returns
-        -------
-        StudyData
-            The training part; all images if the data have no validation part of their own.
-        """
+        """Return only the training images."""
         if self.test_fold is None:
             return self
         return replace(self._take(np.flatnonzero(self.test_fold < 0)), test_fold=None)
@@ -116,24 +87,7 @@ class StudyData:
         by_group: bool = False,
         random_state: int,
     ) -> Any:
-        """Choose the splits.
-
-        Parameters
-        ----------
-        cv : int, default=None
-            Number of folds; None uses the split or the number of folds that suits the data.
-        holdout : bool, default=False
-            Whether to use one split: the data's own, or else a stratified 20 %.
-        by_group : bool, default=False
-            Whether these 20 % consist of whole groups.
-        random_state : int
-            Seed of a split that is drawn at random.
-
-        Returns
-        -------
-        int or splitter
-            The parameter `cv` of `Study`.
-        """
+        """Choose the splits."""
         if cv is None and self.test_fold is not None:
             return PredefinedSplit(self.test_fold)
         if holdout:

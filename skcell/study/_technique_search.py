@@ -97,20 +97,7 @@ def search_technique(
 
 
 def save_search(search: OptunaPruningSearchCV, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write `trials.csv`, `best.json` and, if the search was refitted, `best.skcell`.
-
-    Parameters
-    ----------
-    search : OptunaPruningSearchCV
-        A fitted search.
-    folder : str or path-like
-        The folder; it is created if it does not exist.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The files.
-    """
+    """Write `trials.csv`, `best.json` and, if the search was refitted, `best.skcell`."""
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     results = search.cv_results_

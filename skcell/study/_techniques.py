@@ -140,30 +140,7 @@ TRANSFER_TECHNIQUES: tuple[Technique, ...] = (
 def resolve_techniques(
     techniques: Iterable[Technique | str] | None = None,
 ) -> tuple[Technique, ...]:
-    """Convert names of techniques to techniques.
-
-    Parameters
-    ----------
-    techniques : iterable of Technique or str, default=None
-        Your own techniques, or names of those in `TECHNIQUES` and `TRANSFER_TECHNIQUES`, which are
-        case-insensitive. None means all of `TECHNIQUES`.
-
-    Returns
-    -------
-    tuple of Technique
-        The techniques, in the order given.
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown, or if two techniques have the same name.
-
-    Examples
-    --------
-    >>> from skcell.study import resolve_techniques
-    >>> [technique.name for technique in resolve_techniques(["base", "smote"])]
-    ['base', 'SMOTE']
-    """
+    """Convert names of techniques to techniques."""
     if isinstance(techniques, str):
         raise ValueError(
             f"techniques must be a list, got the string {techniques!r}; pass [{techniques!r}]."
@@ -299,34 +276,7 @@ def with_backbone(
     backbone: str | None = None,
     weights: str | os.PathLike[str] | None = None,
 ) -> tuple[Technique, ...]:
-    """Change the pretrained network of all techniques that have one.
-
-    Parameters
-    ----------
-    techniques : sequence of Technique
-        The techniques.
-    backbone : str, default=None
-        A name from `skcell.networks.list_backbones`; None does not change the backbone.
-    weights : str or path-like, default=None
-        A file with weights of the backbone; None does not change the weights.
-
-    Returns
-    -------
-    tuple of Technique
-        The techniques; those with a pretrained network are changed.
-
-    Raises
-    ------
-    ValueError
-        If a change is requested, but no technique has a pretrained network.
-
-    Examples
-    --------
-    >>> from skcell.study import with_backbone, resolve_techniques
-    >>> techniques = with_backbone(resolve_techniques(["base", "frozen transfer"]), "mobilenet_v2")
-    >>> techniques[1].parameters["clf__backbone"]
-    'mobilenet_v2'
-    """
+    """Change the pretrained network of all techniques that have one."""
     given = {"clf__backbone": backbone, "clf__weights": weights}
     change = {name: value for name, value in given.items() if value is not None}
     pretrained = [

@@ -12,11 +12,6 @@ class StopOnInterrupt(keras.callbacks.Callback):
 
     The classifier is then fitted, with the weights so far; with early stopping, with the best. A
     second Ctrl-C interrupts as usual.
-
-    Attributes
-    ----------
-    stopped : bool
-        Whether training was ended.
     """
 
     uses_model = False

@@ -207,22 +207,7 @@ def _predict(
 
 
 def to_record(prediction: Prediction, *, probabilities: bool, classes: Sequence[Any]) -> dict:
-    """Return a prediction as a line of a table.
-
-    Parameters
-    ----------
-    prediction : Prediction
-        The prediction.
-    probabilities : bool
-        Whether the probability of each class has a column.
-    classes : sequence
-        All classes.
-
-    Returns
-    -------
-    dict
-        Cells by column.
-    """
+    """Return a prediction as a line of a table."""
     failed = prediction.label is None
     record: dict[str, Any] = {
         "file": printable(prediction.file),
@@ -249,18 +234,7 @@ def write_predictions(
     file: IO[Any],
     file_format: Literal["csv", "jsonl", "parquet"] = "csv",
 ) -> None:
-    """Write lines of a table as they come.
-
-    Parameters
-    ----------
-    records : iterable of dict
-        Lines, with the same columns.
-    file : file
-        Where to write; open for text, or for bytes with "parquet".
-    file_format : {"csv", "jsonl", "parquet"}, default="csv"
-        Comma-separated values; a JSON object on each line; or Parquet, which needs the extra
-        ``parquet`` and is written at the end.
-    """
+    """Write lines of a table as they come."""
     if file_format == "parquet":
         pandas = import_optional("pandas", purpose="Parquet", extra="parquet")
         import_optional("pyarrow", purpose="Parquet", extra="parquet")
