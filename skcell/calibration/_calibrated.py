@@ -330,7 +330,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
             "n_images": len(codes),
             "n_groups": None if groups is None else self.sets_.n_units,
             "n_wrong": int((raw.argmax(axis=1) != codes).sum()),
-            "tta": self._classifier.tta,
+            "tta": self._classifier._chosen_tta(),
         }
         for when, p in {"before": raw, "after": scaled}.items():
             found = measure_reliability(codes, p, np.arange(p.shape[1]), groups=groups)
@@ -354,7 +354,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         check_is_fitted(self)
         if not self.calibrated_:
             return _NOT_CALIBRATED.format(**_ADAPTED)
-        if self._classifier.tta != self.calibration_["tta"]:
+        if self._classifier._chosen_tta() != self.calibration_["tta"]:
             return _NOT_CALIBRATED.format(**_OTHER_TTA)
         return ""
 

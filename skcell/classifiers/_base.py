@@ -96,7 +96,7 @@ class BaseCellClassifier(
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
         "patience": [Interval(numbers.Integral, 1, None, closed="left")],
-        "tta": [StrOptions({"none", "flips", "d4"})],
+        "tta": [StrOptions({"auto", "none", "flips", "d4"})],
         "dtype_policy": [StrOptions(DTYPE_POLICIES), None],
         "image_shape": [tuple, list, None],
         "random_state": ["random_state"],
@@ -352,7 +352,7 @@ class BaseCellClassifier(
         """Check all arguments of a fit before anything is built."""
         known = hasattr(self, "_spec") and classes is not None
         images, spec = self._check_X(X, reset=not known)
-        find_symmetries(self.tta, spec.shape)  # an error now, not after training
+        find_symmetries(self._chosen_tta(), spec.shape)  # an error now, not after training
         return TrainingData.from_arrays(
             images,
             spec,
@@ -428,6 +428,14 @@ class BaseCellClassifier(
         named = isinstance(self.augmentation, str)
         return ImageAugmenter.from_preset(self.augmentation) if named else self.augmentation
 
+    def _chosen_tta(self) -> str:
+        """Return the symmetries that predictions are averaged over; "auto" is resolved."""
+        if self.tta != "auto":
+            return self.tta
+        augmenter = self._augmenter()
+        mirrors = augmenter and augmenter.horizontal_flip and augmenter.vertical_flip
+        return "flips" if mirrors else "none"
+
     def _make_recipe(self, spec: ImageSpec, n_classes: int) -> Recipe:
         augmenter = self._augmenter()
         return Recipe.of(
@@ -473,7 +481,7 @@ class BaseCellClassifier(
         """
         check_is_fitted(self)
         forward = self._lease.compiled.forward
-        out = self._apply(forward, len(self.classes_), X, self.tta)
+        out = self._apply(forward, len(self.classes_), X, self._chosen_tta())
         return out / out.sum(axis=1, keepdims=True)  # rows sum to 1 in double precision too
 
     def embed(self, X: ArrayLike) -> NDArray[np.float32]:
@@ -614,7 +622,8 @@ class BaseCellClassifier(
             Compiled copy of the network.
         """
         check_is_fitted(self)
-        return self._copy_model(self._lease.recipe, self._lease.compiled.model, tta=self.tta)
+        compiled = self._lease.compiled
+        return self._copy_model(self._lease.recipe, compiled.model, tta=self._chosen_tta())
 
     def _image_network(self) -> keras.Model:
         """Return the network from images to probabilities, without averaging; not to be changed."""

@@ -133,11 +133,13 @@ class TransferClassifier(BaseCellClassifier):
         Fraction of the training images that is held out for early stopping.
     patience : int, default=5
         Number of epochs without a lower validation loss after which training stops.
-    tta : {"none", "flips", "d4"}, default="flips"
+    tta : {"auto", "none", "flips", "d4"}, default="auto"
         Test-time augmentation: whether probabilities are averages over the 4 mirror images of each
-        image, or over these and their quarter turns. They then do not depend on the orientation of
-        a cell. Prediction takes 4 or 8 times as long as with "none"; the parameter can be changed
-        after `fit`.
+        image ("flips"), or over these and their quarter turns ("d4"). They then do not depend on
+        the orientation of a cell. "auto" is "flips" if `augmentation` mirrors the training images
+        in both directions, and else "none", since a network that never saw mirror images may not
+        know them. Prediction takes 4 or 8 times as long as with "none"; the parameter can be
+        changed after `fit`.
     dtype_policy : str or None, default=None
         Keras dtype policy, such as "mixed_bfloat16", which may be faster on GPUs and CPUs that
         support it in hardware. None uses Keras' global policy (float32 by default), because half
@@ -275,7 +277,7 @@ class TransferClassifier(BaseCellClassifier):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         patience: int = 5,
-        tta: str = "flips",
+        tta: str = "auto",
         dtype_policy: str | None = None,
         image_shape: tuple[int, ...] | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -485,7 +487,7 @@ class TransferClassifier(BaseCellClassifier):
         check_is_fitted(self)
         if self._state.features is None:
             return super().to_keras()
-        return self._copy_whole(self._state.features, tta=self.tta)
+        return self._copy_whole(self._state.features, tta=self._chosen_tta())
 
     def _image_network(self) -> keras.Model:
         if self._state.features is None:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.ensemble import VotingClassifier
 
-from skcell import CellCNNClassifier, ImageSMOTE, TransferClassifier, make_pipeline
+from skcell import CellCNNClassifier, ImageAugmenter, ImageSMOTE, TransferClassifier, make_pipeline
 from skcell.study import PLAIN_SETTINGS
 
 SMALL = PLAIN_SETTINGS | {"filters": (8,), "dense_units": 8, "epochs": 2, "random_state": 0}
@@ -52,6 +52,25 @@ def test_predictions_do_not_depend_on_orientation(fitted, cells, tta, n_alike):
     clf.set_params(tta="none")
     alike = np.abs(found - found[0]).max(axis=1) < 1e-5
     assert alike.sum() == n_alike
+
+
+def test_by_default_only_symmetries_that_were_trained_are_averaged_over():
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 60, (40, 16, 16, 1), dtype=np.uint8)
+    y = np.arange(40) % 2
+    X[y == 0, :8] += 150  # the classes are mirror images of each other
+    X[y == 1, 8:] += 150
+    plain = {**SMALL, "tta": "auto", "epochs": 10}
+    clf = CellCNNClassifier(**plain).fit(X, y)
+    assert clf.score(X, y) == 1
+    for augmentation, like in [
+        (None, "none"),
+        (ImageAugmenter(vertical_flip=False), "none"),
+        ("microscope", "flips"),
+    ]:
+        found = clf.set_params(augmentation=augmentation, tta="auto").predict_proba(X)
+        expected = clf.set_params(tta=like).predict_proba(X)
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.core
