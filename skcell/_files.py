@@ -1,11 +1,12 @@
-"""Write files completely or not at all, and tables as CSV."""
+"""Write files completely or not at all, tables as CSV, and values as JSON."""
 
 import csv
 import io
 import json
+import math
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +43,17 @@ def to_csv(records: list[dict[str, Any]], columns: Sequence[str] = ()) -> bytes:
         cells = {k: json.dumps(v) if isinstance(v, dict) else cell(v) for k, v in record.items()}
         writer.writerow(cells)
     return encode(text.getvalue())
+
+
+def without_nan(value: Any) -> Any:
+    """Replace NaN, which JSON lacks, by None."""
+    if isinstance(value, Mapping):
+        return {name: without_nan(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def to_json(value: Any) -> bytes:
+    """Convert a value to the content of a JSON file."""
+    return encode(json.dumps(without_nan(value), indent=2) + "\n")

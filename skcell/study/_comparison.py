@@ -31,7 +31,6 @@ def summarise(
     technique: Technique,
     folds: Sequence[FoldResult],
     *,
-    n_folds: int,
     validated: Validated,
     confidence_level: float,
 ) -> TechniqueResult:
@@ -44,7 +43,7 @@ def summarise(
         description=technique.description,
         parameters=technique.parameters,
         scores=tuple(fold.accuracy for fold in fitted),
-        n_folds=n_folds,
+        n_folds=len(validated.tests),
         fit_seconds=_mean([fold.fit_seconds for fold in fitted]),
         summaries={
             # A mean over the successful folds alone would be too high.

@@ -4,27 +4,32 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skcell._files import replace_file, to_csv
+from skcell._files import replace_file, to_csv, to_json, without_nan
 from skcell._sklearn import full_repr
 from skcell._text import encode, printable
 from skcell.study._plot import draw
 from skcell.study._predictions import list_predictions, read_predictions
-from skcell.study._records import FoldResult, StudyRecord, Summary, TechniqueResult
+from skcell.study._records import FoldResult, Summary, TechniqueResult
 from skcell.study._report import make_page
+
+if TYPE_CHECKING:
+    from skcell.study._result import StudyResult
 
 _FORMAT = 3  # version of the format of study.json
 _WITH_INTERVALS = ("balanced_accuracy", "f1_macro")
+MEASURED = ("fit_seconds", "loss_drop", "training_accuracy")
+_PLAIN = ("complete", "started", "finished", "configuration", "data", "environment")
 _COLUMNS = ("low", "high", "difference", "difference_low", "difference_high", "p_value")
 
 
-def write_study(folder: Path, result: StudyRecord) -> list[Path]:
+def write_study(folder: Path, result: "StudyResult") -> list[Path]:
     """Write the files of a study."""
     folder = folder.expanduser()
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,16 +37,16 @@ def write_study(folder: Path, result: StudyRecord) -> list[Path]:
         "results.csv": lambda: to_csv(table_records(result)),
         "folds.csv": lambda: to_csv(_fold_records(result)),
         "predictions.csv": lambda: _predictions_csv(result),
-        "study.json": lambda: (json.dumps(study_summary(result), indent=2) + "\n").encode(),
+        "study.json": lambda: to_json(_summarise(result)),
         "study.png": lambda: draw(result),
-        "study.html": lambda: encode(make_page(result, study_summary(result))),
+        "study.html": lambda: _make_page(result),
     }
     for name, make in contents.items():  # tables before pictures, each as soon as it is ready
         replace_file(folder / name, make())
     return [folder / name for name in contents]
 
 
-def _predictions_csv(result: StudyRecord) -> bytes:
+def _predictions_csv(result: "StudyResult") -> bytes:
     columns = list_predictions(result)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -54,32 +59,32 @@ def _predictions_csv(result: StudyRecord) -> bytes:
     return encode(text.getvalue())
 
 
-def write_report(path: Path, result: StudyRecord) -> Path:
+def write_report(path: Path, result: "StudyResult") -> Path:
     """Write the HTML page of a study."""
     path = path.expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, encode(make_page(result, study_summary(result))))
+    replace_file(path, _make_page(result))
     return path
 
 
-def study_summary(result: StudyRecord) -> dict[str, Any]:
+def _make_page(result: "StudyResult") -> bytes:
+    details = {name: getattr(result, name) for name in ("configuration", "environment", "data")}
+    return encode(make_page(result, details))
+
+
+def _summarise(result: "StudyResult") -> dict[str, Any]:
     """Summarise a study: configuration, data, hardware, versions and results."""
+    more = [
+        {
+            "description": technique.description,
+            "summaries": {name: asdict(s) for name, s in technique.summaries.items()},
+        }
+        for technique in result.techniques
+    ]
     return {
         "format": _FORMAT,
-        "complete": result.complete,
-        "started": result.started,
-        "finished": result.finished,
-        "configuration": result.configuration,
-        "data": result.data,
-        "environment": result.environment,
-        "results": [
-            {
-                **record,
-                "description": technique.description,
-                "summaries": {name: _plain_summary(s) for name, s in technique.summaries.items()},
-            }
-            for record, technique in zip(table_records(result), result.techniques, strict=True)
-        ],
+        **{name: getattr(result, name) for name in _PLAIN},
+        "results": [a | b for a, b in zip(table_records(result), more, strict=True)],
         "folds": _fold_records(result),
     }
 
@@ -97,40 +102,30 @@ def to_jsonable(value: Any) -> Any:
     return full_repr(value)
 
 
-def table_records(result: StudyRecord) -> list[dict[str, Any]]:
-    """Summarise the techniques of a study."""
-    return [_technique_record(technique) for technique in result.techniques]
-
-
-def _technique_record(technique: TechniqueResult) -> dict[str, Any]:
-    return {
-        "technique": technique.name,
-        "accuracy": _round(technique.accuracy),
-        **_rounded(technique.summaries["accuracy"]),
-        **{name: _round(mean) for name, mean in technique.means.items()},
-        **{
-            f"{name}_{column}": value
+def table_records(result: "StudyResult") -> list[dict[str, Any]]:
+    """List what the table has of each technique."""
+    records = []
+    for technique in result.techniques:
+        columns = {
+            ("" if name == "accuracy" else f"{name}_") + column: getattr(summary, column)
             for name, summary in technique.summaries.items()
-            if name in _WITH_INTERVALS
-            for column, value in _rounded(summary).items()
-        },
-        "folds": len(technique.scores),
-        "folds_planned": technique.n_folds,
-        "fit_seconds": _round(technique.fit_seconds),
-        "loss_drop": _round(technique.loss_drop),
-        "training_accuracy": _round(technique.training_accuracy),
-        "error": technique.error,
-        "parameters": to_jsonable(technique.parameters),
-    }
-
-
-def _plain_summary(summary: Summary) -> dict[str, float | None]:
-    """Return all values of a summary, unrounded, with None for NaN, which JSON lacks."""
-    return {k: None if math.isnan(v) else v for k, v in asdict(summary).items()}
-
-
-def _rounded(summary: Summary) -> dict[str, float | None]:
-    return {name: _round(getattr(summary, name)) for name in _COLUMNS}
+            if name in ("accuracy", *_WITH_INTERVALS)
+            for column in _COLUMNS
+        }
+        of_accuracy = {name: columns.pop(name) for name in _COLUMNS}
+        record = {
+            "technique": technique.name,
+            "accuracy": technique.accuracy,
+            **of_accuracy,
+            **technique.means,
+            **columns,
+            "folds": len(technique.scores),
+            "folds_planned": technique.n_folds,
+            **{name: getattr(technique, name) for name in MEASURED},
+            "error": technique.error,
+        }
+        records.append(_rounded(record) | {"parameters": to_jsonable(technique.parameters)})
+    return records
 
 
 def reserved_columns(classes: Any) -> set[str]:
@@ -146,34 +141,34 @@ def reserved_columns(classes: Any) -> set[str]:
     }
 
 
-def _round(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 6)
+def _rounded(record: dict[str, Any]) -> dict[str, Any]:
+    """Round the numbers of a record; NaN becomes None."""
+    rounded = {k: round(v, 6) if isinstance(v, float) else v for k, v in record.items()}
+    return {**without_nan(rounded)}
 
 
-def _fold_records(result: StudyRecord) -> list[dict[str, Any]]:
+def _fold_records(result: "StudyResult") -> list[dict[str, Any]]:
     names = dict.fromkeys(name for fold in result.folds for name in fold.scores)
+    columns = ("fit_seconds", "random_state", "loss_drop", "training_accuracy", "error", "finished")
     return [
-        {
-            "technique": fold.technique,
-            "fold": fold.fold,
-            "accuracy": _round(fold.accuracy),
-            "n_correct": None if fold.error else fold.n_correct,
-            "n_test": fold.n_test,
-            "n_train": fold.n_train,
-            "fit_seconds": _round(fold.fit_seconds),
-            "random_state": fold.random_state,
-            "loss_drop": _round(fold.loss_drop),
-            "training_accuracy": _round(fold.training_accuracy),
-            "error": fold.error,
-            "finished": fold.finished,
-            **{name: _round(fold.scores.get(name, math.nan)) for name in names},
-        }
+        _rounded(
+            {
+                "technique": fold.technique,
+                "fold": fold.fold,
+                "accuracy": fold.accuracy,
+                "n_correct": None if fold.error else fold.n_correct,
+                "n_test": fold.n_test,
+                "n_train": fold.n_train,
+                **{name: getattr(fold, name) for name in columns},
+                **{name: fold.scores.get(name, math.nan) for name in names},
+            }
+        )
         for fold in result.folds
     ]
 
 
-def read_study(path: Path) -> StudyRecord:
-    """Read a study that `write_study` wrote."""
+def read_study(path: Path) -> dict[str, Any]:
+    """Read the fields of a study that `write_study` wrote."""
     path = path.expanduser()
     path = path / "study.json" if path.is_dir() else path
     try:
@@ -186,63 +181,49 @@ def read_study(path: Path) -> StudyRecord:
             f"{path} has format {version}, and this version of skcell reads format {_FORMAT}. Run "
             "the study again: fits in its results_file are not repeated."
         )
-    configuration = found["configuration"]
     folds = [_read_fold(record) for record in found["folds"]]
     images = None
     table = path.with_name("predictions.csv")
     if table.is_file():
         with open(table, newline="", encoding="utf-8") as file:
             lines = csv.DictReader(file)
-            techniques = list(lines)
-        if techniques:
-            columns = {
-                name: np.array([technique[name] for technique in techniques])
-                for name in lines.fieldnames or ()
-            }
+            predictions = list(lines)
+        if predictions:
+            names = lines.fieldnames or ()
+            columns = {name: np.array([line[name] for line in predictions]) for name in names}
             images, folds = read_predictions(columns, folds)
-    return StudyRecord(
-        techniques=[_read_result(record, folds) for record in found["results"]],
-        folds=folds,
-        images=images,
-        score=configuration["score"],
-        confidence_level=configuration["confidence_level"],
-        complete=found["complete"],
-        configuration=configuration,
-        data=found["data"],
-        environment=found["environment"],
-        started=found["started"],
-        finished=found["finished"],
-    )
+    return {
+        **{name: found[name] for name in _PLAIN},
+        **{name: found["configuration"][name] for name in ("score", "confidence_level")},
+        "techniques": [_read_result(record, folds) for record in found["results"]],
+        "folds": folds,
+        "images": images,
+    }
 
 
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+def with_nan(values: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Replace None by NaN in the values that are numbers."""
+    return {**values, **{n: math.nan for n in names if values.get(n) is None}}
 
 
 def _read_fold(record: dict[str, Any]) -> FoldResult:
     own = {f.name for f in fields(FoldResult)}
     known = {name: value for name, value in record.items() if name in own}
-    scores = {k: _number(v) for k, v in record.items() if k not in own and k != "accuracy"}
-    for name in ("fit_seconds", "loss_drop", "training_accuracy"):
-        known[name] = _number(known.get(name))
-    return FoldResult(**{**known, "n_correct": known["n_correct"] or 0, "scores": scores})
+    scores = {k: v for k, v in record.items() if k not in own and k != "accuracy"}
+    known |= {"n_correct": known["n_correct"] or 0, "scores": with_nan(scores, scores)}
+    return FoldResult(**with_nan(known, MEASURED))
 
 
 def _read_result(record: dict[str, Any], folds: Sequence[FoldResult]) -> TechniqueResult:
+    name = record["technique"]
     return TechniqueResult(
-        name=record["technique"],
-        description=record["description"],
-        parameters=record["parameters"],
-        scores=tuple(
-            f.accuracy for f in folds if f.technique == record["technique"] and not f.error
-        ),
+        name=name,
+        scores=tuple(f.accuracy for f in folds if f.technique == name and not f.error),
         n_folds=record["folds_planned"],
-        fit_seconds=_number(record["fit_seconds"]),
         summaries={
-            name: Summary(**{k: _number(v) for k, v in summary.items()})
-            for name, summary in record["summaries"].items()
+            score: Summary(**with_nan(values, values))
+            for score, values in record["summaries"].items()
         },
-        error=record["error"],
-        loss_drop=_number(record["loss_drop"]),
-        training_accuracy=_number(record.get("training_accuracy")),
+        **{name: record[name] for name in ("description", "parameters", "error")},
+        **with_nan({name: record.get(name) for name in MEASURED}, MEASURED),
     )

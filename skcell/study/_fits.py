@@ -23,8 +23,8 @@ from skcell._images import layout_of
 from skcell.classifiers import BaseCellClassifier, CellCNNClassifier
 from skcell.metrics import macro_roc_auc
 from skcell.pipeline import Pipeline
-from skcell.study._progress import EpochWatch, Reporter
-from skcell.study._records import FoldResult
+from skcell.study._progress import EpochWatch, Progress
+from skcell.study._records import FoldResult, TechniqueResult
 from skcell.study._splits import Split
 from skcell.study._techniques import Technique
 
@@ -87,8 +87,7 @@ class Fit:
         self, pipeline: Pipeline, X: Any, y: NDArray[Any], groups: NDArray[Any] | None
     ) -> tuple["Fit", FoldResult]:
         """Fit and score the technique."""
-        values = dict(self.technique.parameters)
-        model = clone(pipeline).set_params(**clone(values, safe=False))
+        model = set_technique(pipeline, self.technique)
         if self.watch is not None and isinstance(model[-1], BaseCellClassifier):
             callbacks = [*(model[-1].callbacks or ()), self.watch]
             model.set_params(clf__callbacks=clone(callbacks, safe=False))
@@ -164,21 +163,19 @@ def plan_fits(
     scorer: FoldScorer,
     pipeline: Pipeline,
     data: str,
-    reporter: Reporter,
+    progress: Progress,
 ) -> list[Fit]:
     """List all fits of a study, technique by technique."""
     fits, more = [], None
     with contextlib.suppress(Exception):  # scorers that cannot be pickled
         more = digest(scorer.more)
     for by_split in techniques:
-        watch = EpochWatch(by_split[0].name, reporter)
+        watch = EpochWatch(by_split[0].name, progress)
         for fold, (technique, split, seed) in enumerate(zip(by_split, splits, seeds, strict=True)):
             key = None
             with contextlib.suppress(Exception):  # parameters that cannot be pickled
                 if more is not None:
-                    model = clone(pipeline).set_params(
-                        **clone(dict(technique.parameters), safe=False)
-                    )
+                    model = set_technique(pipeline, technique)
                     key = digest(model, *split, more, data, software())
             fits.append(Fit(technique, fold, split, scorer, seed, key, watch))
     return fits
@@ -187,6 +184,11 @@ def plan_fits(
 def study_pipeline() -> Pipeline:
     """Return the pipeline that the parameters of techniques are set on."""
     return Pipeline([("smote", "passthrough"), ("clf", CellCNNClassifier())])
+
+
+def set_technique(pipeline: Pipeline, technique: Technique | TechniqueResult) -> Pipeline:
+    """Set copies of the parameters of a technique on a copy of the pipeline."""
+    return clone(pipeline).set_params(**clone(dict(technique.parameters), safe=False))
 
 
 def check_technique(pipeline: Pipeline, technique: Technique, X: Any) -> None:

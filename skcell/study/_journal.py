@@ -3,7 +3,6 @@
 import base64
 import dataclasses
 import json
-import math
 import os
 import zlib
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from skcell._files import without_nan
+from skcell.study._files import MEASURED, with_nan
 from skcell.study._records import FoldResult
 
 _FIELDS = {field.name for field in dataclasses.fields(FoldResult)} - {"exception"}
@@ -116,23 +117,15 @@ def _to_json(result: FoldResult) -> dict[str, Any]:
             values = np.asarray(record[name], dtype)
             packed = base64.b64encode(zlib.compress(values.tobytes())).decode()
             record[name] = {"shape": values.shape, "zlib": packed}
-    record["scores"] = {name: _no_nan(value) for name, value in result.scores.items()}
-    return {name: _no_nan(value) for name, value in record.items()}
-
-
-def _no_nan(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return {**without_nan(record)}
 
 
 def _from_json(record: dict[str, Any]) -> FoldResult:
     """Convert a record to a result; fields of a later version are ignored."""
     known = {name: value for name, value in record.items() if name in _FIELDS}
-    known["scores"] = {k: math.nan if v is None else v for k, v in known["scores"].items()}
-    for name in ("loss_drop", "training_accuracy", "fit_seconds"):
-        if known.get(name, 0.0) is None:
-            known[name] = math.nan
+    known["scores"] = with_nan(known["scores"], known["scores"])
     for name, dtype in _ARRAYS.items():
         if known.get(name) is not None:
             content = zlib.decompress(base64.b64decode(known[name]["zlib"]))
             known[name] = np.frombuffer(content, dtype).reshape(known[name]["shape"])
-    return FoldResult(**known)
+    return FoldResult(**with_nan(known, MEASURED))

@@ -1,19 +1,21 @@
 """The plot of a study."""
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skcell._text import printable
-from skcell.study._records import StudyRecord
-from skcell.study._table import figure, in_percent, readable, summary_of
+from skcell.study._table import Shown, in_percent, readable, title_of
+
+if TYPE_CHECKING:
+    from skcell.study._result import StudyResult
 
 # Okabe and Ito's palette can be distinguished by colour-blind readers and in greyscale.
 _BASE, _OTHER, _FOLD = "#555555", "#0072B2", "#E69F00"
 
 
-def plot_techniques(result: StudyRecord, ax: Any = None) -> Any:
+def plot_techniques(result: "StudyResult", ax: Any = None) -> Any:
     """Plot the deciding score with intervals and folds, one line for each technique."""
     techniques, score = result.techniques, result.score
     scale = 100 if in_percent(score) else 1
@@ -22,7 +24,7 @@ def plot_techniques(result: StudyRecord, ax: Any = None) -> Any:
 
         _, ax = plt.subplots(figsize=figure_size(len(techniques)), layout="constrained")
     ax.axvline(
-        scale * summary_of(techniques[0], score).mean,
+        scale * techniques[0].summaries[score].mean,
         color=_BASE,
         linestyle="--",
         linewidth=1,
@@ -31,7 +33,8 @@ def plot_techniques(result: StudyRecord, ax: Any = None) -> Any:
     )
     for place, technique in enumerate(techniques):
         color = _BASE if place == 0 else _OTHER
-        summary = summary_of(technique, score)
+        shown = Shown.of(technique, score)
+        summary = shown.summary
         mean = scale * summary.mean
         ends = np.nan_to_num([[mean - scale * summary.low], [scale * summary.high - mean]])
         ax.errorbar(
@@ -60,7 +63,7 @@ def plot_techniques(result: StudyRecord, ax: Any = None) -> Any:
                 label=("single folds" if place == 0 else None),
             )
         ax.annotate(
-            "failed" if technique.error else figure(summary.mean, score),
+            shown.mean,
             (1.01, place),
             xycoords=("axes fraction", "data"),
             va="center",
@@ -81,17 +84,9 @@ def plot_techniques(result: StudyRecord, ax: Any = None) -> Any:
     ax.set_axisbelow(True)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    data = result.data
-    name = f"{printable(data['name'])}: {data['n_images']:,} images, {data['n_classes']} classes"
-    unfinished = "" if result.complete else " (interrupted)"
-    title = ax.set_title(f"{name}{unfinished}\n", loc="left", fontweight="bold", fontsize=11)
-    ax.text(
-        0,
-        1.02,
-        result.protocol,
-        transform=ax.transAxes,
-        fontsize=9,
-    )
+    name = printable(title_of(result.data)) + ("" if result.complete else " (interrupted)")
+    title = ax.set_title(f"{name}\n", loc="left", fontweight="bold", fontsize=11)
+    ax.text(0, 1.02, result.protocol, transform=ax.transAxes, fontsize=9)
     # Below the axis label, at a distance in font sizes that does not depend on the plot's height.
     legend = ax.legend(
         loc="upper center",
@@ -111,7 +106,7 @@ def figure_size(n_techniques: int) -> tuple[float, float]:
     return 8.0, 2.0 + 0.5 * n_techniques
 
 
-def draw(result: StudyRecord) -> bytes:
+def draw(result: "StudyResult") -> bytes:
     """Draw the plot of a study."""
     from matplotlib.figure import Figure  # uses Agg, and does not touch pyplot
 

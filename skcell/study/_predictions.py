@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skcell._images import check_labels
-from skcell.study._records import FoldResult, StudyRecord, Validated
+from skcell.study._records import FoldResult, Validated
+
+if TYPE_CHECKING:
+    from skcell.study._result import StudyResult
 
 
 def name_images(names: Any, X: NDArray[Any]) -> NDArray[Any]:
@@ -18,7 +21,7 @@ def name_images(names: Any, X: NDArray[Any]) -> NDArray[Any]:
     return X.astype(str) if X.ndim == 1 else np.arange(len(X)).astype(str)
 
 
-def list_predictions(result: StudyRecord) -> dict[str, NDArray[Any]]:
+def list_predictions(result: "StudyResult") -> dict[str, NDArray[Any]]:
     """List the predictions of each fit for each of its validation images."""
     images = result.images
     known = [fold for fold in result.folds if fold.predicted is not None]

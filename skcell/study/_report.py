@@ -4,23 +4,22 @@ import base64
 import json
 import math
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skcell._pages import render
 from skcell.study._plot import draw
-from skcell.study._records import StudyRecord
 from skcell.study._table import (
+    Shown,
     best_technique,
     caption,
-    difference,
-    difference_interval,
-    figure,
-    interval,
+    fit_time,
+    fold_count,
     other_score,
-    p_value,
     readable,
-    summary_of,
 )
+
+if TYPE_CHECKING:
+    from skcell.study._result import StudyResult
 
 _RECALL = "recall "
 
@@ -28,9 +27,11 @@ _RECALL = "recall "
 _Table = tuple[list[str], list[tuple[list[str], bool]]]
 
 
-def make_page(result: StudyRecord, description: dict[str, Any]) -> str:
+def make_page(result: "StudyResult", details: dict[str, Any]) -> str:
     """Write a study as one self-contained HTML page."""
-    details = {key: description[key] for key in ("configuration", "environment", "data")}
+    shown = {result.score, other_score(result)}
+    others = [name for name in result.techniques[0].means if name not in shown]
+    recalls = [name for name in others if name.startswith(_RECALL)]
     return render(
         "skcell.study",
         "_page.html.jinja",
@@ -45,34 +46,29 @@ def make_page(result: StudyRecord, description: dict[str, Any]) -> str:
         main_scores=_main_scores(result),
         caption=caption(result),
         picture=base64.b64encode(draw(result)).decode(),
-        other_scores=_other_scores(result),
-        recalls=_recalls(result),
+        other_scores=_means(result, {n: readable(n) for n in others if n not in recalls}),
+        recalls=_means(result, {name: name.removeprefix(_RECALL) for name in recalls}),
         techniques=[(t.name, t.description) for t in result.techniques if t.description],
         details=json.dumps(details, indent=2),
     )
 
 
-def _best(result: StudyRecord) -> dict[str, str]:
+def _best(result: "StudyResult") -> dict[str, str]:
     """Describe the best technique, its interval, and its difference from the first technique."""
-    best = best_technique(result)
+    best, first = best_technique(result), result.techniques[0]
     if best is None:
         return {}
-    summary = summary_of(best, result.score)
-    said = {
-        "name": best.name,
-        "score": readable(result.score).lower(),
-        "figure": figure(summary.mean, result.score),
-    }
-    if not math.isnan(summary.low):
-        level = f"{100 * result.confidence_level:g} % interval"
-        said["interval"] = f"{level} {interval(summary, result.score)}"
-    if best is not result.techniques[0] and not math.isnan(summary.p_value):
-        sure = summary.p_value < 1 - result.confidence_level
-        said["difference"] = (
-            f"{difference(summary, result.score)} against {result.techniques[0].name}, "
-            f"p {p_value(summary)}{'' if sure else ', which may be chance'}"
+    shown = Shown.of(best, result.score)
+    told = {"name": best.name, "score": readable(result.score).lower(), "figure": shown.mean}
+    if shown.interval != "none":
+        told["interval"] = f"{100 * result.confidence_level:g} % interval {shown.interval}"
+    if best is not first and shown.p_value:
+        sure = shown.summary.p_value < 1 - result.confidence_level
+        told["difference"] = (
+            f"{shown.difference} against {first.name}, p {shown.p_value}"
+            f"{'' if sure else ', which may be chance'}"
         )
-    return said
+    return told
 
 
 def _when(moment: str) -> str:
@@ -81,58 +77,27 @@ def _when(moment: str) -> str:
     return f"{time.day} {time:%B %Y, %H:%M} UTC"
 
 
-def _main_scores(result: StudyRecord) -> _Table:
+def _main_scores(result: "StudyResult") -> _Table:
     score, beside = result.score, other_score(result)
-    head = [
-        "Technique",
-        readable(score),
-        f"{100 * result.confidence_level:g} % interval",
-        f"vs. {result.techniques[0].name}",
-        "Its interval",
-        "p",
-        readable(beside),
-        "Its interval",
-        "p",
-        "Folds",
-        "Fit",
-    ]
+    head = ["Technique", readable(score), f"{100 * result.confidence_level:g} % interval"]
+    head += [f"vs. {result.techniques[0].name}", "Its interval", "p"]
+    head += [readable(beside), "Its interval", "p", "Folds", "Fit"]
     best = best_technique(result)
     lines = []
     for technique in result.techniques:
-        main, second = summary_of(technique, score), summary_of(technique, beside)
-        cells = [
-            technique.name,
-            "failed" if technique.error else figure(main.mean, score),
-            interval(main, score),
-            difference(main, score),
-            difference_interval(main, score),
-            p_value(main),
-            figure(second.mean, beside),
-            interval(second, beside),
-            p_value(second),
-            f"{len(technique.scores)}/{technique.n_folds}",
-            "" if math.isnan(technique.fit_seconds) else f"{technique.fit_seconds:.1f} s",
-        ]
+        main, second = Shown.of(technique, score), Shown.of(technique, beside)
+        cells = [technique.name, main.mean, main.interval, main.difference]
+        cells += [main.difference_interval, main.p_value]
+        cells += [second.mean, second.interval, second.p_value]
+        cells += [fold_count(technique), fit_time(technique)]
         lines.append((cells, technique is best))
     return head, lines
 
 
-def _other_scores(result: StudyRecord) -> _Table:
-    shown = {result.score, other_score(result)}
-    names = [n for n in result.techniques[0].means if not n.startswith(_RECALL) and n not in shown]
-    return _means(result, {name: readable(name) for name in names})
-
-
-def _recalls(result: StudyRecord) -> _Table:
-    names = [name for name in result.techniques[0].means if name.startswith(_RECALL)]
-    return _means(result, {name: name.removeprefix(_RECALL) for name in names})
-
-
-def _means(result: StudyRecord, names: dict[str, str]) -> _Table:
+def _means(result: "StudyResult", names: dict[str, str]) -> _Table:
     lines = []
     for technique in result.techniques:
         means = [technique.means.get(name, math.nan) for name in names]
-        lines.append(
-            ([technique.name, *("" if math.isnan(m) else f"{m:.3f}" for m in means)], False)
-        )
+        cells = [technique.name, *("" if math.isnan(m) else f"{m:.3f}" for m in means)]
+        lines.append((cells, False))
     return ["Technique", *names.values()], lines

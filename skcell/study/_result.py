@@ -1,11 +1,11 @@
 """The result of a study, which can be shown, saved, loaded and compared without the data."""
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
@@ -16,12 +16,12 @@ from skcell.study._comparison import compare
 from skcell.study._files import read_study, table_records, write_report, write_study
 from skcell.study._plot import plot_techniques
 from skcell.study._predictions import list_predictions
-from skcell.study._records import StudyRecord
+from skcell.study._records import FoldResult, Summary, TechniqueResult, Validated
 from skcell.study._table import caption, result_table
 
 
 @dataclass(frozen=True, repr=False)
-class StudyResult(StudyRecord):
+class StudyResult:
     """The result of a study, which can be shown, saved and loaded without the data.
 
     Parameters
@@ -67,9 +67,29 @@ class StudyResult(StudyRecord):
     True
     """
 
+    techniques: Sequence[TechniqueResult]
+    folds: Sequence[FoldResult]
+    images: Validated | None
+    score: str
+    confidence_level: float
+    complete: bool
+    configuration: Mapping[str, Any]
+    data: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    started: str
+    finished: str
+
     def __repr__(self) -> str:
         names = ", ".join(technique.name for technique in self.techniques)
         return f"<StudyResult of {self.data['name']}: {names}>"
+
+    @property
+    def protocol(self) -> str:
+        """The splits, the number of epochs and the seed, in words."""
+        settings = self.configuration
+        return (
+            f"{settings['protocol']}; {settings['epochs']} epochs, seed {settings['random_state']}"
+        )
 
     @property
     def predictions(self) -> dict[str, NDArray[Any]]:
@@ -117,12 +137,7 @@ class StudyResult(StudyRecord):
             replace(
                 technique,
                 summaries={
-                    score: replace(
-                        summary,
-                        **dict.fromkeys(
-                            ("difference", "difference_low", "difference_high", "p_value"), np.nan
-                        ),
-                    )
+                    score: Summary(summary.mean, summary.low, summary.high)
                     for score, summary in technique.summaries.items()
                 },
             )
@@ -214,4 +229,4 @@ class StudyResult(StudyRecord):
         OSError
             If the file cannot be read.
         """
-        return cls(**vars(read_study(Path(path))))
+        return cls(**read_study(Path(path)))

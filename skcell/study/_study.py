@@ -1,7 +1,6 @@
 """A study runs one cross-validation over named techniques."""
 
 import inspect
-import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import config_context
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer
 
 from skcell._digest import digest, digest_files
@@ -29,15 +28,16 @@ from skcell.study._fits import (
     _fit_params,
     check_technique,
     plan_fits,
+    set_technique,
     study_pipeline,
 )
 from skcell.study._journal import Journal
 from skcell.study._predictions import name_images
-from skcell.study._progress import make_reporter
+from skcell.study._progress import choose_progress
 from skcell.study._records import FoldResult, TechniqueResult, Validated
 from skcell.study._result import StudyResult
 from skcell.study._splits import check_data, describe_data, plan_splits
-from skcell.study._study_progress import StudyProgress
+from skcell.study._table import best_technique, title_of
 from skcell.study._techniques import Technique, resolve_techniques, with_random_state
 from skcell.study._workers import run_fits
 
@@ -245,16 +245,14 @@ class Study(ParameterHintsMixin, BaseEstimator):
 
         data = describe_data(data_name, X, y, groups)
         data["duplicates"] = warn_of_copies(copies, y, splits, names)
-        title = "{name}: {n_images:,} images, {n_classes} classes".format(**data)
-        progress = StudyProgress(
-            [technique.name for technique in techniques], len(splits), title, protocol
+        progress = choose_progress(self.verbose)(
+            [technique.name for technique in techniques], len(splits), title_of(data), protocol
         )
-        reporter = make_reporter(progress, self.verbose)
         content = digest_files(X) if X.ndim == 1 else digest(X)
         seeds = [_derive_seed(self.random_state, fold) for fold in range(len(splits))]
         by_split = [[self._complete(technique, seed) for seed in seeds] for technique in given]
         fits = plan_fits(
-            by_split, splits, seeds, scorer, pipeline, digest(content, y, groups), reporter
+            by_split, splits, seeds, scorer, pipeline, digest(content, y, groups), progress
         )
         journal = Journal(self.results_file)
         _check_kept(fits, self.results_file)
@@ -269,11 +267,11 @@ class Study(ParameterHintsMixin, BaseEstimator):
         started, complete = _now(), False
         with journal.alone():
             try:
-                with reporter:
-                    reporter.resume(list(known.values()), n_other, journal.n_odd)
+                with progress:
+                    progress.resume(list(known.values()), n_other, journal.n_odd)
                     missing = [fit for i, fit in enumerate(fits) if i not in known]
                     for fit, result in run_fits(missing, pipeline, X, y, groups, self.n_jobs):
-                        reporter.fold(result)  # shown even if it cannot be stored
+                        progress.add(result)  # shown even if it cannot be stored
                         journal.add(fit.key, result)
                 complete = True
             except KeyboardInterrupt:
@@ -281,13 +279,8 @@ class Study(ParameterHintsMixin, BaseEstimator):
                     raise
             finally:  # also after an error, so that finished fits are kept
                 if progress.n_done:
-                    folds = [
-                        fold
-                        for technique in techniques
-                        for fold in sorted(
-                            progress.folds.get(technique.name, []), key=lambda f: f.fold
-                        )
-                    ]
+                    done = [progress.folds.get(technique.name, []) for technique in techniques]
+                    folds = [f for some in done for f in sorted(some, key=lambda f: f.fold)]
                     self.result_ = StudyResult(
                         techniques=self._summarise(techniques, folds, validated),
                         folds=folds,
@@ -303,10 +296,8 @@ class Study(ParameterHintsMixin, BaseEstimator):
                     )
         _raise_if_all_failed(self.result_)
         if self.refit and complete:
-            best = max(
-                self.result_.techniques, key=lambda technique: _of(technique, score)
-            ).parameters
-            self.best_estimator_ = clone(pipeline).set_params(**clone(dict(best), safe=False))
+            best = best_technique(self.result_)
+            self.best_estimator_ = set_technique(pipeline, best or techniques[0])
             with config_context(enable_metadata_routing=False):
                 self.best_estimator_.fit(X, y, **_fit_params(self.best_estimator_, groups))
         return self
@@ -388,20 +379,14 @@ class Study(ParameterHintsMixin, BaseEstimator):
     def _summarise(
         self, techniques: Iterable[Technique], folds: Sequence[FoldResult], validated: Validated
     ) -> list[TechniqueResult]:
-        found = []
-        for technique in techniques:
-            mine = [fold for fold in folds if fold.technique == technique.name]
-            if mine:
-                found.append(
-                    summarise(
-                        technique,
-                        mine,
-                        n_folds=len(validated.tests),
-                        validated=validated,
-                        confidence_level=self.confidence_level,
-                    )
-                )
-        return compare(found, folds, validated, self.confidence_level)
+        level = self.confidence_level
+        by_name = {t.name: [fold for fold in folds if fold.technique == t.name] for t in techniques}
+        found = [
+            summarise(t, by_name[t.name], validated=validated, confidence_level=level)
+            for t in techniques
+            if by_name[t.name]
+        ]
+        return compare(found, folds, validated, level)
 
 
 def _check_kept(fits: Sequence[Fit], results_file: str | os.PathLike[str] | None) -> None:
@@ -450,12 +435,6 @@ def _check_score(score: str, scorer: FoldScorer) -> str:
 def _derive_seed(random_state: int, fold: int) -> int:
     """Derive the seed of a fold, which is the same for all techniques."""
     return int(np.random.SeedSequence([random_state, fold]).generate_state(1)[0] >> 1)
-
-
-def _of(technique: TechniqueResult, score: str) -> float:
-    """Return a technique's mean of a score; minus infinity if it has none."""
-    mean = technique.summaries[score].mean if score in technique.summaries else math.nan
-    return -math.inf if math.isnan(mean) else mean
 
 
 def _now() -> str:

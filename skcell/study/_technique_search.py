@@ -1,6 +1,5 @@
 """A search that starts from a technique of a study, and the files of the search."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from skcell._environment import environment
-from skcell._files import replace_file, to_csv
+from skcell._files import replace_file, to_csv, to_json
 from skcell._images import layout_of
 from skcell.model_selection import OptunaPruningSearchCV, default_space
 from skcell.persistence import save
@@ -115,7 +114,7 @@ def save_search(search: OptunaPruningSearchCV, folder: str | os.PathLike[str]) -
     }
     files = [folder / "trials.csv", folder / "best.json"]
     replace_file(files[0], to_csv(trials))
-    replace_file(files[1], (json.dumps(best, indent=2) + "\n").encode())
+    replace_file(files[1], to_json(best))
     if hasattr(search, "best_estimator_"):
         files.append(folder / "best.skcell")
         save(search.best_estimator_, files[-1])

@@ -616,10 +616,10 @@ class _StopAfter:
 
 
 def test_time_left_follows_the_fits():
+    from skcell.study._progress import Progress, duration
     from skcell.study._records import FoldResult
-    from skcell.study._study_progress import StudyProgress, duration
 
-    tally = StudyProgress(["a", "b"], 2)
+    tally = Progress(["a", "b"], 2)
     assert tally.seconds_left() is None
     for _ in range(2):
         time.sleep(0.05)
@@ -633,10 +633,10 @@ def test_time_left_follows_the_fits():
 
 def test_no_time_is_better_than_a_wrong_one():
     """A technique that was not timed may take ten times as long as the others."""
+    from skcell.study._progress import Progress
     from skcell.study._records import FoldResult
-    from skcell.study._study_progress import StudyProgress
 
-    tally = StudyProgress(["quick", "slow"], 2)
+    tally = Progress(["quick", "slow"], 2)
     tally.add(FoldResult("quick", 0, 1, 2, 2, 0.1))
     assert tally.seconds_left() is None
     tally.add(FoldResult("slow", 0, 1, 2, 2, 0.1))
@@ -646,10 +646,10 @@ def test_no_time_is_better_than_a_wrong_one():
 
 
 def test_time_left_knows_the_fits_of_before():
+    from skcell.study._progress import Progress
     from skcell.study._records import FoldResult
-    from skcell.study._study_progress import StudyProgress
 
-    tally = StudyProgress(["a", "b"], 2)
+    tally = Progress(["a", "b"], 2)
     tally.add(FoldResult("a", 0, 1, 2, 2, 100.0), measured=False)
     tally.add(FoldResult("b", 0, 1, 2, 2, 0.0))
     assert 95 < tally.seconds_left() < 101
@@ -669,10 +669,10 @@ def test_folds_that_agree_by_chance_are_no_certainty():
         FoldResult("base", i, 15, 30, 30, 1.0, predicted=np.repeat([0, 1], 15)) for i in range(2)
     ]
     validated = Validated([np.arange(30), np.arange(30, 60)], np.zeros(60, int))
-    found = summarise(technique, folds, n_folds=2, validated=validated, confidence_level=0.95)
+    found = summarise(technique, folds, validated=validated, confidence_level=0.95)
     low, high = accuracy_interval(30, 60)
     assert found.low < low < 0.4 < 0.6 < high < found.high
-    again = summarise(technique, folds * 20, n_folds=40, validated=validated, confidence_level=0.95)
+    again = summarise(technique, folds * 20, validated=validated, confidence_level=0.95)
     assert again.low < low < high < again.high, "no image counts twice"
 
 
@@ -688,7 +688,6 @@ def test_differences_that_agree_by_chance_are_no_certainty():
         summarise(
             technique,
             [f for f in folds if f.technique == technique.name],
-            n_folds=2,
             validated=validated,
             confidence_level=0.95,
         )
