@@ -132,9 +132,9 @@ def main() -> None:
             result["accuracy"] = float((raw.argmax(axis=1) == codes).mean())
             result["calibration_error"] = {
                 when: {
-                    "log_loss": found.log_loss,
-                    "error": found.error,
-                    "interval": found.interval,
+                    "log_loss": found.log_loss.value,
+                    "error": found.error.value,
+                    "interval": [found.error.low, found.error.high],
                     "plug_in_error": found.plug_in_error,
                 }
                 for when, p in (("before", raw), ("after", scaled))

@@ -9,6 +9,7 @@ the data sets of small studies, in which a technique is also compared with itsel
 """
 
 import warnings
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,9 @@ from skcell.calibration import ConformalSets, ReferenceProfile, fit_temperature,
 from skcell.metrics import (
     balanced_accuracy_interval,
     corrected_resampled_ttest,
-    cross_validated_interval,
     describe_images,
     estimate_over_folds,
     measure_reliability,
-    measure_shift,
 )
 
 
@@ -47,8 +46,8 @@ def simulate_balanced_accuracy(n: int, rng: np.random.Generator) -> list[dict[st
                     y = np.tile(np.arange(n_classes), len(groups) // n_classes)
                     of_patient = rng.normal(0, spread, n_patients)[groups]
                     correct = rng.random(len(y)) < expit(logits[y] + of_patient)
-                    low, high = balanced_accuracy_interval(y, np.where(correct, y, -1), groups)
-                    covered.append(low <= truth <= high)
+                    found = balanced_accuracy_interval(y, np.where(correct, y, -1), groups)
+                    covered.append(found.low <= truth <= found.high)
                 rows.append(
                     {
                         "classes": n_classes,
@@ -134,8 +133,8 @@ def simulate_calibration_error(n: int, rng: np.random.Generator) -> list[dict[st
                 y = (rng.random(size) >= expit(logits[some])).astype(int)
                 p = np.stack([stated[some], 1 - stated[some]], axis=1)
                 found = measure_reliability(y, p, [0, 1], n_simulations=400)
-                covered.append(found.interval[0] <= truth <= found.interval[1])
-                errors.append(found.error)
+                covered.append(found.error.low <= truth <= found.error.high)
+                errors.append(found.error.value)
                 plug_in.append(found.plug_in_error)
             rows.append(
                 {
@@ -171,26 +170,6 @@ def simulate_shift(
                 "home": size,
                 "false_alarms": float(np.mean(false)),
                 "told_if_7_percent_darker": float(np.mean(found)),
-            }
-        )
-    return rows
-
-
-def simulate_measure_shift(X: np.ndarray, n: int, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Measure the shift between two random sets of the same cells, where there is none."""
-    features = describe_images(X)[1]
-    rows = []
-    for size in (20, 50, 100, 200, 500):
-        found = []
-        for _ in range(n):
-            some = features[rng.choice(len(X), 2 * size, replace=False)]
-            found.append(measure_shift(some[:size], some[size:]).auc)
-        rows.append(
-            {
-                "images_in_each_set": size,
-                "median_auc": float(np.median(found)),
-                "auc_above_0.65": float(np.mean(np.array(found) > 0.65)),
-                "auc_of_the_highest_20th": float(np.quantile(found, 0.95)),
             }
         )
     return rows
@@ -259,10 +238,11 @@ def simulate_studies(
         if name != "base with other seeds":
             truth = float(np.mean([np.mean([d.mean() for d in study]) for study in gains[name]]))
         found = [estimate_over_folds(d, u) for d, u in zip(gains[name], units, strict=True)]
-        ends = np.array([one.interval() for one in found])
+        ends = np.array([astuple(one.interval())[1:] for one in found])
         means = [[fold.mean() for fold in study] for study in gains[name]]
         sizes = {"n_train": 480, "n_test": 120}
-        rival = np.array([cross_validated_interval(m, **sizes) for m in means])
+        tests = [corrected_resampled_ttest(m, **sizes) for m in means]
+        rival = np.array([astuple(one.interval())[1:] for one in tests])
         rows.append(
             {
                 "technique": name,
@@ -275,7 +255,7 @@ def simulate_studies(
                     }
                     for key, e, p in (
                         ("images and folds", ends, [one.p_value for one in found]),
-                        ("folds", rival, [corrected_resampled_ttest(m, **sizes) for m in means]),
+                        ("folds", rival, [one.p_value for one in tests]),
                     )
                 },
             }
@@ -316,9 +296,6 @@ def main() -> None:
             "calibration error": simulate_calibration_error(options.n, rng),
             "shift": simulate_shift(X, y, options.n, rng),
             "studies": simulate_studies(X, y, convolutional_techniques(), options.n_studies, rng),
-            "measure_shift without a shift": simulate_measure_shift(
-                X, options.n, np.random.default_rng(options.seed)
-            ),
             "studies of perceptrons": simulate_many_studies(X, y, options.n, options.seed),
         },
     )

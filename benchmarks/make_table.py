@@ -339,15 +339,6 @@ def render_statistics() -> str:
                 f"{percent(row['told_if_7_percent_darker'])} % if 7 % darker",
             ]
         )
-    for row in found["measure_shift without a shift"]:
-        if row["images_in_each_set"] in (20, 50, 200):
-            lines.append(
-                [
-                    f"measure_shift, twice {row['images_in_each_set']} cells of one source",
-                    f"area under the curve above {row['auc_of_the_highest_20th']:.2f} in 5 %, "
-                    f"above 0.65 in {percent(row['auc_above_0.65'])} %",
-                ]
-            )
     kinds = {"studies": "convolutional networks", "studies of perceptrons": "perceptrons"}
     for row, kind in [(row, kinds[key]) for key in kinds for row in found[key]]:
         ours, rival = row["images and folds"], row["folds"]

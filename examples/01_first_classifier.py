@@ -55,9 +55,9 @@ print("each fold:", scores.round(3), f"mean {scores.mean():.3f}")
 
 # %%
 # The spread of the folds is not yet an interval: the folds share training cells, so they vary less
-# than new data would. ``cross_validated_interval`` corrects for that.
+# than new data would. The corrected resampled t test allows for that.
 
-from skcell.metrics import cross_validated_interval
+from skcell.metrics import corrected_resampled_ttest
 
-low, high = cross_validated_interval(scores, n_train=4 * N_CELLS // 5, n_test=N_CELLS // 5)
-print(f"95 % interval {low:.3f} to {high:.3f}")
+found = corrected_resampled_ttest(scores, n_train=4 * N_CELLS // 5, n_test=N_CELLS // 5)
+print("accuracy with its 95 % interval:", found.interval())

@@ -334,7 +334,10 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         }
         for when, p in {"before": raw, "after": scaled}.items():
             found = measure_reliability(codes, p, np.arange(p.shape[1]), groups=groups)
-            self.calibration_ |= {f"log_loss_{when}": found.log_loss, f"error_{when}": found.error}
+            self.calibration_ |= {
+                f"log_loss_{when}": found.log_loss.value,
+                f"error_{when}": found.error.value,
+            }
         self.calibrated_ = True
         return scaled
 

@@ -6,6 +6,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skcell.metrics import describe_images
+
 #: A shift is reported if the mean of a feature differs from that of the reference by this many
 #: standard deviations, and by this many standard errors more. The first is too small to change many
 #: predictions; the second bounds false alarms for few images.
@@ -182,3 +184,56 @@ def _effects(
 ) -> NDArray[np.float64]:
     """Return how far each image is from the reference of its class, in standard deviations."""
     return np.clip((values - centres[codes]) / spreads[codes], -_MOST, _MOST)
+
+
+def measure_shift(X: ArrayLike, X_other: ArrayLike, groups: ArrayLike | None = None) -> ShiftReport:
+    """Compare two sets of images, without labels and without a model.
+
+    Light, colour and sharpness of the images are compared as `CalibratedClassifier.detect_shift`
+    compares them, but over all classes together. If the sets have other shares of the classes, that
+    can be a difference, too.
+
+    Parameters
+    ----------
+    X : array-like
+        Images `(n, H, W, C)` or `(n, H, W)`, as of training; they are described by
+        `skcell.metrics.describe_images`. Or features `(n, n_features)` of images, such as those of
+        `skcell.ImageFeatures`.
+    X_other : array-like
+        Images or features of the other laboratory, of the same dtype and channels.
+    groups : array-like of shape (n,), default=None
+        Patient or slide of each image in `X`. A set of another patient is then no shift if patients
+        differ as much.
+
+    Returns
+    -------
+    ShiftReport
+        The differences, and whether they matter.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 10 images in one set, or if the sets are of different kinds.
+
+    Examples
+    --------
+    >>> from skcell.calibration import measure_shift
+    >>> from skcell.datasets import make_cells
+    >>> images = make_cells(80, n_classes=2, image_size=32, random_state=0).images
+    >>> measure_shift(images[:40], images[40:] // 2).shifted  # half of the light
+    True
+    """
+    (names, features), (other_names, others) = describe_images(X), describe_images(X_other)
+    if names != other_names:
+        raise ValueError(
+            f"The two sets must be images with the same number of channels, or features of the "
+            f"same number; got {len(names)} and {len(other_names)} features."
+        )
+    if min(len(features), len(others)) < _FEWEST:
+        raise ValueError(
+            f"Each set needs at least {_FEWEST} images; got {len(features)} and {len(others)}."
+        )
+    if not (np.isfinite(features).all() and np.isfinite(others).all()):
+        raise ValueError("Some pixels or features are NaN or infinite.")
+    reference = ReferenceProfile.fit(names, features, np.zeros(len(features), int), 1, groups)
+    return reference.compare(others, np.zeros(len(others), int))

@@ -44,7 +44,7 @@ class AdaptiveClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMixi
     See Also
     --------
     skcell.CellCNNClassifier.adapt : Adapts once, to keep the adapted classifier.
-    skcell.metrics.measure_shift : Measures how different two sets of images are.
+    skcell.calibration.measure_shift : Says how different two sets of images are.
 
     References
     ----------

@@ -485,12 +485,8 @@ def _show(result: "Evaluation", console: Console) -> None:
         table.add_row(plain(str(row["class"])), f"{row['n']:,}", str(row["recall"]), precision)
     console.print(table)
     found = result.reliability
-    low, high = found.log_loss_interval
-    console.print(plain(f"Log loss: {found.log_loss:.3f} ({low:.3f} to {high:.3f})"))
-    low, high = found.interval
-    console.print(
-        plain(f"Calibration error: {100 * found.error:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
-    )
+    console.print(plain(f"Log loss: {found.log_loss:.3f}"))
+    console.print(plain(f"Calibration error: {found.error}"))
     if result.not_calibrated:
         console.print(plain(result.not_calibrated, style="bold yellow"), soft_wrap=True)
     if result.prediction_sets is not None:

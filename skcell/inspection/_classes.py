@@ -1,30 +1,33 @@
 """Displays of predictions: recall of the classes, reliability, abstaining."""
 
+from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skcell._images import check_labels
-from skcell.inspection._plotting import GREYS, new_axes, shorten
+from skcell.inspection._plotting import GREYS, AxesDisplay, ProbabilityDisplay, shorten
 from skcell.metrics import (
+    Estimate,
     Reliability,
     accuracy_coverage_curve,
-    grouped_accuracy_interval,
+    accuracy_interval,
     measure_reliability,
 )
 
 
-class ClassRecallDisplay:
+class ClassRecallDisplay(AxesDisplay):
     """Show the recall of each class, with its 95 % interval and number of images.
 
     Parameters
     ----------
     classes : list
         Classes.
-    recall, low, high : ndarray of shape (n_classes,)
-        Share of the images of each class that was found, and its interval.
-    counts : ndarray of int of shape (n_classes,)
+    recall : list of Estimate
+        Share of the images of each class that was found, with its interval.
+    counts : list of int
         Number of images.
 
     Attributes
@@ -42,22 +45,13 @@ class ClassRecallDisplay:
     --------
     >>> from skcell.inspection import ClassRecallDisplay
     >>> display = ClassRecallDisplay.from_predictions(["a", "a", "b"], ["a", "b", "b"])
-    >>> display.recall
-    array([0.5, 1. ])
+    >>> print(display.recall[0])
+    50.0 % (9.5 to 90.5)
     """
 
-    def __init__(
-        self,
-        classes: list[Any],
-        recall: NDArray[np.float64],
-        low: NDArray[np.float64],
-        high: NDArray[np.float64],
-        counts: NDArray[np.intp],
-    ):
+    def __init__(self, classes: Sequence[Any], recall: Sequence[Estimate], counts: Sequence[int]):
         self.classes = classes
         self.recall = recall
-        self.low = low
-        self.high = high
         self.counts = counts
 
     @classmethod
@@ -123,50 +117,30 @@ class ClassRecallDisplay:
         classes = np.unique(labels).tolist()
         names = None if groups is None else check_labels(groups, len(labels), "groups", "entry")
         parts = [labels == label for label in classes]
-        hits = [(labels == predicted)[of] for of in parts]
-        intervals = np.array(
-            [
-                grouped_accuracy_interval(h, None if names is None else names[of])
-                for h, of in zip(hits, parts, strict=True)
-            ]
-        )
-        return cls(
-            classes,
-            np.array([h.mean() for h in hits]),
-            intervals[:, 0],
-            intervals[:, 1],
-            np.array([len(h) for h in hits], np.intp),
-        ).plot(ax=ax)
+        recall = [
+            accuracy_interval((labels == predicted)[of], None if names is None else names[of])
+            for of in parts
+        ]
+        return cls(classes, recall, [int(of.sum()) for of in parts]).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw.
+    def _size(self) -> tuple[float, float]:
+        return 6.4, 1.2 + 0.32 * len(self.classes)
 
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        ClassRecallDisplay
-            This display.
-        """
+    def _draw(self, ax: Any) -> None:
         n = len(self.classes)
-        self.ax_ = new_axes(ax, (6.4, 1.2 + 0.32 * n))
-        self.figure_ = self.ax_.figure
         rows = np.arange(n)[::-1]
-        self.ax_.hlines(rows, self.low, self.high, color=GREYS[1], linewidth=3, alpha=0.5)
-        self.ax_.plot(self.recall, rows, "o", color=GREYS[0])
+        value, low, high = np.array([astuple(one) for one in self.recall]).T
+        ax.hlines(rows, low, high, color=GREYS[1], linewidth=3, alpha=0.5)
+        ax.plot(value, rows, "o", color=GREYS[0])
         names = [f"{shorten(c)} ({k:,})" for c, k in zip(self.classes, self.counts, strict=True)]
-        self.ax_.set_yticks(rows, names, fontsize="small")
-        self.ax_.set_ylim(-0.7, n - 0.3)
-        self.ax_.set_xlim(min(0.5, float(np.nanmin([*self.low, *self.recall])) - 0.02), 1.01)
-        self.ax_.grid(axis="x", alpha=0.3)
-        self.ax_.set_xlabel("Recall, with its 95 % interval")
-        return self
+        ax.set_yticks(rows, names, fontsize="small")
+        ax.set_ylim(-0.7, n - 0.3)
+        ax.set_xlim(min(0.5, float(np.nanmin([*low, *value])) - 0.02), 1.01)
+        ax.grid(axis="x", alpha=0.3)
+        ax.set_xlabel("Recall, with its 95 % interval")
 
 
-class ReliabilityDisplay:
+class ReliabilityDisplay(ProbabilityDisplay):
     """Show whether predictions are correct as often as their probabilities say.
 
     Parameters
@@ -197,34 +171,13 @@ class ReliabilityDisplay:
         self.reliability = reliability
 
     @classmethod
-    def from_estimator(cls, estimator: Any, X: ArrayLike, y: ArrayLike, *, ax: Any = None) -> Self:
-        """Predict images, and show how reliable the probabilities are.
-
-        Parameters
-        ----------
-        estimator : estimator
-            A fitted classifier.
-        X : array-like
-            Images that it was not trained on.
-        y : array-like of shape (n,)
-            Their labels.
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw.
-
-        Returns
-        -------
-        ReliabilityDisplay
-            The display.
-        """
-        return cls.from_predictions(y, estimator.predict_proba(X), estimator.classes_, ax=ax)
-
-    @classmethod
     def from_predictions(
         cls,
         y_true: ArrayLike,
         probabilities: ArrayLike,
         classes: ArrayLike | None = None,
         *,
+        groups: ArrayLike | None = None,
         ax: Any = None,
     ) -> Self:
         """Show how reliable probabilities are.
@@ -237,6 +190,8 @@ class ReliabilityDisplay:
             Probability of each class.
         classes : array-like of shape (n_classes,), default=None
             The class of each column; None takes the sorted labels.
+        groups : array-like of shape (n,), default=None
+            Patient or slide of each image, for the intervals.
         ax : matplotlib.axes.Axes, default=None
             Where to draw.
 
@@ -246,40 +201,21 @@ class ReliabilityDisplay:
             The display.
         """
         names = np.unique(np.asarray(y_true)) if classes is None else classes
-        return cls(measure_reliability(y_true, probabilities, names)).plot(ax=ax)
+        return cls(measure_reliability(y_true, probabilities, names, groups=groups)).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        ReliabilityDisplay
-            This display.
-        """
-        self.ax_ = new_axes(ax, (4.6, 4.4))
-        self.figure_ = self.ax_.figure
+    def _draw(self, ax: Any) -> None:
         found = self.reliability
-        self.ax_.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle=":")
-        self.ax_.vlines(found.confidence, found.low, found.high, color=GREYS[1], alpha=0.5, lw=3)
+        ax.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle=":")
+        ax.vlines(found.confidence, found.low, found.high, color=GREYS[1], alpha=0.5, lw=3)
         sizes = 12 + 90 * np.sqrt(found.counts / max(1, found.counts.sum()))
-        self.ax_.scatter(found.confidence, found.accuracy, sizes, color=GREYS[0], zorder=3)
-        low, high = found.interval
-        self.ax_.set_title(
-            f"Calibration error {100 * found.error:.1f} % ({100 * low:.1f} to {100 * high:.1f})",
-            fontsize="medium",
-        )
-        self.ax_.set_xlabel("Stated probability")
-        self.ax_.set_ylabel("Accuracy")
-        self.ax_.set(xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
-        return self
+        ax.scatter(found.confidence, found.accuracy, sizes, color=GREYS[0], zorder=3)
+        ax.set_title(f"Calibration error {found.error}", fontsize="medium")
+        ax.set_xlabel("Stated probability")
+        ax.set_ylabel("Accuracy")
+        ax.set(xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
 
 
-class AccuracyCoverageDisplay:
+class AccuracyCoverageDisplay(ProbabilityDisplay):
     """Show the accuracy on the most certain images, by their share.
 
     Parameters
@@ -305,28 +241,6 @@ class AccuracyCoverageDisplay:
     def __init__(self, coverage: NDArray[np.float64], accuracy: NDArray[np.float64]):
         self.coverage = coverage
         self.accuracy = accuracy
-
-    @classmethod
-    def from_estimator(cls, estimator: Any, X: ArrayLike, y: ArrayLike, *, ax: Any = None) -> Self:
-        """Predict images, and show the accuracy on the most certain ones.
-
-        Parameters
-        ----------
-        estimator : estimator
-            A fitted classifier.
-        X : array-like
-            Images that it was not trained on.
-        y : array-like of shape (n,)
-            Their labels.
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw.
-
-        Returns
-        -------
-        AccuracyCoverageDisplay
-            The display.
-        """
-        return cls.from_predictions(y, estimator.predict_proba(X), estimator.classes_, ax=ax)
 
     @classmethod
     def from_predictions(
@@ -359,25 +273,10 @@ class AccuracyCoverageDisplay:
         coverage, accuracy, _ = accuracy_coverage_curve(y_true, probabilities, names)
         return cls(coverage, accuracy).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        AccuracyCoverageDisplay
-            This display.
-        """
-        self.ax_ = new_axes(ax, (4.6, 4.4))
-        self.figure_ = self.ax_.figure
-        self.ax_.plot(self.coverage, self.accuracy, color=GREYS[0])
+    def _draw(self, ax: Any) -> None:
+        ax.plot(self.coverage, self.accuracy, color=GREYS[0])
         steady = self.accuracy[len(self.accuracy) // 20 :]  # the first images jump
-        self.ax_.set(xlim=(0, 1.02), ylim=(max(0.0, float(steady.min()) - 0.02), 1.005))
-        self.ax_.set_xlabel("Share of the images that the model decides")
-        self.ax_.set_ylabel("Accuracy on them")
-        self.ax_.grid(alpha=0.3)
-        return self
+        ax.set(xlim=(0, 1.02), ylim=(max(0.0, float(steady.min()) - 0.02), 1.005))
+        ax.set_xlabel("Share of the images that the model decides")
+        ax.set_ylabel("Accuracy on them")
+        ax.grid(alpha=0.3)

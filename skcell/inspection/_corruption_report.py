@@ -12,8 +12,8 @@ from sklearn.model_selection import train_test_split
 from skcell._images import check_labels
 from skcell._optional import import_optional
 from skcell.inspection._corruptions import MICROSCOPE, Corruption
-from skcell.inspection._plotting import GREYS, new_axes
-from skcell.metrics import Estimate, grouped_accuracy_interval
+from skcell.inspection._plotting import GREYS, AxesDisplay
+from skcell.metrics import Estimate, accuracy_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,10 +37,10 @@ class CorruptionReport:
         Accuracy on the images as they are, with its 95 % interval.
     clean_balanced_accuracy : float
         Mean of the recalls of the classes.
-    accuracy, balanced_accuracy : dict of str to ndarray of shape (n_strengths,)
-        Scores under each corruption.
-    intervals : dict of str to ndarray of shape (n_strengths, 2)
-        95 % interval of each accuracy.
+    accuracy : dict of str to list of Estimate
+        Accuracy under each corruption, by strength, with its 95 % interval.
+    balanced_accuracy : dict of str to list of float
+        Mean of the recalls of the classes, likewise.
     """
 
     n_images: int
@@ -48,14 +48,13 @@ class CorruptionReport:
     kinds: dict[str, str]
     clean_accuracy: Estimate
     clean_balanced_accuracy: float
-    accuracy: dict[str, NDArray[np.float64]]
-    balanced_accuracy: dict[str, NDArray[np.float64]]
-    intervals: dict[str, NDArray[np.float64]]
+    accuracy: dict[str, list[Estimate]]
+    balanced_accuracy: dict[str, list[float]]
 
     @property
     def mean_accuracy(self) -> float:
         """Mean accuracy over all corruptions and strengths."""
-        return float(np.mean(list(self.accuracy.values())))
+        return float(np.mean([one.value for rows in self.accuracy.values() for one in rows]))
 
     def to_records(self) -> list[dict[str, Any]]:
         """Return a line for each corruption and strength.
@@ -66,22 +65,21 @@ class CorruptionReport:
             `kind`, `corruption`, `strength`, `accuracy`, its 95 % interval `low` and `high`, and
             `balanced_accuracy`.
         """
-        records = []
-        for name, scores in self.accuracy.items():
-            for i, (strength, score) in enumerate(zip(self.strengths, scores, strict=True)):
-                low, high = self.intervals[name][i].tolist()
-                records.append(
-                    {
-                        "kind": self.kinds[name],
-                        "corruption": name,
-                        "strength": strength,
-                        "accuracy": float(score),
-                        "low": low,
-                        "high": high,
-                        "balanced_accuracy": float(self.balanced_accuracy[name][i]),
-                    }
-                )
-        return records
+        return [
+            {
+                "kind": kind,
+                "corruption": name,
+                "strength": strength,
+                "accuracy": score.value,
+                "low": score.low,
+                "high": score.high,
+                "balanced_accuracy": balanced,
+            }
+            for name, kind in self.kinds.items()
+            for strength, score, balanced in zip(
+                self.strengths, self.accuracy[name], self.balanced_accuracy[name], strict=True
+            )
+        ]
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a line for each corruption and strength, as a data frame.
@@ -189,11 +187,10 @@ def corruption_report(
 
     present = np.unique(labels)
 
-    def score(changed: NDArray[Any]) -> tuple[float, float, tuple[float, float]]:
+    def score(changed: NDArray[Any]) -> tuple[Estimate, float]:
         predicted = estimator.predict(changed)
         recall = recall_score(labels, predicted, labels=present, average="macro", zero_division=0)
-        correct = predicted == labels
-        return float(correct.mean()), float(recall), grouped_accuracy_interval(correct, names)
+        return accuracy_interval(predicted == labels, names), float(recall)
 
     def corrupt(change: Corruption, number: int) -> NDArray[Any]:
         rng = np.random.default_rng([random_state, number])
@@ -202,8 +199,8 @@ def corruption_report(
         found = change(images.reshape(*images.shape[:3], 1).repeat(3, axis=3), rng)
         return np.rint(found.mean(axis=3)).astype(np.uint8).reshape(images.shape)
 
-    clean, clean_balanced, clean_interval = score(images)
-    found: dict[str, list[tuple[float, float, tuple[float, float]]]] = {}
+    clean, clean_balanced = score(images)
+    found: dict[str, list[tuple[Estimate, float]]] = {}
     number = 0
     for named in chosen.values():
         for one, changes in named.items():
@@ -217,11 +214,10 @@ def corruption_report(
         n_images=len(labels),
         strengths=levels,
         kinds={one: kind for kind, named in chosen.items() for one in named},
-        clean_accuracy=Estimate(clean, *clean_interval),
+        clean_accuracy=clean,
         clean_balanced_accuracy=clean_balanced,
-        accuracy={one: np.array([row[0] for row in rows]) for one, rows in found.items()},
-        balanced_accuracy={one: np.array([row[1] for row in rows]) for one, rows in found.items()},
-        intervals={one: np.array([row[2] for row in rows]) for one, rows in found.items()},
+        accuracy={one: [row[0] for row in rows] for one, rows in found.items()},
+        balanced_accuracy={one: [row[1] for row in rows] for one, rows in found.items()},
     )
 
 
@@ -235,7 +231,7 @@ def _choose(labels: NDArray[Any], n: int, seed: int) -> NDArray[np.intp]:
     return np.sort(kept)
 
 
-class CorruptionDisplay:
+class CorruptionDisplay(AxesDisplay):
     """Show accuracy under corruptions, a line for each kind, beside the clean figure.
 
     Parameters
@@ -252,13 +248,12 @@ class CorruptionDisplay:
 
     Examples
     --------
-    >>> import numpy as np
     >>> from skcell.inspection import CorruptionDisplay, CorruptionReport
     >>> from skcell.metrics import Estimate
+    >>> scores = [Estimate(0.9, 0.83, 0.94), Estimate(0.7, 0.6, 0.78)]
     >>> report = CorruptionReport(
-    ...     100, (1, 3, 5), {"haze": "light"}, Estimate(0.97, 0.92, 0.99), 0.96,
-    ...     {"haze": np.array([0.95, 0.9, 0.7])}, {"haze": np.array([0.95, 0.9, 0.7])},
-    ...     {"haze": np.array([[0.9, 0.98], [0.83, 0.94], [0.6, 0.78]])},
+    ...     100, (3, 5), {"haze": "light"}, Estimate(0.97, 0.92, 0.99), 0.96, {"haze": scores},
+    ...     {"haze": [0.9, 0.7]},
     ... )
     >>> CorruptionDisplay(report).plot().ax_.get_ylabel()
     'Accuracy'
@@ -289,27 +284,17 @@ class CorruptionDisplay:
         """
         return cls(corruption_report(estimator, X, y, **params)).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw.
+    def _size(self) -> tuple[float, float]:
+        return 6.4, 4.2
 
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        CorruptionDisplay
-            This display.
-        """
-        self.ax_ = new_axes(ax, (6.4, 4.2))
-        self.figure_ = self.ax_.figure
+    def _draw(self, ax: Any) -> None:
         report = self.report
         kinds = list(dict.fromkeys(report.kinds.values()))
         markers = "osD^vPX*<>"
         for number, kind in enumerate(kinds):
-            rows = [report.accuracy[name] for name, of in report.kinds.items() if of == kind]
-            self.ax_.plot(
+            names = [name for name, of in report.kinds.items() if of == kind]
+            rows = [[score.value for score in report.accuracy[name]] for name in names]
+            ax.plot(
                 report.strengths,
                 np.mean(rows, axis=0),
                 marker=markers[number % len(markers)],
@@ -318,9 +303,9 @@ class CorruptionDisplay:
             )
         known = report.clean_accuracy
         clean, low, high = known.value, known.low, known.high
-        self.ax_.axhline(clean, color="black", linewidth=1)
-        self.ax_.axhspan(low, high, color="black", alpha=0.1, linewidth=0)
-        self.ax_.annotate(
+        ax.axhline(clean, color="black", linewidth=1)
+        ax.axhspan(low, high, color="black", alpha=0.1, linewidth=0)
+        ax.annotate(
             f"as they are: {100 * clean:.1f} %",
             (report.strengths[0], clean),
             (0, 3),
@@ -328,12 +313,11 @@ class CorruptionDisplay:
             va="bottom",
             fontsize="small",
         )
-        self.ax_.set_xlabel("Strength of the corruption")
-        self.ax_.set_ylabel("Accuracy")
-        self.ax_.set_xticks(report.strengths)
-        self.ax_.set_ylim(0, 1.02)
-        self.ax_.set_title(
+        ax.set_xlabel("Strength of the corruption")
+        ax.set_ylabel("Accuracy")
+        ax.set_xticks(report.strengths)
+        ax.set_ylim(0, 1.02)
+        ax.set_title(
             f"Mean under corruptions: {100 * report.mean_accuracy:.1f} %", fontsize="medium"
         )
-        self.ax_.legend(title="Kind (number)", fontsize="small", loc="lower left")
-        return self
+        ax.legend(title="Kind (number)", fontsize="small", loc="lower left")

@@ -8,12 +8,18 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
 from skcell._images import check_labels
-from skcell.inspection._plotting import GREYS, legend_columns, new_axes, shorten
+from skcell.inspection._plotting import (
+    GREYS,
+    ProbabilityDisplay,
+    add_legend,
+    legend_columns,
+    shorten,
+)
 
 CurveKind = Literal["roc", "precision_recall"]
 
 
-class ClassCurvesDisplay:
+class ClassCurvesDisplay(ProbabilityDisplay):
     """Show the ROC or precision-recall curve of each class against the others.
 
     Parameters
@@ -54,33 +60,6 @@ class ClassCurvesDisplay:
         self.kind = kind
         self.curves = curves
         self.areas = areas
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: ArrayLike, y: ArrayLike, *, kind: CurveKind = "roc", ax: Any = None
-    ) -> Self:
-        """Predict images, and show the curves.
-
-        Parameters
-        ----------
-        estimator : estimator
-            A fitted classifier.
-        X : array-like
-            Images that it was not trained on.
-        y : array-like of shape (n,)
-            Their labels.
-        kind : {"roc", "precision_recall"}, default="roc"
-            Kind of the curves.
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw.
-
-        Returns
-        -------
-        ClassCurvesDisplay
-            The display.
-        """
-        p = estimator.predict_proba(X)
-        return cls.from_predictions(y, p, estimator.classes_, kind=kind, ax=ax)
 
     @classmethod
     def from_cv_results(
@@ -206,23 +185,12 @@ class ClassCurvesDisplay:
                 areas.setdefault(name, []).append(area)
         return cls(kind, curves, areas).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw; the classes with the smallest areas are named first.
+    def _size(self) -> tuple[float, float]:
+        return 4.4 + 2.8 * legend_columns(len(self.areas)), 4.4
 
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        ClassCurvesDisplay
-            This display.
-        """
-        n_columns = legend_columns(len(self.areas))
-        self.ax_ = new_axes(ax, (4.4 + 2.8 * n_columns, 4.4))
-        self.figure_ = self.ax_.figure
+    def _draw(self, ax: Any) -> None:
         styles = ("-", "--", ":", "-.")
+        # The classes with the smallest areas are named first.
         order = sorted(self.areas, key=lambda name: float(np.mean(self.areas[name])))
         numbers = {name: i for i, name in enumerate(self.areas)}  # a class keeps its colour
         for name in order:
@@ -230,7 +198,7 @@ class ClassCurvesDisplay:
             spread = f" ± {np.std(found, ddof=1):.3f}" if len(found) > 1 else ""
             label = f"{shorten(name)}: {np.mean(found):.3f}{spread}"
             for i, (x, y) in enumerate(self.curves[name]):
-                self.ax_.plot(
+                ax.plot(
                     x,
                     y,
                     styles[number % len(styles)],
@@ -239,16 +207,8 @@ class ClassCurvesDisplay:
                     label=label if i == 0 else None,
                 )
         roc = self.kind == "roc"
-        self.ax_.set_xlabel("False positive rate" if roc else "Recall")
-        self.ax_.set_ylabel("True positive rate" if roc else "Precision")
-        self.ax_.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
-        if not order:  # with one class there is nothing to tell apart
-            return self
-        self.ax_.legend(
-            title="Area under the curve" if roc else "Average precision",
-            fontsize="x-small",
-            loc="center left",
-            bbox_to_anchor=(1.01, 0.5),
-            ncols=n_columns,
-        )
-        return self
+        ax.set_xlabel("False positive rate" if roc else "Recall")
+        ax.set_ylabel("True positive rate" if roc else "Precision")
+        ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
+        if order:  # with one class there is nothing to tell apart
+            add_legend(ax, len(order), "Area under the curve" if roc else "Average precision")

@@ -9,12 +9,12 @@ from sklearn.manifold import TSNE
 
 from skcell._images import check_labels
 from skcell.inspection._maps import find_networks
-from skcell.inspection._plotting import GREYS, legend_columns, new_axes, shorten
+from skcell.inspection._plotting import GREYS, AxesDisplay, add_legend, legend_columns, shorten
 
 _MARKERS = "osD^vP<>X*hd"
 
 
-class EmbeddingDisplay:
+class EmbeddingDisplay(AxesDisplay):
     """Show images as points: near to each other are those with similar features.
 
     Parameters
@@ -110,26 +110,14 @@ class EmbeddingDisplay:
         points = reducer.fit_transform(features)
         return cls(points, labels, estimator.predict(X) != labels).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw.
+    def _size(self) -> tuple[float, float]:
+        return 5.2 + 2.2 * legend_columns(len(np.unique(self.labels)) + 1), 4.8
 
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a figure.
-
-        Returns
-        -------
-        EmbeddingDisplay
-            This display.
-        """
+    def _draw(self, ax: Any) -> None:
         names = np.unique(self.labels).tolist()
-        n_columns = legend_columns(len(names) + 1)
-        self.ax_ = new_axes(ax, (5.2 + 2.2 * n_columns, 4.8))
-        self.figure_ = self.ax_.figure
         for number, name in enumerate(names):
             x, y = self.points[self.labels == name].T
-            self.ax_.scatter(
+            ax.scatter(
                 x,
                 y,
                 s=12,
@@ -141,12 +129,6 @@ class EmbeddingDisplay:
             )
         if self.is_wrong is not None and self.is_wrong.any():
             x, y = self.points[self.is_wrong].T
-            self.ax_.scatter(x, y, s=60, facecolors="none", edgecolors="black", label="wrong")
-        self.ax_.set(xticks=[], yticks=[])
-        self.ax_.legend(
-            fontsize="x-small",
-            loc="center left",
-            bbox_to_anchor=(1.01, 0.5),
-            ncols=n_columns,
-        )
-        return self
+            ax.scatter(x, y, s=60, facecolors="none", edgecolors="black", label="wrong")
+        ax.set(xticks=[], yticks=[])
+        add_legend(ax, len(names) + 1)

@@ -2,19 +2,21 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import confusion_matrix, f1_score, precision_score
 
+from skcell._files import without_nan
 from skcell._holdout import check_groups
 from skcell.calibration import CalibratedClassifier, ShiftReport
 from skcell.metrics import (
     Estimate,
     Reliability,
     accuracy_coverage_curve,
+    accuracy_interval,
     balanced_accuracy_interval,
     measure_reliability,
 )
@@ -85,7 +87,7 @@ class Evaluation:
         if self.prediction_sets is None:
             return None
         codes = np.searchsorted(self.classes, self.y_true)
-        return Estimate.of(self.prediction_sets[np.arange(len(codes)), codes], self.groups)
+        return accuracy_interval(self.prediction_sets[np.arange(len(codes)), codes], self.groups)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as JSON values.
@@ -96,35 +98,36 @@ class Evaluation:
             Scores, figures of the classes, confusion, calibration, and what else is known.
         """
         found, calibration = self.set_coverage, self.reliability
-        return {
+        figures = {
             "n_images": len(self.y_true),
-            "accuracy": _plain(self.accuracy),
-            "balanced_accuracy": _plain(self.balanced_accuracy),
+            "accuracy": asdict(self.accuracy),
+            "balanced_accuracy": asdict(self.balanced_accuracy),
             "macro_f1": self.macro_f1,
             "classes": [
-                {**row, "class": _text(row["class"]), "recall": _plain(row["recall"])}
+                {**row, "class": _text(row["class"]), "recall": asdict(row["recall"])}
                 for row in self.per_class
             ],
             "confusion": {
                 "classes": [_text(label) for label in self.classes],
                 "counts": self.confusion.tolist(),
             },
-            "log_loss": _plain(Estimate(calibration.log_loss, *calibration.log_loss_interval)),
-            "calibration_error": _plain(Estimate(calibration.error, *calibration.interval)),
+            "log_loss": asdict(calibration.log_loss),
+            "calibration_error": asdict(calibration.error),
             "not_calibrated": self.not_calibrated or None,
             "prediction_sets": None
             if found is None or self.prediction_sets is None
             else {
                 "wanted_coverage": self.coverage,
-                "coverage": _plain(found),
+                "coverage": asdict(found),
                 "mean_size": float(self.prediction_sets.sum(axis=1).mean()),
             },
             "unknown_share": None if self.unknown is None else float(self.unknown.mean()),
             "shift": None
             if self.shift is None
             else {"shifted": self.shift.shifted, "differences": self.shift.differences},
-            "groups": {name: _plain(score) for name, score in self.by_group.items()},
+            "groups": {name: asdict(score) for name, score in self.by_group.items()},
         }
+        return {**without_nan(figures)}
 
     def to_records(self) -> list[dict[str, Any]]:
         """Return a line for each image, the wrong and most certain ones first.
@@ -247,23 +250,20 @@ def evaluate(
             {
                 "class": label,
                 "n": int(of.sum()),
-                "recall": Estimate.of(correct[of], None if groups is None else groups[of]),
+                "recall": accuracy_interval(correct[of], None if groups is None else groups[of]),
                 "precision": float(precision),
             }
         )
     names = [] if groups is None else np.unique(groups).tolist()
-    by_group = {str(name): Estimate.of(correct[groups == name], None) for name in names}
+    by_group = {str(name): accuracy_interval(correct[groups == name]) for name in names}
     return Evaluation(
         files=[str(i) for i in range(n)] if files is None else [str(file) for file in files],
         classes=classes.tolist(),
         y_true=y_true,
         y_pred=y_pred,
         probabilities=probabilities,
-        accuracy=Estimate.of(correct, groups),
-        balanced_accuracy=Estimate(
-            float(np.mean([row["recall"].value for row in per_class])),
-            *balanced_accuracy_interval(y_true, y_pred, groups),
-        ),
+        accuracy=accuracy_interval(correct, groups),
+        balanced_accuracy=balanced_accuracy_interval(y_true, y_pred, groups),
         macro_f1=float(f1_score(y_true, y_pred, average="macro", zero_division=0)),
         per_class=per_class,
         confusion=confusion_matrix(y_true, y_pred, labels=classes),
@@ -273,12 +273,6 @@ def evaluate(
         by_group=by_group,
         **more,
     )
-
-
-def _plain(score: Estimate) -> dict[str, float | None]:
-    """Return a score as JSON, which has no NaN."""
-    values = {"value": score.value, "low": score.low, "high": score.high}
-    return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
 def _text(label: Any) -> Any:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from skcell._files import replace_file, to_csv
+from skcell._files import replace_file, to_csv, to_json
 from skcell._pages import render
-from skcell._text import encode, printable
+from skcell._text import printable
 from skcell.cleaning import DatasetCheck, show_check
 from skcell.inspection._card import Card
 from skcell.inspection._corruption_report import CorruptionReport
@@ -57,10 +57,8 @@ def make_page(
             (f"{a}, taken for {b}: {n}", [_cell(found, figures, i) for i in some])
             for a, b, n, some in figures.confusions
         ],
-        log_loss="{:.3f} ({:.3f} to {:.3f})".format(
-            found.reliability.log_loss, *found.reliability.log_loss_interval
-        ),
-        error=Estimate(found.reliability.error, *found.reliability.interval),
+        log_loss=format(found.reliability.log_loss, ".3f"),
+        error=found.reliability.error,
         not_calibrated=found.not_calibrated,
         reliability=[
             (f"{100 * c:.0f} %", str(Estimate(a, lo, hi)), f"{n:,}")
@@ -107,7 +105,7 @@ def write_evaluation(
     contents = (
         make_page(evaluation, figures, **page).encode(),
         to_csv(evaluation.to_records()),
-        encode(json.dumps(scores, indent=2) + "\n"),
+        to_json(scores),
     )
     for file, content in zip(files, contents, strict=True):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -154,7 +152,7 @@ def _show_corruption(report: CorruptionReport) -> dict[str, Any]:
     )
     head = ["Corruption", "Kind", *(f"strength {s}" for s in report.strengths)]
     lines = [
-        [name, report.kinds[name], *(f"{100 * score:.1f} %" for score in scores)]
+        [name, report.kinds[name], *(f"{100 * score.value:.1f} %" for score in scores)]
         for name, scores in report.accuracy.items()
     ]
     return {"sentence": sentence, "table": (head, lines)}

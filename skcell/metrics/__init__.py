@@ -16,12 +16,9 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "Estimate",
             "accuracy_interval",
             "balanced_accuracy_interval",
-            "cross_validated_interval",
-            "design_effect",
-            "grouped_accuracy_interval",
             "mean_interval",
         ],
         "_scores": ["macro_roc_auc"],
-        "_shift": ["Shift", "describe_images", "measure_shift"],
+        "_description": ["describe_images"],
     },
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skcell.metrics._intervals import design_effect, grouped_accuracy_interval, mean_interval
+from skcell.metrics._intervals import Estimate, accuracy_interval, design_effect, mean_interval
 
 _SMALLEST = 1e-15  # probability; the logarithm of zero is not finite
 
@@ -19,14 +19,11 @@ class Reliability:
 
     Parameters
     ----------
-    log_loss : float
-        Mean of minus the logarithm of the probability of the true class.
-    log_loss_interval : tuple of float
-        Its 95 % interval.
-    error : float
-        Expected calibration error, in 0..1, without the part that is due to the number of images.
-    interval : tuple of float
-        95 % interval of the error.
+    log_loss : Estimate
+        Mean of minus the logarithm of the probability of the true class, with its 95 % interval.
+    error : Estimate
+        Expected calibration error, in 0..1, without the part that is due to the number of images,
+        with its 95 % interval.
     plug_in_error : float
         The error as it is usually computed. Even perfectly calibrated predictions show one, which
         is larger the fewer images there are.
@@ -38,10 +35,8 @@ class Reliability:
         Number of images in each bin; bins without images are left out.
     """
 
-    log_loss: float
-    log_loss_interval: tuple[float, float]
-    error: float
-    interval: tuple[float, float]
+    log_loss: Estimate
+    error: Estimate
     plug_in_error: float
     confidence: NDArray[np.float64]
     accuracy: NDArray[np.float64]
@@ -106,7 +101,7 @@ def measure_reliability(
     >>> found = measure_reliability(["a", "b", "b", "b"], probabilities, ["a", "b"])
     >>> round(found.plug_in_error, 3)
     0.325
-    >>> found.interval[0]  # four images may well be calibrated
+    >>> found.error.low  # four images may well be calibrated
     0.0
     """
     y, columns, labels = np.asarray(y_true), np.asarray(probabilities), np.asarray(classes)
@@ -125,23 +120,21 @@ def measure_reliability(
     mean_confidence = np.bincount(bins, confidence) / counts
     accuracy = np.bincount(bins, is_correct) / counts
     effect = design_effect(confidence - is_correct, names)
-    plug_in, error, low, high = _infer_error(
+    plug_in, error = _infer_error(
         mean_confidence, accuracy, counts, effect, n_simulations, random_state
     )
     ends = [
-        grouped_accuracy_interval(is_correct[of], None if names is None else names[of])
+        accuracy_interval(is_correct[of], None if names is None else names[of])
         for of in (bins == b for b in range(len(present)))
     ]
     return Reliability(
-        log_loss=float(losses.mean()),
-        log_loss_interval=mean_interval(losses, names),
+        log_loss=mean_interval(losses, names),
         error=error,
-        interval=(low, high),
         plug_in_error=plug_in,
         confidence=mean_confidence,
         accuracy=accuracy,
-        low=np.array([end[0] for end in ends]),
-        high=np.array([end[1] for end in ends]),
+        low=np.array([end.low for end in ends]),
+        high=np.array([end.high for end in ends]),
         counts=counts,
     )
 
@@ -153,8 +146,8 @@ def _infer_error(
     effect: float,
     n_simulations: int,
     seed: int,
-) -> tuple[float, float, float, float]:
-    """Return the measured calibration error, the most probable true one, and its interval."""
+) -> tuple[float, Estimate]:
+    """Return the measured calibration error, and the most probable true one."""
     gaps, shares = confidence - accuracy, counts / counts.sum()
     measured = float(shares @ np.abs(gaps))
     noise = np.random.default_rng(seed).normal(size=(n_simulations, len(counts)))
@@ -167,7 +160,8 @@ def _infer_error(
     low, middle, high = (_cross(row, measured) * measured for row in np.transpose(quantiles))
     # Less may be measured than chance alone shows; the interval is as wide as chance even then.
     chance = quantiles[0][0] - quantiles[0][1]
-    return measured, float(middle), float(low), float(min(max(high, middle + chance), 1.0))
+    high = min(max(high, middle + chance), 1.0)
+    return measured, Estimate(float(middle), float(low), float(high))
 
 
 def _cross(quantiles: NDArray[np.float64], measured: float) -> float:

@@ -11,46 +11,119 @@ from scipy import stats
 from sklearn.utils.validation import check_array
 
 from skcell._sklearn import Interval, validate_params
-from skcell.metrics._intervals import _grouped_variance, _mean_over_classes, _wilson
+from skcell.metrics._intervals import Estimate, _grouped_variance, _mean_over_classes, _wilson
+
+
+@dataclass(frozen=True)
+class FoldEstimate:
+    """Mean over folds of a score, or of a difference of scores, with its standard error.
+
+    Parameters
+    ----------
+    mean : float
+        The mean.
+    standard_error : float
+        Its standard error; infinite if all images are of one group.
+    degrees_of_freedom : float
+        Degrees of freedom of the standard error.
+    n_units : int
+        Number of images, of groups or, of scores that have one value for each fold, of folds.
+    """
+
+    mean: float
+    standard_error: float
+    degrees_of_freedom: float
+    n_units: int
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided p value of a mean of zero."""
+        if self.standard_error == 0:
+            return 1.0 if self.mean == 0 else 0.0
+        return float(2 * stats.t.sf(abs(self.mean) / self.standard_error, self.degrees_of_freedom))
+
+    def interval(self, confidence_level: float = 0.95) -> Estimate:
+        """Compute the t interval, for a difference or any score.
+
+        Parameters
+        ----------
+        confidence_level : float, default=0.95
+            Probability with which the interval covers the mean.
+
+        Returns
+        -------
+        Estimate
+            The mean and its interval, which may lie outside the range of the score.
+        """
+        quantile = float(stats.t.ppf((1 + confidence_level) / 2, self.degrees_of_freedom))
+        reach = quantile * self.standard_error
+        return Estimate(self.mean, self.mean - reach, self.mean + reach)
+
+    def score_interval(self, confidence_level: float = 0.95) -> Estimate:
+        """Compute Wilson's interval for the effective number of images, for a rate in 0..1.
+
+        Parameters
+        ----------
+        confidence_level : float, default=0.95
+            Probability with which the interval covers the mean.
+
+        Returns
+        -------
+        Estimate
+            The mean and its interval, whose ends are NaN if all images are of one group.
+        """
+        if math.isinf(self.standard_error):
+            return Estimate(self.mean, math.nan, math.nan)
+        variance, p = self.standard_error**2, self.mean
+        effective = max(p * (1 - p) / variance, 1.0) if variance > 0 else float(self.n_units)
+        return Estimate(p, *_wilson(p, effective, self.degrees_of_freedom, confidence_level))
 
 
 @validate_params(
     {
-        "differences": ["array-like"],
+        "scores": ["array-like"],
         "n_train": [Interval(Real, 0, None, closed="neither")],
         "n_test": [Interval(Real, 0, None, closed="neither")],
     },
     prefer_skip_nested_validation=True,
 )
-def corrected_resampled_ttest(differences: ArrayLike, *, n_train: float, n_test: float) -> float:
-    r"""Test whether the scores of two techniques differ, by a corrected resampled t test.
+def corrected_resampled_ttest(scores: ArrayLike, *, n_train: float, n_test: float) -> FoldEstimate:
+    r"""Estimate the mean of scores, or test differences, by the corrected resampled t test.
 
-    Folds share most of their training images, so a plain paired t test finds differences that do
-    not exist. Nadeau and Bengio [1]_ increase the variance according to the sizes of the training
-    set and the test set.
+    Folds share most of their training images, so the usual standard error is too small, and a plain
+    paired t test finds differences that do not exist. Nadeau and Bengio [1]_ correct it by the
+    sizes of the training set and the test set. For `J` scores with mean `m` and variance `s^2`, the
+    interval is
+
+    .. math:: m \pm t_{J-1} \sqrt{\left(\frac{1}{J} + \frac{n_{test}}{n_{train}}\right) s^2} .
 
     Parameters
     ----------
-    differences : array-like of shape (n_splits,)
-        Score of one technique minus that of the other, for each split.
+    scores : array-like of shape (n_splits,)
+        One score of any metric for each split; or the score of one technique minus that of another.
     n_train, n_test : float
         Number of training samples and of test samples in a split; the means, if splits differ.
 
     Returns
     -------
-    float
-        Two-sided p value; 1 if all differences are zero.
+    FoldEstimate
+        The mean with its standard error; `interval` and `p_value` follow from it.
 
     Raises
     ------
     ValueError
-        If there are fewer than two differences, or they are not finite.
+        If there are fewer than two scores, or they are not finite.
 
     See Also
     --------
-    cross_validated_interval : Interval of the same mean.
     estimate_over_folds : More powerful, for scores that are a mean over images.
     holm_correction : Correct several such p values.
+
+    Notes
+    -----
+    The correction is a good approximation but not exact, because no unbiased estimate of the
+    variance of cross-validation exists. It does not account for images that depend on each other;
+    split by patient or slide if these are known.
 
     References
     ----------
@@ -60,20 +133,22 @@ def corrected_resampled_ttest(differences: ArrayLike, *, n_train: float, n_test:
     Examples
     --------
     >>> from skcell.metrics import corrected_resampled_ttest
-    >>> p = corrected_resampled_ttest([0.02, 0.03, 0.01, 0.02, 0.04], n_train=800, n_test=200)
-    >>> print(f"{p:.3f}")
+    >>> found = corrected_resampled_ttest([0.84, 0.86, 0.83, 0.85, 0.87], n_train=800, n_test=200)
+    >>> print(found.interval())
+    85.0 % (82.1 to 87.9)
+    >>> gained = corrected_resampled_ttest([0.02, 0.03, 0.01, 0.02, 0.04], n_train=800, n_test=200)
+    >>> print(f"{gained.p_value:.3f}")
     0.035
     """
-    values = check_array(differences, ensure_2d=False, dtype=np.float64, input_name="differences")
+    values = check_array(scores, ensure_2d=False, dtype=np.float64, input_name="scores")
     if values.ndim != 1 or len(values) < 2:
         raise ValueError(
-            f"A test needs at least two differences in one dimension, got shape {values.shape}."
+            f"Expected at least two scores in one dimension, got shape {values.shape}. For the "
+            "accuracy on a single split, use accuracy_interval."
         )
     n = len(values)
     error = math.sqrt((1 / n + n_test / n_train) * values.var(ddof=1))
-    if error == 0:
-        return 1.0 if values.mean() == 0 else 0.0
-    return float(2 * stats.t.sf(abs(values.mean()) / error, n - 1))
+    return FoldEstimate(float(values.mean()), error, n - 1, n)
 
 
 @validate_params({"p_values": ["array-like"]}, prefer_skip_nested_validation=True)
@@ -114,73 +189,6 @@ def holm_correction(p_values: ArrayLike) -> NDArray[np.float64]:
 #: The variance between folds and seeds of a cross-validation is taken to be at least this share of
 #: the variance between images: estimated from a few folds, it is often zero by chance.
 FOLD_VARIANCE = 0.75
-
-
-@dataclass(frozen=True)
-class FoldEstimate:
-    """Mean over folds of a score, or of a difference of scores, with its standard error.
-
-    Parameters
-    ----------
-    mean : float
-        The mean.
-    standard_error : float
-        Its standard error; infinite if all images are of one group.
-    degrees_of_freedom : float
-        Degrees of freedom of the standard error, by Satterthwaite's approximation.
-    n_units : int
-        Number of images, or of groups.
-    """
-
-    mean: float
-    standard_error: float
-    degrees_of_freedom: float
-    n_units: int
-
-    @property
-    def p_value(self) -> float:
-        """Two-sided p value of a mean of zero."""
-        if self.standard_error == 0:
-            return 1.0 if self.mean == 0 else 0.0
-        return float(2 * stats.t.sf(abs(self.mean) / self.standard_error, self.degrees_of_freedom))
-
-    def interval(self, confidence_level: float = 0.95) -> tuple[float, float]:
-        """Compute the t interval, for a difference.
-
-        Parameters
-        ----------
-        confidence_level : float, default=0.95
-            Probability with which the interval covers the mean.
-
-        Returns
-        -------
-        low, high : float
-            Ends of the interval.
-        """
-        quantile = float(stats.t.ppf((1 + confidence_level) / 2, self.degrees_of_freedom))
-        return (
-            self.mean - quantile * self.standard_error,
-            self.mean + quantile * self.standard_error,
-        )
-
-    def score_interval(self, confidence_level: float = 0.95) -> tuple[float, float]:
-        """Compute Wilson's interval for the effective number of images, for a score in 0..1.
-
-        Parameters
-        ----------
-        confidence_level : float, default=0.95
-            Probability with which the interval covers the mean.
-
-        Returns
-        -------
-        low, high : float
-            Ends of the interval; NaN if all images are of one group.
-        """
-        if math.isinf(self.standard_error):
-            return math.nan, math.nan
-        variance, p = self.standard_error**2, self.mean
-        effective = p * (1 - p) / variance if variance > 0 else float(self.n_units)
-        return _wilson(p, max(effective, 1.0), self.degrees_of_freedom, confidence_level)
 
 
 def estimate_over_folds(
@@ -244,9 +252,8 @@ def estimate_over_folds(
     >>> found = estimate_over_folds(correct, [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]])
     >>> found.mean
     0.75
-    >>> low, high = found.score_interval()
-    >>> print(f"{low:.2f} to {high:.2f}")
-    0.32 to 0.95
+    >>> print(found.score_interval())
+    75.0 % (31.8 to 95.0)
     """
     n_folds = len(values)
     if n_folds < 2:

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from skcell.metrics import (
     FoldEstimate,
+    accuracy_interval,
     balanced_accuracy_interval,
     corrected_resampled_ttest,
-    cross_validated_interval,
     estimate_over_folds,
-    grouped_accuracy_interval,
     holm_correction,
 )
 from skcell.study._records import (
@@ -59,18 +58,15 @@ def summarise(
 def _sum_up(
     name: str, folds: Sequence[FoldResult], validated: Validated, confidence_level: float
 ) -> Summary:
-    scores = [fold.score(name) for fold in folds]
-    low, high = math.nan, math.nan
+    mean = _mean([fold.score(name) for fold in folds])
     if len(folds) == 1:
-        low, high = _holdout_interval(name, folds[0], validated, confidence_level)
-    elif (values := _image_values(name, folds, validated)) is not None:
-        estimate = _estimate(name, values, folds, validated)
-        low, high = estimate.score_interval(confidence_level)
-    elif not any(map(math.isnan, scores)):
-        low, high = cross_validated_interval(
-            scores, confidence_level=confidence_level, **_sizes(folds)
-        )
-    return Summary(_mean(scores), low, high)
+        return Summary(mean, *_holdout_interval(name, folds[0], validated, confidence_level))
+    estimate = _estimate(name, folds, validated)
+    if estimate is None:
+        return Summary(mean)
+    of_images = _image_values(name, folds, validated) is not None
+    found = (estimate.score_interval if of_images else estimate.interval)(confidence_level)
+    return Summary(mean, found.low, found.high)
 
 
 def _holdout_interval(
@@ -83,8 +79,10 @@ def _holdout_interval(
     truth = validated.codes[indices]
     groups = None if validated.groups is None else validated.groups[indices]
     if name == ACCURACY:
-        return grouped_accuracy_interval(truth == fold.predicted, groups, confidence_level)
-    return balanced_accuracy_interval(truth, fold.predicted, groups, confidence_level)
+        found = accuracy_interval(truth == fold.predicted, groups, confidence_level)
+    else:
+        found = balanced_accuracy_interval(truth, fold.predicted, groups, confidence_level)
+    return found.low, found.high
 
 
 def _image_values(
@@ -101,21 +99,33 @@ def _image_values(
 
 def _estimate(
     name: str,
-    values: Sequence[NDArray[np.float64]],
     folds: Sequence[FoldResult],
     validated: Validated,
-) -> FoldEstimate:
+    base: Sequence[FoldResult] | None = None,
+) -> FoldEstimate | None:
+    """Estimate the mean of a score over folds, or that of the difference from other fits."""
+    scores = np.array([fold.score(name) for fold in folds])
+    values = _image_values(name, folds, validated)
+    if base is not None:
+        scores -= [fold.score(name) for fold in base]
+        of_base = _image_values(name, base, validated)
+        if values is not None and of_base is not None:
+            values = [a - b for a, b in zip(values, of_base, strict=True)]
+        else:
+            values = None
+    if len(folds) < 2 or np.isnan(scores).any():
+        return None
+    if values is None:
+        sizes = [np.mean([getattr(fold, n) for fold in folds]) for n in ("n_train", "n_test")]
+        return corrected_resampled_ttest(scores, n_train=sizes[0], n_test=sizes[1])
     tests = [validated.tests[fold.fold] for fold in folds]
     units = tests if validated.groups is None else [validated.groups[test] for test in tests]
     classes = [validated.codes[test] for test in tests] if name == BALANCED else None
-    return estimate_over_folds(values, units, classes)
-
-
-def _sizes(folds: Sequence[FoldResult]) -> dict[str, float]:
-    return {
-        "n_train": float(np.mean([fold.n_train for fold in folds])),
-        "n_test": float(np.mean([fold.n_test for fold in folds])),
-    }
+    estimate = estimate_over_folds(values, units, classes)
+    if base is not None and not any(map(np.any, values)):  # one image might differ among others
+        n = len(np.unique(np.concatenate(tests)))
+        estimate = replace(estimate, standard_error=max(1 / n, estimate.standard_error))
+    return estimate
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -178,23 +188,15 @@ def _compare(
     validated: Validated,
     level: float,
 ) -> Summary:
-    differences = [m.score(name) - b.score(name) for m, b in zip(mine, base, strict=True)]
-    mean = _mean(differences)
-    if len(differences) < 2 or any(map(math.isnan, differences)):
-        return replace(summary, difference=mean)
-    values, of_base = (_image_values(name, folds, validated) for folds in (mine, base))
-    if values is None or of_base is None:
-        low, high = cross_validated_interval(differences, confidence_level=level, **_sizes(base))
-        p_value = corrected_resampled_ttest(differences, **_sizes(base))
-    else:
-        gained = [a - b for a, b in zip(values, of_base, strict=True)]
-        estimate = _estimate(name, gained, mine, validated)
-        if math.isinf(estimate.standard_error):
-            return replace(summary, difference=mean)
-        n = validated.n_images(mine)
-        if not any(map(np.any, gained)):  # one image might differ among others
-            estimate = replace(estimate, standard_error=1 / n)
-        (low, high), p_value = estimate.interval(level), estimate.p_value
+    difference = _mean([m.score(name) - b.score(name) for m, b in zip(mine, base, strict=True)])
+    estimate = _estimate(name, mine, validated, base)
+    if estimate is None or math.isinf(estimate.standard_error):
+        return replace(summary, difference=difference)
+    found = estimate.interval(level)
     return replace(
-        summary, difference=mean, difference_low=low, difference_high=high, p_value=p_value
+        summary,
+        difference=difference,
+        difference_low=found.low,
+        difference_high=found.high,
+        p_value=estimate.p_value,
     )

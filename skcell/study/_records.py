@@ -225,7 +225,3 @@ class Validated:
     groups: NDArray[Any] | None = None
     names: NDArray[Any] | None = None
     classes: NDArray[Any] | None = None
-
-    def n_images(self, folds: Sequence[FoldResult]) -> int:
-        """Count the validation images of some folds, each image once."""
-        return len(np.unique(np.concatenate([self.tests[fold.fold] for fold in folds])))

@@ -479,9 +479,9 @@ def test_the_calibration_error_of_a_hand_made_example():
     p = [[0.95, 0.05], [0.95, 0.05], [0.95, 0.05], [0.65, 0.35]]
     found = measure_reliability([0, 0, 1, 1], p, [0, 1], n_bins=10)
     assert found.plug_in_error == pytest.approx((3 * (0.95 - 2 / 3) + 0.65) / 4)
-    assert found.log_loss == pytest.approx(-np.log([0.95, 0.95, 0.05, 0.35]).mean())
+    assert found.log_loss.value == pytest.approx(-np.log([0.95, 0.95, 0.05, 0.35]).mean())
     assert found.counts.tolist() == [1, 3]
-    assert found.interval[0] <= found.error <= found.interval[1]
+    assert found.error.low <= found.error.value <= found.error.high
 
 
 @pytest.mark.parametrize("sharpness", [1.0, 0.5])
@@ -496,25 +496,25 @@ def test_the_interval_of_the_calibration_error_covers_it(sharpness):
     for _ in range(150):
         some = rng.choice(len(p), 200, replace=False)
         found = measure_reliability(codes[some], stated[some], np.arange(5), n_simulations=300)
-        low, high = found.interval
-        assert low <= found.error <= high
-        covered.append(low <= true <= high)
+        assert found.error.low <= found.error.value <= found.error.high
+        covered.append(found.error.low <= true <= found.error.high)
     assert np.mean(covered) > 0.88
 
 
 def test_true_probabilities_are_calibrated_and_sharper_ones_are_not():
     p, codes = simulate(5000)
     classes = np.arange(5)
-    assert measure_reliability(codes, p, classes).error < 0.02
+    assert measure_reliability(codes, p, classes).error.value < 0.02
     sharper = scale_probabilities(p, 0.3)
-    assert measure_reliability(codes, sharper, classes).error > 0.05
+    assert measure_reliability(codes, sharper, classes).error.value > 0.05
     # Images of one patient are right or wrong together.
     groups = np.repeat(np.arange(50), 100)
     gaps = p.max(axis=1) - (p.argmax(axis=1) == codes)
     order = np.argsort(gaps + np.random.default_rng(0).normal(0, 1, 5000), kind="stable")
     alone = measure_reliability(codes[order], p[order], classes)
     whole = measure_reliability(codes[order], p[order], classes, groups=groups)
-    assert np.ptp(whole.interval) > 1.2 * np.ptp(alone.interval)
+    wide, narrow = (found.error.high - found.error.low for found in (whole, alone))
+    assert wide > 1.2 * narrow
     known = np.isfinite(whole.low)  # a bin of one patient has no interval
     assert (whole.high - whole.low)[known].mean() > (alone.high - alone.low)[known].mean()
 

@@ -63,7 +63,7 @@ def test_scores_are_those_of_the_changed_images(two):
         (clf.predict((images * f).astype(np.uint8)) == labels).mean()
         for f in (1, 0.9, 0.85, 0.75, 0.5)
     ]
-    assert report.accuracy["darker"].tolist() == expected
+    assert [one.value for one in report.accuracy["darker"]] == expected
     assert report.clean_accuracy.value == 1
     assert report.clean_accuracy.low < 1
     assert report.mean_accuracy == pytest.approx(np.mean(expected))

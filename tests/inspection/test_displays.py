@@ -62,10 +62,9 @@ def test_any_number_of_classes_can_be_drawn(n_classes):
     y, p, names = predictions(n_classes)
     predicted = names[p.argmax(axis=1)]
     recall = ClassRecallDisplay.from_predictions(y, predicted)
-    assert np.allclose(
-        recall.recall, recall_score(y, predicted, labels=recall.classes, average=None)
-    )
-    assert ((recall.low <= recall.recall) & (recall.recall <= recall.high)).all()
+    values = [one.value for one in recall.recall]
+    assert np.allclose(values, recall_score(y, predicted, labels=recall.classes, average=None))
+    assert all(one.low <= one.value <= one.high for one in recall.recall)
     check_drawing(recall.figure_)
     labels = [label.get_text() for label in recall.ax_.get_yticklabels()]
     assert len(set(labels)) == n_classes, "shortened names differ"

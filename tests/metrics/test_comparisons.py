@@ -7,7 +7,6 @@ from sklearn.metrics import roc_auc_score
 
 from skcell.metrics import (
     corrected_resampled_ttest,
-    cross_validated_interval,
     estimate_over_folds,
     holm_correction,
     macro_roc_auc,
@@ -19,17 +18,17 @@ def test_p_is_below_a_level_just_where_the_interval_leaves_out_zero():
     seen = set()
     for _ in range(300):
         d = rng.normal(0.01, 0.01, 5)
-        p = corrected_resampled_ttest(d, n_train=800, n_test=200)
-        low, high = cross_validated_interval(d, n_train=800, n_test=200, confidence_level=0.9)
-        assert (p < 0.1) == (low > 0 or high < 0)
-        seen.add(p < 0.1)
+        found = corrected_resampled_ttest(d, n_train=800, n_test=200)
+        ends = found.interval(confidence_level=0.9)
+        assert (found.p_value < 0.1) == (ends.low > 0 or ends.high < 0)
+        seen.add(found.p_value < 0.1)
     assert seen == {True, False}
 
 
 def test_without_overlap_it_is_the_paired_t_test():
     d = np.random.default_rng(0).normal(0.3, 1, 20)
     assert np.isclose(
-        corrected_resampled_ttest(d, n_train=1e12, n_test=1),
+        corrected_resampled_ttest(d, n_train=1e12, n_test=1).p_value,
         stats.ttest_1samp(d, 0).pvalue,
         rtol=1e-6,
     )
@@ -37,11 +36,11 @@ def test_without_overlap_it_is_the_paired_t_test():
 
 @pytest.mark.parametrize(("d", "p"), [([0.0, 0.0], 1.0), ([0.1, 0.1], 0.0)])
 def test_equal_differences(d, p):
-    assert corrected_resampled_ttest(d, n_train=2, n_test=1) == p
+    assert corrected_resampled_ttest(d, n_train=2, n_test=1).p_value == p
 
 
 def test_one_difference_is_refused():
-    with pytest.raises(ValueError, match="at least two differences"):
+    with pytest.raises(ValueError, match="at least two scores"):
         corrected_resampled_ttest([0.1], n_train=2, n_test=1)
 
 
@@ -80,7 +79,7 @@ def test_a_technique_against_itself_is_no_finding(spread):
     found = [estimate_over_folds(*simulate_folds(rng, spread)) for _ in range(400)]
     assert np.mean([one.p_value <= 0.05 for one in found]) <= 0.06
     ends = [one.interval() for one in found]
-    assert np.mean([low <= 0 <= high for low, high in ends]) >= 0.93
+    assert np.mean([one.low <= 0 <= one.high for one in ends]) >= 0.93
 
 
 def test_five_points_of_600_images_are_found():
@@ -88,7 +87,7 @@ def test_five_points_of_600_images_are_found():
     found = [estimate_over_folds(*simulate_folds(rng, 0.01, 0.05)) for _ in range(200)]
     assert np.mean([one.p_value <= 0.05 for one in found]) > 0.6
     alone = [
-        corrected_resampled_ttest([fold.mean() for fold in values], n_train=480, n_test=120)
+        corrected_resampled_ttest([v.mean() for v in values], n_train=480, n_test=120).p_value
         for values in (simulate_folds(rng, 0.01, 0.05)[0] for _ in range(200))
     ]
     assert np.mean(np.array(alone) <= 0.05) < 0.5, "folds alone tell less"

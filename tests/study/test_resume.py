@@ -305,7 +305,8 @@ def test_differences_are_paired_and_corrected(study):
         gained = [a - b for a, b in zip(correct[technique.name], correct[base.name], strict=True)]
         estimate = estimate_over_folds(gained, images.tests)
         ends = estimate.interval(0.975)  # of two
-        np.testing.assert_allclose((technique.difference_low, technique.difference_high), ends)
+        found = technique.difference_low, technique.difference_high
+        np.testing.assert_allclose(found, (ends.low, ends.high))
         raw.append(estimate.p_value)
     np.testing.assert_allclose([technique.p_value for technique in others], holm_correction(raw))
 
