@@ -19,11 +19,14 @@ from skcell.datasets._cell_drawing import (
     draw,
 )
 from skcell.datasets._cell_rules import (
+    CLASSES,
     COLD_LIGHT,
-    LIMITS,
+    HIGH,
+    LOW,
     PREVALENCE,
     RESEMBLES,
-    RULES,
+    SPREAD,
+    TYPICAL,
     WARM_LIGHT,
     Traits,
 )
@@ -45,7 +48,7 @@ data set to try software, never for a claim about real cells.
 @validate_params(
     {
         "n_samples": [Interval(Integral, 1, None, closed="left")],
-        "n_classes": [Interval(Integral, 2, len(RULES), closed="both")],
+        "n_classes": [Interval(Integral, 2, len(CLASSES), closed="both")],
         "image_size": [Interval(Integral, 16, 512, closed="both")],
         "class_weights": [StrOptions({"balanced"}), "array-like", None],
         "noise": [Interval(Real, 0, 4, closed="both")],
@@ -161,7 +164,7 @@ def make_cells(
     images = draw(_imagine_scene(target, float(noise), rng), image_size, rng)
     if return_X_y:
         return images, target
-    names = list(RULES)[:n_classes]
+    names = CLASSES[:n_classes]
     description = _DESCR.format(
         n_samples=n_samples,
         size=image_size,
@@ -212,7 +215,7 @@ def _imagine_scene(target: NDArray[np.int64], noise: float, rng: np.random.Gener
     n = len(target)
     traits = _imagine_traits(target, noise, rng)
     # A second white cell or platelet at the rim, as in real fields of view: mostly a platelet.
-    classes = np.where(rng.random(n) < 0.5, len(RULES) - 1, rng.integers(len(RULES), size=n))
+    classes = np.where(rng.random(n) < 0.5, len(CLASSES) - 1, rng.integers(len(CLASSES), size=n))
     neighbour_traits = _imagine_traits(classes, noise, rng)
     apart = traits.radius + neighbour_traits.radius * _uniform(rng, 0.9, 1.3, n) + 0.04
     return Scene(
@@ -226,17 +229,16 @@ def _imagine_scene(target: NDArray[np.int64], noise: float, rng: np.random.Gener
 
 def _imagine_traits(target: NDArray[np.int64], noise: float, rng: np.random.Generator) -> Traits:
     """Draw each cell's traits: those of its class, moved towards a class that it resembles."""
-    typical, spread = np.array(list(RULES.values()), dtype=np.float32).transpose(2, 0, 1)
-    low, high = np.array(LIMITS, dtype=np.float32).T
-    names = list(RULES)
     # Six columns hold one, two or three look-alikes of a class equally often.
-    alike = np.array([np.resize([names.index(a) for a in RESEMBLES[name]], 6) for name in names])
-    alike = typical[alike[target, rng.integers(6, size=len(target))]]
+    alike = np.array(
+        [np.resize([CLASSES.index(a) for a in RESEMBLES[name]], 6) for name in CLASSES]
+    )
+    alike = TYPICAL[alike[target, rng.integers(6, size=len(target))]]
     # Less than half: the cell is an intermediate form, but still of its class.
     blend = np.clip(0.16 * noise * np.abs(_normal(rng, len(target), 1)), 0, 0.45)
-    values = typical[target] + blend * (alike - typical[target])
-    values += noise * spread[target] * _normal(rng, *values.shape)
-    return Traits(*np.clip(values, low, high).T)
+    values = TYPICAL[target] + blend * (alike - TYPICAL[target])
+    values += noise * SPREAD[target] * _normal(rng, *values.shape)
+    return Traits(*np.clip(values, LOW, HIGH).T)
 
 
 def _imagine_pose(distance: Floats, rng: np.random.Generator) -> Pose:

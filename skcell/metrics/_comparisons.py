@@ -253,7 +253,7 @@ def estimate_over_folds(
     >>> found.mean
     0.75
     >>> print(found.score_interval())
-    75.0 % (31.8 to 95.0)
+    75.0 % (32.2 to 95.0)
     """
     n_folds = len(values)
     if n_folds < 2:

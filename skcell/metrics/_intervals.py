@@ -106,7 +106,7 @@ def accuracy_interval(
     >>> print(accuracy_interval(correct))
     75.0 % (59.8 to 85.8)
     >>> print(accuracy_interval(correct, [i // 10 for i in range(40)]))
-    75.0 % (13.0 to 98.4)
+    75.0 % (13.1 to 98.4)
     """
     is_correct = np.asarray(correct, dtype=np.float64)
     n, p = len(is_correct), float(is_correct.mean())

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skcell.datasets import make_cells
-from skcell.datasets._cell_rules import LIMITS, PREVALENCE, RESEMBLES, RULES
+from skcell.datasets._cell_rules import CLASSES, HIGH, LOW, PREVALENCE, RESEMBLES, SPREAD, TYPICAL
 
 NAMES = [
     "basophil",
@@ -229,10 +229,7 @@ def test_memory_is_bounded():
 
 
 def test_rules_are_complete_and_within_limits():
-    assert list(RULES) == list(PREVALENCE) == list(RESEMBLES) == NAMES
-    low, high = np.array(LIMITS).T
-    for name, traits in RULES.items():
-        typical, spread = np.array(traits).T
-        assert np.all((low <= typical) & (typical <= high))
-        assert np.all(spread >= 0)
-        assert set(RESEMBLES[name]) <= set(NAMES)
+    assert list(CLASSES) == list(PREVALENCE) == list(RESEMBLES) == NAMES
+    assert np.all((LOW <= TYPICAL) & (TYPICAL <= HIGH))
+    assert np.all(SPREAD >= 0)
+    assert set(sum(RESEMBLES.values(), ())) <= set(NAMES)
