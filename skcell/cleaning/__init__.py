@@ -6,11 +6,11 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_batches": ["Batches", "find_batches"],
-        "_check": ["DatasetCheck", "check_dataset"],
+        "_check": ["check_dataset"],
         "_duplicates": ["Duplicates", "find_duplicates"],
         "_label_issues": ["LabelIssues", "find_label_issues"],
         "_outliers": ["Outliers", "find_outliers"],
-        "_record": ["Finding"],
+        "_record": ["DatasetCheck", "Finding"],
         "_shortcuts": ["Shortcut", "find_shortcuts"],
         "_split": ["suggest_split"],
     },

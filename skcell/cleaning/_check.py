@@ -1,79 +1,24 @@
 """Check a data set as a whole, before anything is trained on it."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skcell._files import replace_file
 from skcell._holdout import check_groups
 from skcell._images import as_paths, check_labels, load_images
 from skcell._pages import to_data_uri
 from skcell.cleaning._batches import group
 from skcell.cleaning._duplicates import Duplicates, compare
-from skcell.cleaning._findings import count_labels, find_faults
+from skcell.cleaning._findings import Seen, count_labels, find_faults
 from skcell.cleaning._label_issues import find_label_issues
-from skcell.cleaning._outliers import Outliers, judge
-from skcell.cleaning._page import make_page
-from skcell.cleaning._record import MOST_PICTURES, CheckRecord
+from skcell.cleaning._outliers import judge
+from skcell.cleaning._page import MOST_PICTURES
+from skcell.cleaning._record import DatasetCheck
 from skcell.cleaning._scan import FileHeader, Scan, check, read_headers, scan
 from skcell.cleaning._shortcuts import shortcuts_from_scan
-
-
-@dataclass(frozen=True)
-class DatasetCheck(CheckRecord):
-    """Result of `check_dataset`.
-
-    Parameters
-    ----------
-    names : list of str
-        Names of the images.
-    labels : ndarray of shape (n,)
-        Labels.
-    classes : dict
-        Number of images of each class.
-    parts : dict of str to dict
-        Number of images of each class in each part of the split; empty without a split.
-    facts : list of (str, str)
-        What the images are: number, shape, dtype, values, files.
-    findings : list of Finding
-        What was found, errors first.
-    duplicates : Duplicates
-        Copies of images.
-    outliers : Outliers
-        Images unlike the others.
-    shortcuts : list of Shortcut
-        Features other than the cell from which the class can be predicted.
-    batches : Batches
-        Images by the colour of their background.
-    label_issues : LabelIssues or None
-        Labels that a model doubts, if its probabilities were given.
-    pictures : dict of int to str
-        Pictures of some images that were found, as ``data:`` addresses.
-    """
-
-    def report(self, path: str | os.PathLike[str], *, title: str = "Check of the data") -> Path:
-        """Write the findings, with pictures, as one page that opens from disk.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file, ``*.html``.
-        title : str, default="Check of the data"
-            Title of the page.
-
-        Returns
-        -------
-        pathlib.Path
-            The file.
-        """
-        file = Path(path).expanduser()
-        replace_file(file, make_page(self, title).encode())
-        return file
 
 
 def check_dataset(
@@ -157,8 +102,8 @@ def check_dataset(
         if given is not None and len(given) != n:
             raise ValueError(f"{what} has {len(given)} entries for {n} images.")
     scanned = scan(images, spec, raise_errors=False)
-    kept = scanned.indices
-    headers = None if paths is None else read_headers([paths[i] for i in kept])
+    kept = scanned.indices  # of files that can be read
+    headers = [] if paths is None else read_headers([paths[i] for i in kept])
     if duplicates is None:
         readable = images if len(kept) == n else images[kept]
         duplicates = _spread(compare(readable, scanned.thumbnails, scanned.spread, None), kept, n)
@@ -166,48 +111,44 @@ def check_dataset(
         raise ValueError(f"duplicates are of {len(duplicates.clusters)} images, X of {n}.")
     own = labels[kept]
     outliers = judge(scanned, own)
-    outliers = Outliers(kept[outliers.indices], outliers.kinds, outliers.scores)
-    some_groups = duplicates.clusters if checked is None else checked
-    shortcuts = [
-        replace(one, examples=kept[one.examples])
-        for one in shortcuts_from_scan(scanned, own, some_groups[kept], headers, random_state)
-    ]
+    some_groups = (duplicates.clusters if checked is None else checked)[kept]
+    shortcuts = shortcuts_from_scan(scanned, own, some_groups, headers, random_state)
     batches = group(scanned, own)
     codes = np.full(n, -1)
     codes[kept] = batches.codes
-    batches = replace(batches, codes=codes)
-    issues = None if probabilities is None else find_label_issues(labels, probabilities)
-    findings = find_faults(
-        scanned,
-        headers,
-        (labels, parts, checked, shown),
-        duplicates,
-        outliers,
-        shortcuts,
-        batches,
-        issues,
+    seen = Seen(
+        scan=scanned,
+        headers=headers,
+        labels=labels,
+        parts=parts,
+        groups=checked,
+        names=shown,
+        duplicates=duplicates,
+        outliers=replace(outliers, indices=kept[outliers.indices]),
+        shortcuts=[replace(one, examples=kept[one.examples]) for one in shortcuts],
+        batches=replace(batches, codes=codes),
+        issues=None if probabilities is None else find_label_issues(labels, probabilities),
     )
-    pictured = np.unique(
-        np.concatenate([np.empty(0, np.intp), *(f.indices[:MOST_PICTURES] for f in findings)])
-    )
-    pictures = {}
-    for i in np.intersect1d(pictured, kept):
-        pictures[int(i)] = to_data_uri(load_images(images, np.array([i]), spec)[0])
+    findings, clean = find_faults(seen)
+    pictured = np.concatenate([kept[:0], *(f.indices[:MOST_PICTURES] for f in findings)])
+    in_parts = [] if parts is None else np.unique(parts).tolist()
     return DatasetCheck(
         names=shown,
         labels=labels,
         classes=count_labels(labels),
-        parts={}
-        if parts is None
-        else {str(p): count_labels(labels[parts == p]) for p in np.unique(parts)},
+        parts={str(part): count_labels(labels[parts == part]) for part in in_parts},
         facts=_facts(scanned, n, headers),
         findings=findings,
+        clean=clean,
         duplicates=duplicates,
-        outliers=outliers,
-        shortcuts=shortcuts,
-        batches=batches,
-        label_issues=issues,
-        pictures=pictures,
+        outliers=seen.outliers,
+        shortcuts=seen.shortcuts,
+        batches=seen.batches,
+        label_issues=seen.issues,
+        pictures={
+            int(i): to_data_uri(load_images(images, np.array([i]), spec)[0])
+            for i in np.intersect1d(pictured, kept)
+        },
     )
 
 
@@ -219,7 +160,7 @@ def _spread(found: Duplicates, kept: NDArray[np.intp], n: int) -> Duplicates:
     return Duplicates(kept[found.pairs], found.similarity, found.exact, found.symmetry, numbered)
 
 
-def _facts(scanned: Scan, n: int, headers: Sequence[FileHeader] | None) -> list[tuple[str, str]]:
+def _facts(scanned: Scan, n: int, headers: Sequence[FileHeader]) -> list[tuple[str, str]]:
     height, width, channels = scanned.spec.shape
     facts = [
         ("Images", f"{n:,}"),
@@ -227,7 +168,7 @@ def _facts(scanned: Scan, n: int, headers: Sequence[FileHeader] | None) -> list[
         ("Values", f"{scanned.spec.dtype}, {scanned.lowest.min():g} to {scanned.highest.max():g}"),
         ("At the ends of the range", f"{100 * scanned.clipped.mean():.1f} % of the values"),
     ]
-    if headers is not None:
+    if headers:
         sizes = Counter(f"{one.width} x {one.height}" for one in headers if one.width > 0)
         formats = Counter(one.format for one in headers)
         facts += [

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,32 +35,31 @@ _TOLD = {"border": 0.8, "file format and dimensions": 0.7, "mean colour": 0.97, 
 _SURE = {"border": 0.9, "file format and dimensions": 0.9}
 
 
-def find_faults(
-    scanned: Scan,
-    headers: Sequence[FileHeader] | None,
-    given: tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any] | None, Sequence[str]],
-    duplicates: Duplicates,
-    outliers: Outliers,
-    shortcuts: Sequence[Shortcut],
-    batches: Batches,
-    issues: LabelIssues | None,
-) -> list[Finding]:
-    """Say what is wrong, errors first."""
-    labels, parts, groups, names = given
-    found = [
-        *_about_files(scanned, headers),
-        *_about_masks(scanned, labels, names),
-        *_about_fields(scanned, headers),
-        *_about_classes(labels, parts),
-        *_about_copies(duplicates, labels, parts, groups, names),
-        *_about_groups(labels, groups, parts),
-        *_about_outliers(outliers),
-        *_about_shortcuts(shortcuts),
-        *_about_batches(batches),
-        *_about_labels(issues),
-    ]
+@dataclass(frozen=True)
+class Seen:
+    """What is known of a data set; `headers` are of the images that were scanned."""
+
+    scan: Scan
+    headers: Sequence[FileHeader]
+    labels: NDArray[Any]
+    parts: NDArray[Any] | None
+    groups: NDArray[Any] | None
+    names: Sequence[str]
+    duplicates: Duplicates
+    outliers: Outliers
+    shortcuts: Sequence[Shortcut]
+    batches: Batches
+    issues: LabelIssues | None
+
+
+def find_faults(seen: Seen) -> tuple[list[Finding], list[str]]:
+    """Say what is wrong, errors first, and what was checked without a finding."""
+    found = {title: list(check(seen)) for title, check in _CHECKS.items()}
+    skipped = {"groups": seen.groups is None, "labels": seen.issues is None}
+    clean = [title for title, some in found.items() if not some and not skipped.get(title)]
     order = ("error", "warning", "note")
-    return sorted(found, key=lambda one: order.index(one.severity))
+    findings = [one for some in found.values() for one in some]
+    return sorted(findings, key=lambda one: order.index(one.severity)), clean
 
 
 def count_labels(labels: NDArray[Any]) -> dict[Any, int]:
@@ -72,7 +72,8 @@ def _number(n: int, what: str) -> str:
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
-def _about_files(scanned: Scan, headers: Sequence[FileHeader] | None) -> Iterator[Finding]:
+def _about_files(seen: Seen) -> Iterator[Finding]:
+    scanned = seen.scan
     if scanned.failures:
         indices = np.array(sorted(scanned.failures), np.intp)
         yield Finding(
@@ -92,7 +93,7 @@ def _about_files(scanned: Scan, headers: Sequence[FileHeader] | None) -> Iterato
             "fifth of the values are at the end of their range.",
             "If these are not the background or black margins, expose less.",
         )
-    ratios = [one.width / one.height for one in headers or () if one.height > 0]
+    ratios = [one.width / one.height for one in seen.headers if one.height > 0]
     if ratios and max(ratios) > _STRETCHED * min(ratios):
         yield Finding(
             "aspect ratio",
@@ -103,9 +104,10 @@ def _about_files(scanned: Scan, headers: Sequence[FileHeader] | None) -> Iterato
         )
 
 
-def _about_masks(scanned: Scan, labels: NDArray[Any], names: Sequence[str]) -> Iterator[Finding]:
+def _about_masks(seen: Seen) -> Iterator[Finding]:
     """Masks beside the images they belong to: a model would learn to distinguish the two."""
-    stems = [os.path.splitext(str(name))[0] for name in names]
+    scanned, labels = seen.scan, seen.labels
+    stems = [os.path.splitext(str(name))[0] for name in seen.names]
     known = set(stems)
     named = {
         i
@@ -116,43 +118,37 @@ def _about_masks(scanned: Scan, labels: NDArray[Any], names: Sequence[str]) -> I
     found = np.array(sorted(named | drawn), np.intp)
     if not len(found) or (not named and len(drawn) > _ALL_DRAWN * len(labels)):
         return  # all images are drawn in two colours
-    told = {
-        i: " and ".join(
-            part
-            for part, is_so in (("named like a mask", i in named), ("two-valued", i in drawn))
-            if is_so
-        )
-        for i in found.tolist()
-    }
+    both = {"named like a mask": named, "two-valued": drawn}
     yield Finding(
         "masks",
         "error" if named else "warning",
         f"{_number(len(found), 'image')} of {len(labels):,} seem to be masks, not cells.",
         "Move them out of the folders of the classes, or leave them out: ignore='*_mask.*'.",
         found,
-        [told[i] for i in found.tolist()],
+        [" and ".join(why for why, some in both.items() if i in some) for i in found.tolist()],
     )
 
 
-def _about_fields(scanned: Scan, headers: Sequence[FileHeader] | None) -> Iterator[Finding]:
+def _about_fields(seen: Seen) -> Iterator[Finding]:
     """Whole fields of view, which are shrunk until no cell can be seen."""
-    sides = [min(one.width, one.height) for one in headers or () if one.height > 0]
-    size = min(scanned.spec.shape[:2])
-    if not sides or np.median(sides) < max(_FIELD, _SHRUNK * size):
+    sides = np.array([min(one.width, one.height) for one in seen.headers], int)
+    size, known = min(seen.scan.spec.shape[:2]), sides[sides > 0]
+    if not len(known) or np.median(known) < max(_FIELD, _SHRUNK * size):
         return
-    large = np.flatnonzero([min(one.width, one.height) >= _FIELD for one in headers or ()])
+    large = np.flatnonzero(sides >= _FIELD)
     yield Finding(
         "fields",
         "error",
-        f"The files are large, about {np.median(sides):,.0f} pixels on a side, and are shrunk to "
+        f"The files are large, about {np.median(known):,.0f} pixels on a side, and are shrunk to "
         f"{size}. They seem to be fields of many cells, not single cells.",
         "Crop single cells first. If each image does show one cell, this is no problem.",
-        scanned.indices[large],
+        seen.scan.indices[large],
         ["large"] * len(large),
     )
 
 
-def _about_classes(labels: NDArray[Any], parts: NDArray[Any] | None) -> Iterator[Finding]:
+def _about_classes(seen: Seen) -> Iterator[Finding]:
+    labels, parts = seen.labels, seen.parts
     counts = count_labels(labels)
     few = [f"{name} {n}" for name, n in counts.items() if n < _FEW]
     if few:
@@ -181,13 +177,8 @@ def _about_classes(labels: NDArray[Any], parts: NDArray[Any] | None) -> Iterator
             )
 
 
-def _about_copies(
-    found: Duplicates,
-    labels: NDArray[Any],
-    parts: NDArray[Any] | None,
-    groups: NDArray[Any] | None,
-    names: Sequence[str],
-) -> Iterator[Finding]:
+def _about_copies(seen: Seen) -> Iterator[Finding]:
+    found, labels, parts, groups = seen.duplicates, seen.labels, seen.parts, seen.groups
     first, second = found.pairs.T
     other_label = labels[first] != labels[second]
     across = np.zeros(len(found), bool) if parts is None else parts[first] != parts[second]
@@ -208,7 +199,7 @@ def _about_copies(
             found.pairs[chosen], found.exact[chosen], found.similarity[chosen], strict=True
         ):
             how = "exactly" if is_exact else f"nearly ({alike:.3f})"
-            details += [f"{how} {names[i]} ({labels[i]})" for i in pair[::-1]]
+            details += [f"{how} {seen.names[i]} ({labels[i]})" for i in pair[::-1]]
         message = message.format(f"{_number(len(chosen), 'pair')} of images ({n_exact} exact)")
         yield Finding(kind, severity, message, advice, found.pairs[chosen].ravel(), details)
 
@@ -248,9 +239,8 @@ def _about_copies(
     )
 
 
-def _about_groups(
-    labels: NDArray[Any], groups: NDArray[Any] | None, parts: NDArray[Any] | None
-) -> Iterator[Finding]:
+def _about_groups(seen: Seen) -> Iterator[Finding]:
+    labels, parts, groups = seen.labels, seen.parts, seen.groups
     if groups is None:
         return
     n_groups = {c: len(set(groups[labels == c].tolist())) for c in np.unique(labels).tolist()}
@@ -277,7 +267,8 @@ def _about_groups(
         )
 
 
-def _about_outliers(outliers: Outliers) -> Iterator[Finding]:
+def _about_outliers(seen: Seen) -> Iterator[Finding]:
+    outliers = seen.outliers
     for kind, (*_, meaning) in KINDS.items():
         which = np.flatnonzero(outliers.kinds == kind)
         if len(which):
@@ -292,9 +283,9 @@ def _about_outliers(outliers: Outliers) -> Iterator[Finding]:
             )
 
 
-def _about_shortcuts(shortcuts: Sequence[Shortcut]) -> Iterator[Finding]:
+def _about_shortcuts(seen: Seen) -> Iterator[Finding]:
     for source, told in _TOLD.items():
-        strong = [one for one in shortcuts if one.source == source and one.low >= told]
+        strong = [one for one in seen.shortcuts if one.source == source and one.low >= told]
         if not strong:
             continue
         is_sure = any(one.low >= _SURE.get(source, 2.0) for one in strong)
@@ -313,7 +304,8 @@ def _about_shortcuts(shortcuts: Sequence[Shortcut]) -> Iterator[Finding]:
         )
 
 
-def _about_batches(batches: Batches) -> Iterator[Finding]:
+def _about_batches(seen: Seen) -> Iterator[Finding]:
+    batches = seen.batches
     told = [
         (
             batch,
@@ -345,7 +337,8 @@ def _about_batches(batches: Batches) -> Iterator[Finding]:
         )
 
 
-def _about_labels(issues: LabelIssues | None) -> Iterator[Finding]:
+def _about_labels(seen: Seen) -> Iterator[Finding]:
+    issues = seen.issues
     if issues is not None and len(issues):
         yield Finding(
             "label",
@@ -361,3 +354,18 @@ def _about_labels(issues: LabelIssues | None) -> Iterator[Finding]:
                 )
             ],
         )
+
+
+#: Every check, by what it is about.
+_CHECKS: dict[str, Callable[[Seen], Iterator[Finding]]] = {
+    "files": _about_files,
+    "masks": _about_masks,
+    "fields of many cells": _about_fields,
+    "sizes of the classes": _about_classes,
+    "copies": _about_copies,
+    "groups": _about_groups,
+    "outliers": _about_outliers,
+    "shortcuts": _about_shortcuts,
+    "batches": _about_batches,
+    "labels": _about_labels,
+}

@@ -1,20 +1,25 @@
 """The page of a check."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skcell._pages import render
 from skcell._text import printable
-from skcell.cleaning._record import MOST_PICTURES, CheckRecord
+
+if TYPE_CHECKING:
+    from skcell.cleaning._record import DatasetCheck
+
+#: Number of pictures of each finding.
+MOST_PICTURES = 12
 
 Table = tuple[list[str], list[list[str]]]
 
 
-def make_page(check: CheckRecord, title: str) -> str:
+def make_page(check: "DatasetCheck", title: str) -> str:
     """Write a check as one HTML page that opens from disk."""
     return render("skcell.cleaning", "_page.html.jinja", title=title, check=show_check(check))
 
 
-def show_check(check: CheckRecord) -> dict[str, Any]:
+def show_check(check: "DatasetCheck") -> dict[str, Any]:
     """Return what the template ``check.html.jinja`` shows of a check."""
     return {
         "verdict": describe_verdict(check),
@@ -23,11 +28,12 @@ def show_check(check: CheckRecord) -> dict[str, Any]:
         "findings": _show_findings(check),
         "shortcuts": _shortcuts(check),
         "batches": _batches(check),
+        "clean": check.clean,
         "unchecked": _unchecked(check),
     }
 
 
-def describe_verdict(check: CheckRecord) -> str:
+def describe_verdict(check: "DatasetCheck") -> str:
     """Say in a sentence whether the data can be used."""
     counts = {
         severity: sum(one.severity == severity for one in check.findings)
@@ -41,7 +47,7 @@ def describe_verdict(check: CheckRecord) -> str:
     return f"Something was found that may invalidate a score, or that stops training: {counted}."
 
 
-def _count_classes(check: CheckRecord) -> Table:
+def _count_classes(check: "DatasetCheck") -> Table:
     """Return the number of images of each class in each part."""
     head = ["Class", "Images", *check.parts]
     lines = [
@@ -51,7 +57,7 @@ def _count_classes(check: CheckRecord) -> Table:
     return head, lines
 
 
-def _show_findings(check: CheckRecord) -> list[dict[str, Any]]:
+def _show_findings(check: "DatasetCheck") -> list[dict[str, Any]]:
     """Return the findings with their pictures."""
     shown = []
     for one in check.findings:
@@ -81,7 +87,7 @@ def _show_findings(check: CheckRecord) -> list[dict[str, Any]]:
     return shown
 
 
-def _shortcuts(check: CheckRecord) -> Table | None:
+def _shortcuts(check: "DatasetCheck") -> Table | None:
     sources = list(dict.fromkeys(one.source for one in check.shortcuts))
     by_key = {(one.source, one.label): one for one in check.shortcuts}
     lines = []
@@ -93,7 +99,7 @@ def _shortcuts(check: CheckRecord) -> Table | None:
     return (["Class", *sources], lines) if lines else None
 
 
-def _batches(check: CheckRecord) -> Table | None:
+def _batches(check: "DatasetCheck") -> Table | None:
     found = check.batches
     if len(found) < 2:
         return None
@@ -108,17 +114,15 @@ def _batches(check: CheckRecord) -> Table | None:
     return ["Class", *shown], lines
 
 
-def _unchecked(check: CheckRecord) -> list[str]:
-    said = []
+def _unchecked(check: "DatasetCheck") -> list[str]:
+    told = [
+        "Whether images of one patient or slide are in several parts, unless groups were given.",
+        "Whether these images are like those that a model will meet: test on another laboratory's.",
+    ]
     if check.label_issues is None:
-        said.append(
+        told.insert(
+            0,
             "Wrong labels, except copies under two labels: they need the probabilities of a model "
-            "that did not learn from the image."
+            "that did not learn from the image.",
         )
-    said.append(
-        "Whether images of one patient or slide are in several parts, unless groups were given."
-    )
-    said.append(
-        "Whether these images are like those that a model will meet: test on another laboratory's."
-    )
-    return said
+    return told

@@ -1,17 +1,22 @@
 """What a check of a data set found."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skcell._files import replace_file
 from skcell._optional import import_optional
 from skcell._text import printable
 from skcell.cleaning._batches import Batches
 from skcell.cleaning._duplicates import Duplicates
 from skcell.cleaning._label_issues import LabelIssues
 from skcell.cleaning._outliers import Outliers
+from skcell.cleaning._page import make_page
 from skcell.cleaning._shortcuts import Shortcut
 
 if TYPE_CHECKING:
@@ -21,9 +26,6 @@ Severity = Literal["error", "warning", "note"]
 
 #: Columns of the table of findings.
 FINDING_COLUMNS = ["file", "index", "class", "kind", "severity", "detail", "advice"]
-
-#: Number of pictures that are kept of each finding.
-MOST_PICTURES = 12
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class CheckRecord:
-    """The figures of a `DatasetCheck`.
+class DatasetCheck:
+    """Result of `check_dataset`.
 
     Parameters
     ----------
@@ -74,6 +76,8 @@ class CheckRecord:
         What the images are: number, shape, dtype, values, files.
     findings : list of Finding
         What was found, errors first.
+    clean : list of str
+        What was checked, in words, and has no finding.
     duplicates : Duplicates
         Copies of images.
     outliers : Outliers
@@ -94,9 +98,10 @@ class CheckRecord:
     parts: dict[str, dict[Any, int]]
     facts: list[tuple[str, str]]
     findings: list[Finding]
+    clean: list[str]
     duplicates: Duplicates = field(repr=False)
     outliers: Outliers = field(repr=False)
-    shortcuts: list[Shortcut] = field(repr=False)
+    shortcuts: Sequence[Shortcut] = field(repr=False)
     batches: Batches = field(repr=False)
     label_issues: LabelIssues | None = field(repr=False)
     pictures: dict[int, str] = field(repr=False)
@@ -138,3 +143,22 @@ class CheckRecord:
         """
         pandas = import_optional("pandas", purpose="to_frame", extra="pandas")
         return pandas.DataFrame(self.to_records(), columns=FINDING_COLUMNS)
+
+    def report(self, path: str | os.PathLike[str], *, title: str = "Check of the data") -> Path:
+        """Write the findings, with pictures, as one page that opens from disk.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, ``*.html``.
+        title : str, default="Check of the data"
+            Title of the page.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+        """
+        file = Path(path).expanduser()
+        replace_file(file, make_page(self, title).encode())
+        return file

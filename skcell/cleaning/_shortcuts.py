@@ -124,7 +124,7 @@ def find_shortcuts(
     n = len(images)
     labels, checked = check_labels(y, n), check_groups(groups, n)
     paths = as_paths(X) if files is None else files
-    headers = None if paths is None else read_headers(paths)
+    headers = [] if paths is None else read_headers(paths)
     return shortcuts_from_scan(scan(images, spec), labels, checked, headers, random_state)
 
 
@@ -132,7 +132,7 @@ def shortcuts_from_scan(
     scanned: Scan,
     y: NDArray[Any],
     groups: NDArray[Any] | None,
-    headers: Sequence[FileHeader] | None,
+    headers: Sequence[FileHeader],
     random_state: int = 0,
 ) -> list[Shortcut]:
     """Find shortcuts among images that were looked at."""
@@ -142,7 +142,7 @@ def shortcuts_from_scan(
     # Of a class in one group, a model that has not seen the group knows nothing.
     enough = np.flatnonzero((counts >= _FEWEST) & (n_groups > 1))
     sources = {"border": scanned.border, "mean colour": scanned.colour}
-    if headers is not None:
+    if headers:
         sources |= _describe_files(headers)
     sources = {name: v for name, v in sources.items() if (np.ptp(v, axis=0) > 0).any()}
     if len(enough) < 2:

@@ -124,4 +124,7 @@ def _show(found: "DatasetCheck", console: Console) -> None:
             console.print(plain(more, style="dim"), soft_wrap=True)
         if one.advice:
             console.print(plain(f"    {one.advice}"), soft_wrap=True)
+    if found.clean:
+        clean = f"Checked, without a finding: {', '.join(found.clean)}."
+        console.print(plain(clean, style="dim"), soft_wrap=True)
     console.print(plain(describe_verdict(found), style="bold"), soft_wrap=True)
