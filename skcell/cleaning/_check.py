@@ -1,7 +1,7 @@
 """Check a data set as a whole, before anything is trained on it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,10 +25,9 @@ def check_dataset(
     X: ArrayLike,
     y: ArrayLike,
     groups: ArrayLike | None = None,
-    split: ArrayLike | None = None,
+    split: ArrayLike | Callable[[Duplicates], ArrayLike] | None = None,
     *,
     probabilities: ArrayLike | None = None,
-    duplicates: Duplicates | None = None,
     names: Sequence[str] | None = None,
     files: Sequence[str] | None = None,
     image_shape: tuple[int, ...] | None = None,
@@ -45,13 +44,12 @@ def check_dataset(
         Labels.
     groups : array-like of shape (n,), default=None
         Group of each image, such as its patient or slide.
-    split : array-like of shape (n,), default=None
-        Part of each image, such as "train" and "test".
+    split : array-like of shape (n,) or callable, default=None
+        Part of each image, such as "train" and "test"; or a function of the `Duplicates` that were
+        found, which returns these, such as one that keeps copies together.
     probabilities : array-like of shape (n, n_classes), default=None
         Probability of each class, sorted, by a model that did not learn from the image; wrong
         labels are then looked for, which needs the extra ``cleaning``.
-    duplicates : Duplicates, default=None
-        Result of `find_duplicates` on the same images, if it is at hand.
     names : sequence of str, default=None
         Names of the images; None takes the paths in `X`, or numbers.
     files : sequence of str, default=None
@@ -91,7 +89,9 @@ def check_dataset(
     images, spec = check(X, image_shape, raise_errors=False)
     n = len(images)
     labels, checked = check_labels(y, n), check_groups(groups, n)
-    parts = None if split is None else check_labels(split, n, "split", "part")
+    parts = None
+    if split is not None and not callable(split):
+        parts = check_labels(split, n, "split", "part")
     paths = as_paths(X) if files is None else list(files)
     shown = [str(i) for i in range(n)]
     if names is not None:
@@ -104,11 +104,10 @@ def check_dataset(
     scanned = scan(images, spec, raise_errors=False)
     kept = scanned.indices  # of files that can be read
     headers = [] if paths is None else read_headers([paths[i] for i in kept])
-    if duplicates is None:
-        readable = images if len(kept) == n else images[kept]
-        duplicates = _spread(compare(readable, scanned.thumbnails, scanned.spread, None), kept, n)
-    elif len(duplicates.clusters) != n:
-        raise ValueError(f"duplicates are of {len(duplicates.clusters)} images, X of {n}.")
+    readable = images if len(kept) == n else images[kept]
+    duplicates = _spread(compare(readable, scanned.thumbnails, scanned.spread, None), kept, n)
+    if callable(split):
+        parts = check_labels(split(duplicates), n, "split", "part")
     own = labels[kept]
     outliers = judge(scanned, own)
     some_groups = (duplicates.clusters if checked is None else checked)[kept]
@@ -135,6 +134,7 @@ def check_dataset(
     return DatasetCheck(
         names=shown,
         labels=labels,
+        split=parts,
         classes=count_labels(labels),
         parts={str(part): count_labels(labels[parts == part]) for part in in_parts},
         facts=_facts(scanned, n, headers),

@@ -68,6 +68,8 @@ class DatasetCheck:
         Names of the images.
     labels : ndarray of shape (n,)
         Labels.
+    split : ndarray of shape (n,) or None
+        Part of each image.
     classes : dict
         Number of images of each class.
     parts : dict of str to dict
@@ -94,6 +96,7 @@ class DatasetCheck:
 
     names: list[str] = field(repr=False)
     labels: NDArray[Any] = field(repr=False)
+    split: NDArray[Any] | None = field(repr=False)
     classes: dict[Any, int]
     parts: dict[str, dict[Any, int]]
     facts: list[tuple[str, str]]

@@ -16,11 +16,11 @@ from skcell.cli._common import (
     ImageSize,
     RandomState,
     check_groups,
-    check_input,
     check_output,
     plain,
     quietly_starting,
     reported,
+    scan_input,
     short_warnings,
 )
 
@@ -77,7 +77,7 @@ def check(
         check_groups(groups, by_folder)
         if out is not None:
             out = check_output(out, folder, suffixes=PAGE)
-        check_input(folder, one_class=True)
+        files = scan_input(folder, one_class=True, ignore=ignore)
         if labels:
             from skcell._optional import import_optional
 
@@ -88,12 +88,11 @@ def check(
 
         with short_warnings():
             found = workflows.check_folder(
-                folder,
+                files,
                 image_size=image_size,
                 groups=groups,
                 group_by_folder=by_folder,
                 labels=labels,
-                ignore=ignore,
                 random_state=random_state,
                 notify=lambda text: console.print(plain(text), soft_wrap=True),
             )

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from rich.text import Text
 from skcell._lazy import without_chatter
 from skcell._text import printable
 from skcell.exceptions import ImageReadError
+
+if TYPE_CHECKING:
+    from skcell.datasets import ImageFolder
 
 FAILED = 1  # an error occurred during the run
 MISUSED = 2  # the request is invalid
@@ -101,15 +104,11 @@ def check_output(
     return out
 
 
-def check_input(folder: str, *, classes: bool = True, one_class: bool = False) -> None:
-    """Raise an error for a folder that cannot be read, before Keras starts."""
-    from skcell.datasets import load_image_folder
+def scan_input(folder: str, **options: Any) -> "ImageFolder":
+    """List the images of a folder; one that cannot be used is refused before Keras starts."""
+    from skcell.datasets import ImageFolder
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they are shown when images are read
-        load_image_folder(
-            folder, labels=classes, one_class=one_class, load_images=False, on_error="warn"
-        )
+    return ImageFolder.scan(folder, **options)
 
 
 def check_groups(groups: str | None, by_folder: bool) -> None:

@@ -23,12 +23,12 @@ from skcell.cli._common import (
     RandomState,
     SkipBroken,
     check_groups,
-    check_input,
     check_output,
     fail,
     plain,
     quietly_starting,
     reported,
+    scan_input,
     short_warnings,
 )
 
@@ -105,14 +105,14 @@ def train(
         check_groups(groups, by_folder)
         if (backbone or weights) and recipe in ("cnn", "composite"):
             raise ValueError(f"--recipe {recipe} has no pretrained network, so no --weights.")
-        check_input(folder)
+        files = scan_input(folder, ignore=ignore)
         unfinished = _unfinished(out, resume)
         with quietly_starting(console):
             from skcell import workflows
         stop = workflows.StopOnInterrupt()
         with short_warnings(), _alone(unfinished):
             result = workflows.train(
-                folder,
+                files,
                 recipe=recipe,
                 image_size=image_size,
                 epochs=epochs,
@@ -122,18 +122,19 @@ def train(
                 group_by_folder=by_folder,
                 final=final,
                 skip_broken=skip_broken,
-                ignore=ignore,
                 random_state=random_state,
                 checkpoint=unfinished,
                 callbacks=[stop],
                 notify=lambda text: console.print(plain(text), soft_wrap=True),
             )
-            files = result.save(out)
+            written = result.save(out)
         _remove_state(unfinished)
         for sentence in result.choices:
             console.print(plain(f"- {sentence}", style="dim"), soft_wrap=True)
         _show(result.evaluation, console)
-        console.print(plain(f"The model is in {files[0]}, its test in {files[1]}."), soft_wrap=True)
+        console.print(
+            plain(f"The model is in {written[0]}, its test in {written[1]}."), soft_wrap=True
+        )
 
 
 def predict(
@@ -263,7 +264,7 @@ def evaluate(
     with reported(console):
         check_groups(groups, by_folder)
         out = out and check_output(out, model, folder, suffixes=PAGE)
-        check_input(folder, one_class=True)
+        files = scan_input(folder, one_class=True, ignore=ignore)
         from skcell.persistence import read_info
 
         read_info(model)  # a file that is none is refused before Keras starts
@@ -272,13 +273,12 @@ def evaluate(
         with short_warnings():
             result, notes = workflows.evaluate_folder(
                 model,
-                folder,
+                files,
                 page=out,
                 groups=groups,
                 group_by_folder=by_folder,
                 coverage=coverage,
                 skip_broken=skip_broken,
-                ignore=ignore,
                 notify=lambda text: console.print(plain(text), soft_wrap=True),
             )
         for note in notes:
@@ -311,7 +311,7 @@ def adapt(
     with reported(console):
         check_groups(groups, by_folder)
         out = check_output(out, model, folder, suffixes=MODEL)
-        check_input(folder, classes=False)
+        scan_input(folder, labels=False, ignore=ignore)
         loaded, _ = _open(model, console)
         from skcell import workflows
 

@@ -2,17 +2,20 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.utils import Bunch
 
 from skcell._images import FileDtype, decode_files, probe_image, report_failures
 from skcell._sklearn import Interval, StrOptions, validate_params
-from skcell.datasets._scan import check_classes, scan_folder, scan_images
+from skcell.datasets._scan import Entry, check_classes, scan_folder, scan_images
 from skcell.exceptions import ImageReadError
+
+OnError = Literal["raise", "warn"]
 
 
 @validate_params(
@@ -41,7 +44,7 @@ def load_image_folder(
     channels: int = 3,
     dtype: Literal["auto", "uint8", "uint16"] = "auto",
     load_images: bool = True,
-    on_error: Literal["raise", "warn"] = "raise",
+    on_error: OnError = "raise",
     n_jobs: int | None = None,
     verbose: int | bool = True,
 ) -> Bunch:
@@ -152,32 +155,86 @@ def load_image_folder(
     >>> cells.target_names
     array(['dense', 'pale'], dtype='<U5')
     """
-    root = os.path.expanduser(os.fspath(path))
-    height, width = _height_and_width(image_size)
-    entries, failures = scan_folder(root, 1 if one_class else 2) if labels else scan_images(root)
-    if ignore is not None:
-        patterns = [ignore] if isinstance(ignore, str) else list(ignore)
-        entries = [entry for entry in entries if not _matches(entry.file, root, patterns)]
-        failures = {f: why for f, why in failures.items() if not _matches(f, root, patterns)}
-        if not entries:
-            raise ValueError(f"ignore={ignore!r} leaves no image of {root!r}.")
-    n_files = len(entries) + len(failures)
-    data = Bunch()
-    if load_images:
-        files = [entry.file for entry in entries]
-        pixel_dtype = _deepest(files) if dtype == "auto" else dtype
-        shape = (height, width, int(channels))
-        data.images, kept, unread = decode_files(
-            files, shape, pixel_dtype, n_jobs=n_jobs, progress=bool(verbose)
+    size = _height_and_width(image_size)
+    folder = ImageFolder.scan(path, labels=labels, one_class=one_class, ignore=ignore)
+    if not load_images:
+        return folder.describe(on_error, stacklevel=4)
+    return folder.load(
+        size, channels=channels, dtype=dtype, on_error=on_error, n_jobs=n_jobs, verbose=verbose
+    )
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """The image files of a folder, listed once, with a reason for each file that is none."""
+
+    root: str
+    entries: list[Entry]
+    failures: dict[str, str]
+    labels: bool
+    fewest: int  # classes
+
+    @classmethod
+    def scan(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        labels: bool = True,
+        one_class: bool = False,
+        ignore: str | Sequence[str] | None = None,
+    ) -> Self:
+        """List the files; see `load_image_folder`."""
+        root, fewest = os.path.expanduser(os.fspath(path)), 1 if one_class else 2
+        entries, failures = scan_folder(root, fewest) if labels else scan_images(root)
+        if ignore is not None:
+            patterns = [ignore] if isinstance(ignore, str) else list(ignore)
+            entries = [entry for entry in entries if not _matches(entry.file, root, patterns)]
+            failures = {f: why for f, why in failures.items() if not _matches(f, root, patterns)}
+            if not entries:
+                raise ValueError(f"ignore={ignore!r} leaves no image of {root!r}.")
+        return cls(root, entries, failures, labels, fewest)
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of the files."""
+        return [entry.file for entry in self.entries]
+
+    def describe(self, on_error: OnError = "raise", stacklevel: int = 3) -> Bunch:
+        """Return paths, classes, splits and groups."""
+        if self.failures:
+            n_files = len(self.entries) + len(self.failures)
+            report_failures(
+                self.failures, n_files=n_files, on_error=on_error, stacklevel=stacklevel
+            )
+        return _describe(self.entries, self.labels)
+
+    def load(
+        self,
+        image_size: tuple[int, int],
+        *,
+        channels: int = 3,
+        dtype: Literal["auto", "uint8", "uint16"] = "auto",
+        on_error: OnError = "raise",
+        n_jobs: int | None = None,
+        verbose: int | bool = True,
+    ) -> Bunch:
+        """Return the images as well."""
+        pixel_dtype = _deepest(self.files) if dtype == "auto" else dtype
+        shape = (*image_size, int(channels))
+        images, kept, unread = decode_files(
+            self.files, shape, pixel_dtype, n_jobs=n_jobs, progress=bool(verbose)
         )
-        failures |= unread
-    if failures:
-        report_failures(failures, n_files=n_files, on_error=on_error, stacklevel=4)
-    if load_images:
-        if labels:
-            check_classes(root, entries, kept, 1 if one_class else 2)
-        entries = [entries[index] for index in kept]
-    data.filenames = np.array([entry.file for entry in entries])
+        failures = self.failures | unread
+        if failures:
+            n_files = len(self.entries) + len(self.failures)
+            report_failures(failures, n_files=n_files, on_error=on_error, stacklevel=5)
+        if self.labels:
+            check_classes(self.root, self.entries, kept, self.fewest)
+        return Bunch(images=images, **_describe([self.entries[i] for i in kept], self.labels))
+
+
+def _describe(entries: Sequence[Entry], labels: bool) -> Bunch:
+    data = Bunch(filenames=np.array([entry.file for entry in entries]))
     if not labels:
         return data
     data.target_names, data.target = np.unique(

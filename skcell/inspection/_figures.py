@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skcell._images import decode_files, decode_picture
+from skcell._images import decode_picture
 from skcell._pages import LARGEST, png_uri, to_data_uri
 from skcell.calibration import CalibratedClassifier
-from skcell.classifiers import classifier_of, find_image_spec
+from skcell.classifiers import classifier_of
 from skcell.exceptions import ImageReadError
 from skcell.inspection._classes import (
     AccuracyCoverageDisplay,
@@ -61,12 +61,13 @@ class Figures:
 def make_figures(
     model: Any,
     found: Evaluation,
-    root: str | None,
+    images: NDArray[Any] | None = None,
+    root: str | None = None,
     *,
     deep: bool = False,
     notify: Callable[[str], None] = lambda text: None,
 ) -> Figures:
-    """Look closer at the images of an evaluation."""
+    """Explain and draw the images of an evaluation, as the model takes them; files are shown."""
     confidence = found.probabilities.max(axis=1)
     order = np.argsort(-confidence, kind="stable")
     is_right = found.y_true == found.y_pred
@@ -84,12 +85,13 @@ def make_figures(
     if root is not None:
         paths = [os.path.join(root, found.files[i]) for i in shown]
         pictures = {i: uri for i, path in zip(shown, paths, strict=True) if (uri := _picture(path))}
-        heat, confirmed = _explain(model, found, root, shown)
+    if images is not None:
+        heat, confirmed = _explain(model, found, images, np.array(shown, np.intp))
     plots = _plot_predictions(model, found)
     corruption = None
-    if deep and root is not None:
+    if deep and images is not None:
         notify("Evaluating under image corruptions ...")
-        more, corruption = _corrupt_and_embed(model, found, root)
+        more, corruption = _corrupt_and_embed(model, found, images)
         plots |= more
     return Figures(wrong, correct, confusions, pictures, heat, confirmed, plots, corruption)
 
@@ -101,33 +103,21 @@ def _picture(path: str) -> str:
         return ""
 
 
-def _read(
-    model: Any, found: Evaluation, root: str, indices: NDArray[np.intp]
-) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """Read images as the model takes them; those whose files are gone are left out."""
-    spec = find_image_spec(model)
-    assert spec is not None  # it has predicted files,
-    assert spec.dtype != "float32"  # which have integers
-    paths = [os.path.join(root, found.files[i]) for i in indices]
-    images, kept, _ = decode_files(paths, spec.shape, spec.dtype)
-    return images, indices[kept]
-
-
 def _explain(
-    model: Any, found: Evaluation, root: str, shown: list[int]
+    model: Any, found: Evaluation, images: NDArray[Any], shown: NDArray[np.intp]
 ) -> tuple[dict[int, str], dict[int, bool]]:
-    images, kept = _read(model, found, root, np.array(shown, np.intp))
-    if not len(images):
+    if not len(shown):
         return {}, {}
+    images = images[shown]
     try:
-        maps = grad_cam(model, images, found.y_pred[kept])
+        maps = grad_cam(model, images, found.y_pred[shown])
     except (TypeError, ValueError):  # no network, or none with height and width
         return {}, {}
-    confirmed = confirm_maps(model, images, maps, found.y_pred[kept])
+    confirmed = confirm_maps(model, images, maps, found.y_pred[shown])
     lit = (spotlight(image, heat) for image, heat in zip(images, maps, strict=True))
     return (
-        {int(i): to_data_uri(one) for i, one in zip(kept, lit, strict=True)},
-        dict(zip(kept.tolist(), confirmed.tolist(), strict=True)),
+        {int(i): to_data_uri(one) for i, one in zip(shown, lit, strict=True)},
+        dict(zip(shown.tolist(), confirmed.tolist(), strict=True)),
     )
 
 
@@ -176,12 +166,11 @@ def _classifier(model: Any) -> Any:
 
 
 def _corrupt_and_embed(
-    model: Any, found: Evaluation, root: str
+    model: Any, found: Evaluation, images: NDArray[Any]
 ) -> tuple[dict[str, tuple[str, str]], CorruptionReport | None]:
     """Return the map of the images, and the accuracy under corruptions."""
     chosen = np.sort(np.random.default_rng(0).permutation(len(found.files))[:MAPPED])
-    images, kept = _read(model, found, root, chosen)
-    labels = found.y_true[kept]
+    images, labels = images[chosen], found.y_true[chosen]
     plots = {}
     inner = model.estimator_ if isinstance(model, CalibratedClassifier) else model
     try:
@@ -195,7 +184,7 @@ def _corrupt_and_embed(
             model,
             images,
             labels,
-            groups=None if found.groups is None else found.groups[kept],
+            groups=None if found.groups is None else found.groups[chosen],
             strengths=STRENGTHS,
             max_images=CORRUPTED,
         )

@@ -8,4 +8,5 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_export": ["export"],
         "_model_file": ["ModelInfo", "load", "read_info", "save"],
     },
+    internal={"_model_file": ["describe_model"]},
 )

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,6 @@ def save(
     from safetensors.numpy import save as pack
 
     import skcell.persistence._estimators  # noqa: F401 # adds them to the kinds of values
-    from skcell.classifiers import find_image_spec
     from skcell.persistence._values import Store, encode
 
     if not isinstance(estimator, BaseEstimator):
@@ -118,22 +117,16 @@ def save(
             f"{type(estimator).__name__} contains no estimator of skcell; keep it with skops or "
             "joblib."
         )
-    spec = find_image_spec(estimator)
-    manifest = {
-        "estimator": repr(estimator),
-        "classes": getattr(estimator, "classes_", ()),
-        "images": None if spec is None else {"shape": spec.shape, "dtype": spec.dtype},
-        "software": software(),
-        "training": dict(training or {}),
-        "model": described,
-    }
-    manifest["classes"] = [c.item() if hasattr(c, "item") else c for c in manifest["classes"]]
-    strange = [c for c in manifest["classes"] if not isinstance(c, (str, bool, int, float))]
+    info = asdict(describe_model(estimator, training))
+    shape, dtype = info.pop("image_shape"), info.pop("dtype")
+    images = None if shape is None else {"shape": shape, "dtype": dtype}
+    strange = [c for c in info["classes"] if not isinstance(c, (str, bool, int, float))]
     if strange:
         raise ModelFileError(
             f"The labels are of the type {type(strange[0]).__name__}, which a model file cannot "
             "hold. Train with text or numbers as labels: y.astype(str)."
         )
+    manifest = {**info, "images": images, "model": described}
     members = {WEIGHTS: pack(store.tensors)}
     members |= {f"part-{i}.skops": part for i, part in enumerate(store.parts)}
     content = pack_container(manifest, members)
@@ -145,6 +138,21 @@ def save(
             f"again: {error}"
         ) from error
     replace_file(Path(path).expanduser(), content)
+
+
+def describe_model(estimator: Any, training: Mapping[str, Any] | None = None) -> ModelInfo:
+    """Return what the file of a fitted model says about it."""
+    from skcell.classifiers import find_image_spec
+
+    spec = find_image_spec(estimator)
+    return ModelInfo(
+        estimator=repr(estimator),
+        classes=[c.item() if hasattr(c, "item") else c for c in getattr(estimator, "classes_", ())],
+        image_shape=None if spec is None else spec.shape,
+        dtype=None if spec is None else spec.dtype,
+        software=software(),
+        training=dict(training or {}),
+    )
 
 
 def load(path: str | os.PathLike[str]) -> Any:

@@ -19,7 +19,7 @@ from skcell.cleaning import (
     find_duplicates,
     predict_left_out,
 )
-from skcell.datasets import load_image_folder, read_groups
+from skcell.datasets import ImageFolder, read_groups
 
 #: Larger images are resized to this size, unless another is asked for: the time of an epoch grows
 #: with the number of pixels, and classes of cells can be distinguished at this size.
@@ -35,7 +35,7 @@ LABEL_EPOCHS = 12
 
 
 def check_folder(
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | ImageFolder,
     *,
     image_size: int | None = None,
     groups: str | None = None,
@@ -83,13 +83,12 @@ def check_folder(
     --------
     skcell.cleaning.check_dataset : The same for arrays.
     """
-    root = os.path.expanduser(os.fspath(folder))
-    cells = load_image_folder(
-        root, load_images=False, one_class=True, ignore=ignore, on_error="warn"
-    )
+    if not isinstance(folder, ImageFolder):
+        folder = ImageFolder.scan(folder, one_class=True, ignore=ignore)
+    root, cells = folder.root, folder.describe("warn")
     names = cells.target_names[cells.target]
     found = find_groups(cells, groups, group_by_folder, root)
-    size = choose_size(cells.filenames)[0] if image_size is None else image_size
+    size = choose_size(typical_size(folder.files))[0] if image_size is None else image_size
     probabilities = None
     if labels:
         notify(f"Training {LABEL_FOLDS} small networks that doubt labels ...")
@@ -159,26 +158,30 @@ def _doubt(
     return probabilities
 
 
-def typical_size(files: NDArray[Any]) -> list[int]:
+def typical_size(files: Sequence[str]) -> list[int]:
     """Return the median height and width of some files; nothing if none can be read."""
     chosen = np.random.default_rng(0).permutation(len(files))[:_PROBED]
     sides = []
-    for file in np.asarray(files)[chosen]:
+    for i in chosen:
         try:
-            with Image.open(file) as image:
+            with Image.open(files[i]) as image:
                 sides.append((image.height, image.width))
         except Exception:  # files that cannot be read are reported when they are
             continue
     return [int(side) for side in np.median(sides, axis=0)] if sides else []
 
 
-def choose_size(files: NDArray[Any]) -> tuple[int, str]:
-    """Choose the size of images by the size of some files."""
-    sides = typical_size(files)
-    typical = min(sides) if sides else LARGEST_SIZE
+def choose_size(sides: Sequence[int]) -> tuple[int, str]:
+    """Choose the size of images by the height and width of the files."""
+    typical = min(sides, default=LARGEST_SIZE)
     size = int(np.clip(typical, SMALLEST_SIZE, LARGEST_SIZE))
     kept = "as they are" if size == typical else f"resized from about {typical}"
     return size, f"Images are {size} x {size} pixels, {kept}."
+
+
+def test_part_of(cells: Any) -> str:
+    """Return the name of the part of a folder that tests a model."""
+    return "test" if "test" in cells.split else "val"
 
 
 def find_groups(

@@ -14,10 +14,11 @@ from skcell._images import decode_files
 from skcell._text import normal_form
 from skcell.calibration import CalibratedClassifier
 from skcell.classifiers import classifier_of, find_image_spec
-from skcell.datasets import SPLITS, load_image_folder
+from skcell.cleaning import check_dataset
+from skcell.datasets import SPLITS, ImageFolder
 from skcell.inspection import Evaluation, evaluate, make_card, make_figures, write_evaluation
 from skcell.persistence import load, read_info, save
-from skcell.workflows._check import check_folder, find_groups, typical_size
+from skcell.workflows._check import find_groups, test_part_of, typical_size
 
 #: Number of images that are tested for a shift before all are predicted.
 _FIRST = 200
@@ -51,7 +52,7 @@ def compare_sizes(training: Mapping[str, Any], files: Sequence[str]) -> list[str
     """Say if files are much larger or smaller than those that a model was trained on."""
     data = training.get("data")
     known = data.get("file_size") if isinstance(data, Mapping) else None
-    found = typical_size(np.asarray(files, dtype=object))
+    found = typical_size(files)
     if not known or not found or 1 / _OTHER_SIZE < min(found) / min(known) < _OTHER_SIZE:
         return []
     told = [" x ".join(str(side) for side in sides[::-1]) for sides in (found, known)]
@@ -64,7 +65,7 @@ def compare_sizes(training: Mapping[str, Any], files: Sequence[str]) -> list[str
 
 def evaluate_folder(
     model: Any,
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | ImageFolder,
     *,
     page: str | os.PathLike[str] | None = None,
     groups: str | None = None,
@@ -116,24 +117,36 @@ def evaluate_folder(
     info = None
     if isinstance(model, (str, os.PathLike)):
         info, model, file = read_info(model), load(model), Path(model)
-    root = os.path.expanduser(os.fspath(folder))
+    if not isinstance(folder, ImageFolder):
+        folder = ImageFolder.scan(folder, one_class=True, ignore=ignore)
+    root = folder.root
+    cells = _load(model, folder, skip_broken)
+    labels = cells.target_names[cells.target]
     if page is not None:  # what it refuses, it refuses before the model is evaluated
-        check = check_folder(
-            root, groups=groups, group_by_folder=group_by_folder, ignore=ignore, notify=notify
+        notify(f"Checking {len(labels):,} images ...")
+        check = check_dataset(
+            cells.images,
+            labels,
+            find_groups(cells, groups, group_by_folder, root),
+            cells.get("split"),
+            names=[os.path.relpath(file, root) for file in cells.filenames],
+            files=cells.filenames.tolist(),
         )
-    result, notes = _evaluate(
+    notes = compare_sizes({} if info is None else info.training, cells.filenames.tolist())
+    used = _choose_images(model, cells, root, notes)
+    by_name = {normal_form(label): label for label in model.classes_.tolist()}
+    images = cells.images[used]
+    result = evaluate(
         model,
-        root,
-        groups,
-        group_by_folder,
+        images,
+        np.array([by_name[name] for name in labels[used]]),
+        groups=find_groups(cells, groups, group_by_folder, root, used),
+        files=[os.path.relpath(file, root) for file in cells.filenames[used]],
         coverage=coverage,
-        skip_broken=skip_broken,
-        ignore=ignore,
-        training={} if info is None else info.training,
     )
     if page is None:
         return result, notes
-    figures = make_figures(model, result, root, deep=True, notify=notify)
+    figures = make_figures(model, result, images, root, deep=True, notify=notify)
     out, scores = Path(page).expanduser(), result.to_dict()
     name = os.path.basename(os.path.abspath(root))
     known = {} if info is None else json.loads(json.dumps(asdict(info), default=str))
@@ -155,28 +168,16 @@ def evaluate_folder(
     return result, notes
 
 
-def _evaluate(
-    model: Any,
-    root: str,
-    groups: str | None,
-    group_by_folder: bool,
-    *,
-    coverage: float,
-    skip_broken: bool,
-    ignore: Sequence[str] | None,
-    training: Mapping[str, Any],
-) -> tuple[Evaluation, list[str]]:
-    """Choose the images of a folder that can be evaluated, and evaluate the model on them."""
-    cells = _load(model, root, skip_broken, ignore=ignore)
-    classes = model.classes_.tolist()
-    labels, notes = cells.target_names[cells.target], compare_sizes(training, cells.filenames)
+def _choose_images(model: Any, cells: Any, root: str, notes: list[str]) -> NDArray[np.bool_]:
+    """Choose the images that say something about a model, and note what is left out."""
+    labels = cells.target_names[cells.target]
     used = np.ones(len(labels), bool)
     if "split" in cells:
-        part = "test" if "test" in cells.split else "val"
+        part = test_part_of(cells)
         used = cells.split == part
         notes.append(f"The part {part!r} of the folder is used.")
-    by_name = {normal_form(label): label for label in classes}
-    surplus = sorted(set(labels[used]) - set(by_name))
+    known = {normal_form(label) for label in model.classes_.tolist()}
+    surplus = sorted(set(labels[used]) - known)
     if surplus:
         strange = used & np.isin(labels, surplus)
         sentence = f"The model does not know {', '.join(surplus)}: {strange.sum()} images left out."
@@ -187,7 +188,8 @@ def _evaluate(
         used &= ~strange
     if not used.any():
         raise ValueError(
-            f"No folder in {root!r} has the name of a class of the model: {', '.join(by_name)}."
+            f"No folder in {root!r} has the name of a class of the model: "
+            f"{', '.join(map(normal_form, model.classes_.tolist()))}."
         )
     if isinstance(model, CalibratedClassifier):
         seen = np.flatnonzero(used)[model.was_trained_on(cells.images[used])]
@@ -203,19 +205,10 @@ def _evaluate(
                 "left out, since a score on them says nothing about new images."
             )
             used[seen] = False
-    missing = sorted(set(by_name) - set(labels[used]))
+    missing = sorted(known - set(labels[used]))
     if missing:
         notes.append(f"The folder has no images of {', '.join(missing)}.")
-    names = np.array([os.path.relpath(file, root) for file in cells.filenames[used]])
-    result = evaluate(
-        model,
-        cells.images[used],
-        np.array([by_name[name] for name in labels[used]]),
-        groups=find_groups(cells, groups, group_by_folder, root, used),
-        files=names.tolist(),
-        coverage=coverage,
-    )
-    return result, notes
+    return used
 
 
 def adapt_to_folder(
@@ -263,7 +256,7 @@ def adapt_to_folder(
     folders = [normal_form(name) for name in os.listdir(root)] if os.path.isdir(root) else []
     parts = [name for name in folders if name.lower() in SPLITS]
     if set(folders) & set(by_name) or parts:
-        cells = _load(model, root, skip_broken, ignore=ignore)
+        cells = _load(model, ImageFolder.scan(root, one_class=True, ignore=ignore), skip_broken)
         labels, images = cells.target_names[cells.target], cells.images
         used = np.ones(len(labels), bool)
         if "split" in cells:  # the other parts are for a test of the adapted model
@@ -282,7 +275,8 @@ def adapt_to_folder(
             f"Groups are of labelled images, and {root!r} has no folder with the name of a class."
         )
     else:
-        images = _load(model, root, skip_broken, labels=False, ignore=ignore).images
+        found_files = ImageFolder.scan(root, labels=False, ignore=ignore)
+        images = _load(model, found_files, skip_broken).images
         adapted = model.adapt(images)
     before, after = (m.predict_proba(images).mean(axis=0) for m in (model, adapted))
     told = classifier_of(adapted).adaptation_
@@ -309,29 +303,11 @@ def adapt_to_folder(
     return sentence, list(zip(model.classes_.tolist(), before, after, strict=True))
 
 
-def _load(
-    model: Any,
-    root: str,
-    skip_broken: bool,
-    *,
-    labels: bool = True,
-    ignore: Sequence[str] | None = None,
-) -> Any:
-    """Load a folder as the model takes images."""
+def _load(model: Any, folder: ImageFolder, skip_broken: bool) -> Any:
+    """Load a folder as the model takes images; it may lack classes that the model knows."""
     spec = find_image_spec(model)
     if spec is None or spec.dtype == "float32":
         raise ValueError("The model was not trained on images with integer pixels, as files have.")
     height, width, channels = spec.shape
-    cells = load_image_folder(
-        root,
-        (height, width),
-        labels=labels,
-        one_class=True,  # the model knows others
-        ignore=ignore,
-        channels=channels,
-        dtype=spec.dtype,
-        on_error="warn" if skip_broken else "raise",
-    )
-    images: NDArray[Any] = cells.images
-    assert images.shape[1:] == spec.shape
-    return cells
+    on_error = "warn" if skip_broken else "raise"
+    return folder.load((height, width), channels=channels, dtype=spec.dtype, on_error=on_error)

@@ -26,11 +26,11 @@ from skcell.classifiers import (
     TransferClassifier,
     classifier_of,
 )
-from skcell.cleaning import DatasetCheck, check_dataset, count_labels, find_duplicates
-from skcell.datasets import load_image_folder
+from skcell.cleaning import DatasetCheck, check_dataset, count_labels
+from skcell.datasets import ImageFolder
 from skcell.inspection import Evaluation, evaluate, make_card, make_figures, write_evaluation
-from skcell.persistence import read_info, save
-from skcell.workflows._check import choose_size, find_groups, typical_size
+from skcell.persistence import describe_model, save
+from skcell.workflows._check import choose_size, find_groups, test_part_of, typical_size
 
 Recipe = Literal["auto", "cnn", "composite", "transfer"]
 
@@ -70,6 +70,8 @@ class TrainingResult:
         What was found in the data, with pictures.
     tested_model : CalibratedClassifier
         The model that was tested: `model`, unless this was trained again on all images.
+    test_images : ndarray of shape (n_test, H, W, C)
+        The images that it was tested on.
     """
 
     model: CalibratedClassifier
@@ -79,6 +81,7 @@ class TrainingResult:
     data: dict[str, Any] = field(repr=False)
     check: DatasetCheck = field(repr=False)
     tested_model: CalibratedClassifier = field(repr=False)
+    test_images: NDArray[Any] = field(repr=False)
 
     def save(self, path: str | os.PathLike[str]) -> list[Path]:
         """Write the model, and beside it a folder with its test.
@@ -106,14 +109,14 @@ class TrainingResult:
         report = write_evaluation(
             (folder / "report.html", folder / "test.csv", folder / "metrics.json"),
             self.evaluation,
-            make_figures(self.tested_model, self.evaluation, self.data["folder"]),
+            make_figures(self.tested_model, self.evaluation, self.test_images, self.data["folder"]),
             figures,
             title=f"Model of {self.data['name']}",
             paragraphs=self.choices,
             warnings=self.warnings,
             details={**figures, "parameters": full_repr(self.model)},
             check=self.check,
-            card=make_card(read_info(model), self.evaluation, self.data["name"]),
+            card=make_card(describe_model(self.model, figures), self.evaluation, self.data["name"]),
         )
         return [model, *report]
 
@@ -124,7 +127,7 @@ def report_folder(model: Path) -> Path:
 
 
 def train(
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | ImageFolder,
     *,
     recipe: Recipe = "auto",
     image_size: int | None = None,
@@ -190,34 +193,32 @@ def train(
     ImageReadError
         If files cannot be read.
     """
-    root = os.path.expanduser(os.fspath(folder))
-    files = load_image_folder(root, load_images=False, ignore=ignore).filenames
+    if not isinstance(folder, ImageFolder):
+        folder = ImageFolder.scan(folder, ignore=ignore)
+    root, on_error = folder.root, "warn" if skip_broken else "raise"
+    file_size = typical_size(folder.files)
     choices = []
     if image_size is None:
-        image_size, reason = choose_size(files)
+        image_size, reason = choose_size(file_size)
         choices.append(reason)
-    notify(f"Reading {len(files):,} images ...")
-    cells = load_image_folder(
-        root, image_size, ignore=ignore, on_error="warn" if skip_broken else "raise"
-    )
+    notify(f"Reading {len(folder.files):,} images ...")
+    cells = folder.load((image_size, image_size), on_error=on_error)
     labels = cells.target_names[cells.target]
     found = find_groups(cells, groups, group_by_folder, root)
     _check_counts(labels)
-    duplicates = find_duplicates(cells.images)
-    train_part, test_part, split = _split(cells, labels, found, duplicates.clusters, random_state)
     names = np.array([os.path.relpath(file, root) for file in cells.filenames])
-    parts = np.full(len(labels), "train")
-    parts[test_part] = "test"
     check = check_dataset(
         cells.images,
         labels,
         found,
-        parts,
-        duplicates=duplicates,
+        lambda duplicates: _split(cells, labels, found, duplicates.clusters, random_state),
         names=names.tolist(),
         files=cells.filenames.tolist(),
         random_state=random_state,
     )
+    train_part, test_part = (np.flatnonzero(check.split == part) for part in ("train", "test"))
+    split = _describe_split(cells, len(test_part) / len(labels), found is not None)
+    duplicates = check.duplicates
     told = [f"{f.message} {f.advice}" for f in check.findings if f.severity != "note"]
     choices.append(split)
     clf, reason = _choose_classifier(recipe, backbone, weights)
@@ -289,10 +290,11 @@ def train(
         "n_test": count_labels(labels[test_part]),
         "n_groups": None if found is None else len(np.unique(found)),
         "trained_on_all": final,
-        "file_size": typical_size(cells.filenames),
+        "file_size": file_size,
         "epochs": epochs_done,
     }
-    return TrainingResult(model, evaluation, choices, told, data, check, tested)
+    images = cells.images[test_part]
+    return TrainingResult(model, evaluation, choices, told, data, check, tested, images)
 
 
 def _describe_calibration(model: CalibratedClassifier) -> str:
@@ -360,10 +362,10 @@ def _split(
     groups: NDArray[Any] | None,
     copies: NDArray[np.intp] | None,
     seed: int,
-) -> tuple[NDArray[np.intp], NDArray[np.intp], str]:
-    """Return training and test images, and a sentence."""
+) -> NDArray[np.str_]:
+    """Return the part of each image, "train" or "test"."""
     if "split" in cells:
-        name = "test" if "test" in cells.split else "val"
+        name = test_part_of(cells)
         is_test = cells.split == name
         if not is_test.any() or is_test.all():
             raise ValueError("The folder has a split, but no images in both of its parts.")
@@ -378,23 +380,27 @@ def _split(
                     f"part {name!r} of the folder and in another. Move all images of a patient or "
                     "slide to one part, or remove the parts, so that whole groups are split."
                 )
-        sentence = f"The test images are those in the folder's own part {name!r}."
-        return np.flatnonzero(~is_test), np.flatnonzero(is_test), sentence
-    train_part, test_part = split_holdout(
-        labels,
-        fraction=TEST_FRACTION,
-        groups=groups,
-        copies=copies,
-        random_state=seed,
-        purpose=_TEST,
-    )
-    whole = "" if groups is None else ", in whole groups"
-    share = len(test_part) / len(labels)
+    else:
+        _, test = split_holdout(
+            labels,
+            fraction=TEST_FRACTION,
+            groups=groups,
+            copies=copies,
+            random_state=seed,
+            purpose=_TEST,
+        )
+        is_test = np.isin(np.arange(len(labels)), test)
+    return np.where(is_test, "test", "train")
+
+
+def _describe_split(cells: Any, share: float, by_group: bool) -> str:
+    if "split" in cells:
+        return f"The test images are those in the folder's own part {test_part_of(cells)!r}."
     part = "A stratified fifth"
     if abs(share - TEST_FRACTION) > _ABOUT:  # groups or clusters of copies are large
         part = f"A part of {100 * share:.0f} %"
-    sentence = f"{part} of the images tests the model{whole}; it was never trained on."
-    return train_part, test_part, sentence
+    whole = ", in whole groups" if by_group else ""
+    return f"{part} of the images tests the model{whole}; it was never trained on."
 
 
 def _choose_classifier(

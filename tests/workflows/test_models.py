@@ -488,7 +488,7 @@ def test_hostile_names_are_text_on_the_page(place, tmp_path):
     clf = CellCNNClassifier(filters=(8,), epochs=1, random_state=0, batch_norm=False)
     model = CalibratedClassifier(clf, random_state=0).fit(cells.images, y)
     result = inspection.evaluate(model, cells.images, y, files=[name] * 60)
-    look = inspection.make_figures(model, result, None)
+    look = inspection.make_figures(model, result)
     page = inspection.make_page(result, look, title=name, paragraphs=[name], warnings=[name])
     assert "<script>alert" not in page
     assert "&lt;script&gt;" in page

@@ -359,7 +359,7 @@ def test_the_page_stays_small_with_many_wrong_images(tmp_path):
     many = np.arange(20_000) % 60
     wrong = (clf.predict(cells.images) + 1) % 3
     found = evaluate(clf, cells.images[many], wrong[many], files=[files[i] for i in many.tolist()])
-    seen = inspection.make_figures(clf, found, str(tmp_path))
+    seen = inspection.make_figures(clf, found, cells.images[many], str(tmp_path))
     page = make_page(found, seen, title="many")
     assert len(seen.wrong) == 20_000
     assert len(page) < 10e6
