@@ -24,7 +24,6 @@ if _platform.machine().lower() in ("x86_64", "amd64"):
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submodules=[
-        "augmentation",
         "calibration",
         "classifiers",
         "cleaning",
@@ -42,7 +41,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "workflows",
     ],
     submod_attrs={
-        "augmentation": ["ImageAugmenter"],
         "calibration": ["CalibratedClassifier"],
         "classifiers": [
             "AdaptiveClassifier",
@@ -53,7 +51,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "persistence": ["export", "load", "save"],
         "pipeline": ["Pipeline", "make_pipeline"],
         "preprocessing": ["ImageFeatures"],
-        "resampling": ["ImageSMOTE", "ImageSampler"],
+        "resampling": ["ImageAugmenter", "ImageSMOTE", "ImageSampler"],
     },
 )
 

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skcell
-from skcell._engine import clear_model_pool
+from skcell.classifiers import clear_model_pool
 
 STOCHASTIC = (
     "batches and their order depend on the number of rows, so that a weight of two is not "

@@ -39,7 +39,6 @@ from skcell._sklearn import (
     begin_fit,
 )
 from skcell._version import __version__
-from skcell.augmentation import PRESETS, ImageAugmenter
 from skcell.classifiers._adaptation import adapt_classifier
 from skcell.classifiers._callbacks import EpochTasks
 from skcell.classifiers._scikeras import ScikerasWrapper
@@ -52,6 +51,7 @@ from skcell.classifiers._training import (
 )
 from skcell.exceptions import ModelFileError
 from skcell.networks import RandomTransform, copy_shared_weights
+from skcell.resampling import PRESETS, ImageAugmenter
 
 #: Largest width of a layer, and number of layers or blocks of one kind, that are built.
 LARGEST_WIDTH = 1 << 14

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from skcell._sklearn import Interval
-from skcell.augmentation import ImageAugmenter
 from skcell.classifiers._base import LARGEST_DEPTH, LARGEST_WIDTH, BaseCellClassifier
 from skcell.networks import cnn
+from skcell.resampling import ImageAugmenter
 
 
 class CellCNNClassifier(BaseCellClassifier):

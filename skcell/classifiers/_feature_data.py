@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from skcell._digest import digest_images
 from skcell._engine import TrainingData
 from skcell._images import ImageSpec
-from skcell.augmentation import ImageAugmenter
 from skcell.preprocessing import ImageFeatures
+from skcell.resampling import ImageAugmenter
 
 
 def replace_images_by_features(

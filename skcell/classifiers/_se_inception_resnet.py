@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from skcell._sklearn import Interval, StrOptions
-from skcell.augmentation import ImageAugmenter
 from skcell.classifiers._base import LARGEST_DEPTH, LARGEST_WIDTH, BaseCellClassifier
 from skcell.networks import se_inception_resnet
+from skcell.resampling import ImageAugmenter
 
 
 class SEInceptionResNetClassifier(BaseCellClassifier):

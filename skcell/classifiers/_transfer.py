@@ -17,7 +17,6 @@ from skcell._digest import weights_by_content
 from skcell._engine import Recipe, TrainingData
 from skcell._images import ImageSpec
 from skcell._sklearn import Interval, RealNotInt, StrOptions
-from skcell.augmentation import ImageAugmenter
 from skcell.classifiers._base import BaseCellClassifier
 from skcell.classifiers._feature_data import replace_images_by_features
 from skcell.classifiers._phases import Phase, make_rates, plan_phases
@@ -34,6 +33,7 @@ from skcell.networks import (
     transfer,
 )
 from skcell.preprocessing import ImageFeatures
+from skcell.resampling import ImageAugmenter
 
 
 @dataclass(frozen=True)

@@ -290,7 +290,7 @@ class AugmentationDisplay(_PictureGrid):
             The display.
         """
         from skcell._digest import digest_images
-        from skcell.augmentation import ImageAugmenter
+        from skcell.resampling import ImageAugmenter
 
         if isinstance(augmenter, str):
             augmenter = ImageAugmenter.from_preset(augmenter)

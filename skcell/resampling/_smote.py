@@ -97,7 +97,7 @@ class ImageSMOTE(BaseImageSampler, BaseOverSampler):
     See Also
     --------
     ImageSampler : Applies any imbalanced-learn sampler to images.
-    skcell.augmentation.ImageAugmenter : Transforms one image instead of mixing two.
+    ImageAugmenter : Transforms one image instead of mixing two.
     imblearn.over_sampling.SMOTE : SMOTE on tables.
 
     Notes

@@ -9,9 +9,8 @@ from typing import Any
 from sklearn.base import BaseEstimator, clone
 
 from skcell._hints import hint
-from skcell.augmentation import ImageAugmenter
 from skcell.classifiers import SEInceptionResNetClassifier, TransferClassifier
-from skcell.resampling import ImageSMOTE
+from skcell.resampling import ImageAugmenter, ImageSMOTE
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ from sklearn.utils import estimator_html_repr
 
 import skcell
 from skcell import CellCNNClassifier, ImageAugmenter, TransferClassifier
-from skcell._engine import clear_model_pool
+from skcell._engine import _data
+from skcell.classifiers import clear_model_pool
 from skcell.classifiers._training import count_epochs
 from skcell.exceptions import ImageReadError, PixelRangeWarning
 from skcell.study import PLAIN_SETTINGS
@@ -204,8 +205,6 @@ def test_watched_scores_are_those_of_the_images(cells):
 
 
 def test_holdout_never_trains(cells, monkeypatch):
-    from skcell._engine import _data
-
     seen = []
 
     class Spy(_data.ImageBatches):
@@ -222,8 +221,6 @@ def test_holdout_never_trains(cells, monkeypatch):
 
 
 def test_holdout_is_of_whole_groups(cells, monkeypatch):
-    from skcell._engine import _data
-
     groups = np.arange(240) // 8
     tagged = cells.images.copy()
     tagged[:, 0, 0, 0] = groups
@@ -301,7 +298,7 @@ def test_pickle_goes_on_where_it_was(cells):
 @pytest.mark.core
 def test_second_fit_of_a_graph_traces_nothing_and_is_a_new_model(cells):
     X, y = cells.images, cells.target
-    skcell._engine.clear_model_pool()
+    clear_model_pool()
     params = {"dropout": 0.3, "batch_norm": True, "augmentation": ImageAugmenter(zoom=0.1)}
     first = small(random_state=3, **params).fit(X, y)
     program = first._lease.compiled
@@ -495,8 +492,6 @@ def test_training_images_are_let_go_of(cells):
 
 
 def test_going_on_keeps_the_holdout(cells, monkeypatch):
-    from skcell._engine import _data
-
     held = []
 
     class Spy(_data.ImageBatches):
@@ -523,8 +518,6 @@ def test_the_holdout_copies_no_images():
 
 
 def test_images_of_weight_zero_are_not_held_out(cells, monkeypatch):
-    from skcell._engine import _data
-
     seen = []
 
     class Spy(_data.ImageBatches):

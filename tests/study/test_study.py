@@ -36,6 +36,7 @@ from skcell.study import (
     resolve_techniques,
 )
 from skcell.study._comparison import compare, summarise
+from skcell.study._progress import Progress, duration
 from skcell.study._records import Validated
 from skcell.study._table import caption
 
@@ -617,9 +618,6 @@ class _StopAfter:
 
 
 def test_time_left_follows_the_fits():
-    from skcell.study._progress import Progress, duration
-    from skcell.study._records import FoldResult
-
     tally = Progress(["a", "b"], 2)
     assert tally.seconds_left() is None
     for _ in range(2):
@@ -634,9 +632,6 @@ def test_time_left_follows_the_fits():
 
 def test_no_time_is_better_than_a_wrong_one():
     """A technique that was not timed may take ten times as long as the others."""
-    from skcell.study._progress import Progress
-    from skcell.study._records import FoldResult
-
     tally = Progress(["quick", "slow"], 2)
     tally.add(FoldResult("quick", 0, 1, 2, 2, 0.1))
     assert tally.seconds_left() is None
@@ -647,9 +642,6 @@ def test_no_time_is_better_than_a_wrong_one():
 
 
 def test_time_left_knows_the_fits_of_before():
-    from skcell.study._progress import Progress
-    from skcell.study._records import FoldResult
-
     tally = Progress(["a", "b"], 2)
     tally.add(FoldResult("a", 0, 1, 2, 2, 100.0), measured=False)
     tally.add(FoldResult("b", 0, 1, 2, 2, 0.0))

@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from skcell._hints import hint
 from skcell._images import resolve_shape
 from skcell._sklearn import Interval, StrOptions
-from skcell.resampling import BaseImageSampler
+from skcell.resampling._base import BaseImageSampler
 
 _LAYER_PARAMETERS = (
     "horizontal_flip",
@@ -338,7 +338,7 @@ class ImageAugmenter(BaseImageSampler):
         ndarray of shape (n, H, W, C)
             Transformed copies.
         """
-        from skcell.augmentation._apply import make_view
+        from skcell.resampling._apply import make_view
 
         return make_view(images, digests, view, dict(self.layer_arguments()))
 
@@ -367,8 +367,8 @@ class ImageAugmenter(BaseImageSampler):
 
     def _change(self, out: NDArray[Any], seed: int) -> None:
         """Transform the images of `out` in place."""
-        from skcell.augmentation._apply import transform_in_place
         from skcell.networks import RandomTransform
+        from skcell.resampling._apply import transform_in_place
 
         shape = out.shape[1:] if out.ndim > 2 else self._row_shape(out.shape[1])
         images = out.reshape(len(out), *shape, *(1,) * (3 - len(shape)))

@@ -7,10 +7,10 @@ from keras import ops
 from scipy.ndimage import affine_transform
 
 from skcell import CellCNNClassifier, ImageAugmenter, make_pipeline
-from skcell.augmentation import PRESETS
 from skcell.networks import RandomTransform
 from skcell.networks._light import _dyes
 from skcell.networks._position import draw_matrix, resample
+from skcell.resampling import PRESETS
 from skcell.study import PLAIN_SETTINGS
 
 OFF = {"horizontal_flip": False, "vertical_flip": False, "quarter_turns": False}
