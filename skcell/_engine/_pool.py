@@ -1,13 +1,17 @@
 """A pool of compiled models, each of which is used by one lease at a time and then reused.
 
 Tracing a new Keras model often takes longer than a short fit, and its memory is never released.
-Resetting and reusing a compiled model avoids both costs.
+Resetting and reusing a compiled model avoids both costs. A lease that is not in use gives its model
+to another one of the same recipe, keeps its state, and gets a model again when it is next used.
 """
 
+import contextlib
 import copy
+import itertools
 import threading
 import weakref
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +28,8 @@ MAX_IDLE = 16
 MAX_IDLE_BYTES = 1 << 30
 
 _lock = threading.Lock()
-_restore_lock = threading.RLock()  # held while an unpickled lease acquires a compiled model
+_restore_lock = threading.RLock()  # held while a lease acquires a compiled model, or gives it up
+_clock = itertools.count()
 _available: list[CompiledModel] = []
 # Leases are finalized by the garbage collector, which may run while this thread holds the lock.
 # Appending to a deque needs no lock.
@@ -37,10 +42,18 @@ def _acquire(recipe: Recipe, seed: int) -> CompiledModel:
         found = next((model for model in reversed(_available) if model.recipe == recipe), None)
         if found is not None:
             _available.remove(found)
+    found = found or _take_from_idle_lease(recipe)
     if found is None:
         return CompiledModel(recipe, seed)
     found.reset(seed)
     return found
+
+
+def _take_from_idle_lease(recipe: Recipe) -> CompiledModel | None:
+    """Take the model of the lease that was not used for the longest time, if one is idle."""
+    with _restore_lock:
+        idle = [lease for lease in _leases if lease.is_idle and lease.recipe == recipe]
+        return min(idle, key=lambda lease: lease.last_used).give_up() if idle else None
 
 
 def _collect() -> None:
@@ -66,7 +79,15 @@ def clear_model_pool() -> None:
 
 
 class ModelLease:
-    """Exclusive use of a compiled model by one estimator, until the estimator is deleted."""
+    """Use of a compiled model by one estimator, until the estimator is deleted.
+
+    Inside ``with lease.use() as compiled``, no other lease gets the model; between two such uses,
+    another one may. Who takes the attribute `compiled` keeps the model for good.
+    """
+
+    _n_uses = 0
+    _is_kept = False
+    last_used = 0
 
     def __init__(self, recipe: Recipe, seed: int, *, shared: bool = True):
         self.recipe = recipe
@@ -91,11 +112,14 @@ class ModelLease:
 
     def get_weights(self) -> dict[str, np.ndarray]:
         """Copy the weights of the model."""
-        return self.compiled.get_weights()
+        with self.use() as compiled:
+            return compiled.get_weights()
 
     def _own(self, compiled: CompiledModel) -> None:
         self._compiled: CompiledModel | None = compiled
+        self.last_used = next(_clock)
         if self._shared:
+            _leases.add(self)
             self._finalizer = weakref.finalize(self, _released.append, compiled)
             self._finalizer.atexit = False
 
@@ -117,22 +141,53 @@ class ModelLease:
 
     @property
     def compiled(self) -> CompiledModel:
-        """The compiled model; after unpickling, it is restored when it is first accessed."""
-        if self._compiled is None:
+        """The compiled model, which no other lease gets from now on."""
+        with _restore_lock:
+            self._is_kept = True
+            return self._restore()
+
+    @contextlib.contextmanager
+    def use(self) -> Iterator[CompiledModel]:
+        """Use the compiled model while the block runs."""
+        with _restore_lock:
+            compiled = self._restore()
+            self._n_uses += 1
+        try:
+            yield compiled
+        finally:
             with _restore_lock:
-                if self._compiled is None:
-                    assert self._state is not None
-                    make = _acquire if self._shared else CompiledModel
-                    compiled = make(self.recipe, seed=0)
-                    # Before other threads can access the model.
-                    if isinstance(self._state, dict):
-                        compiled.set_weights(self._state)
-                    else:
-                        compiled.set_state(self._state)
-                    self._own(compiled)
-                    self._state = None
+                self._n_uses -= 1
+                self.last_used = next(_clock)
+
+    def _restore(self) -> CompiledModel:
+        """Return the model; after unpickling, or if it was given up, it is acquired again."""
+        if self._compiled is None:
+            assert self._state is not None
+            make = _acquire if self._shared else CompiledModel
+            compiled = make(self.recipe, seed=0)
+            # Before other threads can access the model.
+            if isinstance(self._state, dict):
+                compiled.set_weights(self._state)
+            else:
+                compiled.set_state(self._state)
+            self._own(compiled)
+            self._state = None
         assert self._compiled is not None
         return self._compiled
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is a model that nothing uses now or keeps."""
+        has_model = self._compiled is not None and self._shared
+        return has_model and not self._n_uses and not self._is_kept
+
+    def give_up(self) -> CompiledModel:
+        """Give the model to another lease, and keep its state."""
+        assert self._compiled is not None
+        compiled, self._state = self._compiled, self._compiled.get_state()
+        self._compiled = None
+        self._finalizer.detach()
+        return compiled
 
     def __getstate__(self) -> dict[str, Any]:
         with _restore_lock:
@@ -142,3 +197,6 @@ class ModelLease:
     def __setstate__(self, state: dict[str, Any]) -> None:
         here = replace(state["recipe"], devices=find_devices())
         self.__dict__.update(state, recipe=here)
+
+
+_leases: "weakref.WeakSet[ModelLease]" = weakref.WeakSet()  # those that have, or had, a model

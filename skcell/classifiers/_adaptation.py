@@ -38,7 +38,8 @@ def adapt_classifier(clf: Any, X: Any, X_labelled: Any, y_labelled: Any, move: f
         raise ValueError(f"move must be None or a number in 0..1, got {move!r}.")
     if (X_labelled is None) != (y_labelled is None):
         raise ValueError("X_labelled and y_labelled must be passed together; one is missing.")
-    can_adapt = clf._lease.compiled.statistics.exist
+    with clf._lease.use() as compiled:
+        can_adapt = compiled.statistics.exist
     if not can_adapt and y_labelled is None:
         raise ValueError(
             f"This {type(clf).__name__} has no batch normalisation that was trained, so images "
@@ -59,11 +60,11 @@ def adapt_classifier(clf: Any, X: Any, X_labelled: Any, y_labelled: Any, move: f
         labelled = _load(clf, seen, np.arange(len(seen)), spec), data.codes
     adapted = copy.copy(clf)
     adapted._lease = copy.deepcopy(clf._lease)
-    compiled = adapted._lease.compiled
-    move = adapt_statistics(compiled, images, move) if can_adapt else 0.0
-    if labelled is not None:
-        compiled.model.layers[-1].set_weights(adapt_head(compiled, *labelled))
-    shares = apply_in_batches(compiled.forward, images).mean(axis=0)
+    with adapted._lease.use() as compiled:
+        move = adapt_statistics(compiled, images, move) if can_adapt else 0.0
+        if labelled is not None:
+            compiled.model.layers[-1].set_weights(adapt_head(compiled, *labelled))
+        shares = apply_in_batches(compiled.forward, images).mean(axis=0)
     _warn(len(images), shares, clf.classes_.tolist())
     adapted.adaptation_ = {
         "n_images": len(images),

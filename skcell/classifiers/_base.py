@@ -382,7 +382,9 @@ class BaseCellClassifier(
         else:
             lease, history = self._lease.with_policy(recipe.dtype_policy), self.history_
             lease.recipe.require_same(recipe)
-        if lease.compiled.statistics.exist and min(self.batch_size, data.n_present) < 2:
+        with lease.use() as compiled:
+            estimates = compiled.statistics.exist
+        if estimates and min(self.batch_size, data.n_present) < 2:
             raise ValueError(
                 "Batch normalisation compares the images of a batch, so one image at a time "
                 "teaches nothing. Set batch_size to 2 or more, pass more images, or choose a "
@@ -480,8 +482,8 @@ class BaseCellClassifier(
             Probabilities, in the order of `classes_`.
         """
         check_is_fitted(self)
-        forward = self._lease.compiled.forward
-        out = self._apply(forward, len(self.classes_), X, self._chosen_tta())
+        with self._lease.use() as compiled:
+            out = self._apply(compiled.forward, len(self.classes_), X, self._chosen_tta())
         return out / out.sum(axis=1, keepdims=True)  # rows sum to 1 in double precision too
 
     def embed(self, X: ArrayLike) -> NDArray[np.float32]:
@@ -501,8 +503,9 @@ class BaseCellClassifier(
             Activations of the layer before the last one.
         """
         check_is_fitted(self)
-        width = int(self._lease.compiled.model.layers[-1].input.shape[-1])
-        return self._apply(self._lease.compiled.embed, width, X, "none").astype(np.float32)
+        with self._lease.use() as compiled:
+            width = int(compiled.model.layers[-1].input.shape[-1])
+            return self._apply(compiled.embed, width, X, "none").astype(np.float32)
 
     def _apply(
         self, forward: Callable[[Any], Any], width: int, X: ArrayLike, tta: str
@@ -622,8 +625,8 @@ class BaseCellClassifier(
             Compiled copy of the network.
         """
         check_is_fitted(self)
-        compiled = self._lease.compiled
-        return self._copy_model(self._lease.recipe, compiled.model, tta=self._chosen_tta())
+        with self._lease.use() as compiled:
+            return self._copy_model(self._lease.recipe, compiled.model, tta=self._chosen_tta())
 
     def _image_network(self) -> keras.Model:
         """Return the network from images to probabilities, without averaging; not to be changed."""
@@ -665,8 +668,9 @@ class BaseCellClassifier(
             Number of weights.
         """
         check_is_fitted(self)
-        layers = self._lease.compiled.model.layers
-        return sum(x.count_params() for x in layers if not isinstance(x, RandomTransform))
+        with self._lease.use() as compiled:
+            layers = compiled.model.layers
+            return sum(x.count_params() for x in layers if not isinstance(x, RandomTransform))
 
     # Protocols of scikit-learn and scikeras
 

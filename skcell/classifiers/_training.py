@@ -79,21 +79,22 @@ def train_classifier(
     for callback in watching:
         callback.classifier = fitted
     try:
-        return train(
-            fitted._lease.compiled,
-            data.batches(
-                batch_size=fitted.batch_size,
-                smoothing=fitted.label_smoothing,
-                seed=fitted._seed,
-            ),
-            None if val is None else val.batches(batch_size=PREDICT_BATCH),
-            called,
-            epochs=epochs,
-            learning_rate=learning_rate,
-            weight_decay=fitted.weight_decay,
-            history=history,
-            estimate=estimate,
-        )
+        with fitted._lease.use() as compiled:
+            return train(
+                compiled,
+                data.batches(
+                    batch_size=fitted.batch_size,
+                    smoothing=fitted.label_smoothing,
+                    seed=fitted._seed,
+                ),
+                None if val is None else val.batches(batch_size=PREDICT_BATCH),
+                called,
+                epochs=epochs,
+                learning_rate=learning_rate,
+                weight_decay=fitted.weight_decay,
+                history=history,
+                estimate=estimate,
+            )
     finally:
         for callback in watching:
             callback.classifier = None

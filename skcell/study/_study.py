@@ -270,6 +270,9 @@ class Study(ParameterHintsMixin, BaseEstimator):
                 with progress:
                     progress.resume(list(known.values()), n_other, journal.n_odd)
                     missing = [fit for i, fit in enumerate(fits) if i not in known]
+                    # Of each technique one fold first: then the time that is left is known, and a
+                    # study that is interrupted has something of each.
+                    missing.sort(key=lambda fit: fit.fold > 0)
                     for fit, result in run_fits(missing, pipeline, X, y, groups, self.n_jobs):
                         progress.add(result)  # shown even if it cannot be stored
                         journal.add(fit.key, result)

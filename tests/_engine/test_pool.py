@@ -2,6 +2,7 @@
 
 import gc
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -69,6 +70,48 @@ def test_a_reset_program_is_a_new_one():
         del again
         again = ModelLease(recipe(), seed=7)
         assert again.compiled is program
+
+
+def test_an_idle_lease_lends_its_model_and_gets_its_state_again():
+    X = np.random.default_rng(0).integers(0, 255, (5, 8, 8, 1)).astype(np.uint8)
+    one, other = ModelLease(recipe(), seed=1), None
+    with one.use() as program:
+        before, expected = program.get_state(), program.forward(X)
+        inside = ModelLease(recipe(), seed=3)  # a model that is in use is not taken
+        with inside.use() as second:
+            assert second is not program
+    del inside
+    gc.collect()
+    clear_model_pool()
+    other = ModelLease(recipe(), seed=2)
+    with other.use() as used:
+        assert used is program
+        assert (used.forward(X) != expected).any()
+    with one.use() as again:
+        assert again is program, "taken back, since the other lease is idle"
+        np.testing.assert_array_equal(again.forward(X), expected)
+        for a, b in zip(again.get_state(), before, strict=True):
+            np.testing.assert_array_equal(a, b)
+    kept = other.compiled  # for good
+    assert kept is program
+    with one.use() as last:
+        assert last is not kept
+        np.testing.assert_array_equal(last.forward(X), expected)
+
+
+def test_leases_of_many_threads_do_not_disturb_each_other():
+    X = np.random.default_rng(0).integers(0, 255, (9, 8, 8, 1)).astype(np.uint8)
+    leases = [ModelLease(recipe(), seed) for seed in range(4)]
+
+    def predict(lease):
+        with lease.use() as program:
+            return program.forward(X)
+
+    expected = [predict(lease) for lease in leases]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(8):
+            for found, right in zip(pool.map(predict, leases), expected, strict=True):
+                np.testing.assert_array_equal(found, right)
 
 
 def test_programs_without_owner_are_bounded(monkeypatch):

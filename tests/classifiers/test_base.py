@@ -1,5 +1,6 @@
 """What a user of the classifiers relies on, beyond the common checks."""
 
+import copy
 import gc
 import inspect
 import pickle
@@ -312,13 +313,19 @@ def test_second_fit_of_a_graph_traces_nothing_and_is_a_new_model(cells):
     np.testing.assert_array_equal(again.predict_proba(X), expected)
 
 
-def test_live_estimators_do_not_share(cells):
+def test_live_estimators_take_turns_with_one_compiled_model(cells):
     X, y = cells.images, cells.target
-    one = small(random_state=1).fit(X, y)
-    before = one.predict_proba(X)
+    clear_model_pool()
+    one = small(random_state=1, warm_start=True).fit(X, y)
+    before, program = one.predict_proba(X), one._lease._compiled
     two = small(random_state=2).fit(X, y)
-    assert one._lease.compiled is not two._lease.compiled
+    assert two._lease._compiled is program, "nothing is traced again"
+    expected = two.predict_proba(X)
     np.testing.assert_array_equal(one.predict_proba(X), before)
+    np.testing.assert_array_equal(two.predict_proba(X), expected)
+    resumed = copy.deepcopy(one).fit(X, y).predict_proba(X)
+    two.predict(X[:1])
+    np.testing.assert_array_equal(one.fit(X, y).predict_proba(X), resumed)
 
 
 def test_a_copy_of_the_model_is_not_trained_again(cells):
