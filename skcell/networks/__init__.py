@@ -40,6 +40,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_batch_norm": ["fuse_batch_norm"],
         "_blocks": ["rescale_to_unit"],
         "_folding": ["fold_batch_norm", "skip_layers"],
+        "_position": ["Draw"],
         "_transfer": ["copy_shared_weights", "transfer", "transfer_head"],
     },
 )

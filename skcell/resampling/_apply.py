@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from skcell.networks import RandomTransform
+from skcell.networks import Draw, RandomTransform
 
 _AT_A_TIME = 256
 
@@ -19,9 +19,12 @@ class PerImageTransform(RandomTransform):
 
     generators: list[np.random.Generator]
 
-    def _uniform(self, images: Any, low: float, high: float, tail: tuple = ()) -> Any:
-        drawn = [generator.uniform(low, high, tail) for generator in self.generators]
-        return ops.cast(np.stack(drawn), images.dtype)
+    def _make_draw(self, images: Any) -> Draw:
+        def draw(low: float, high: float, tail: tuple[int, ...] = ()) -> Any:
+            drawn = [generator.uniform(low, high, tail) for generator in self.generators]
+            return ops.cast(np.stack(drawn), images.dtype)
+
+        return draw
 
     def _normal(self, images: Any) -> Any:
         drawn = [generator.standard_normal(images.shape[1:]) for generator in self.generators]
