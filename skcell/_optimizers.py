@@ -42,20 +42,34 @@ class _FusedAdam(keras.optimizers.Adam):
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         import tensorflow as tf
 
-        index = self._get_variable_index(variable)
-        step = ops.cast(self.iterations + 1, variable.dtype)
+        index, dtype = self._get_variable_index(variable), variable.dtype
+        powers = _powers_of_betas(self, dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
-            beta1_power=ops.power(ops.cast(self.beta_1, variable.dtype), step),
-            beta2_power=ops.power(ops.cast(self.beta_2, variable.dtype), step),
-            lr=ops.cast(learning_rate, variable.dtype),
+            beta1_power=powers[0],
+            beta2_power=powers[1],
+            lr=ops.cast(learning_rate, dtype),
             beta1=self.beta_1,
             beta2=self.beta_2,
             epsilon=self.epsilon,
-            grad=ops.cast(gradient, variable.dtype),
+            grad=ops.cast(gradient, dtype),
         )
+
+
+def _powers_of_betas(adam: keras.optimizers.Adam, dtype: str) -> list[Any]:
+    """Return the powers of both betas; all variables share them, and a graph has them once."""
+    import tensorflow as tf
+
+    graph = tf.compat.v1.get_default_graph() if tf.inside_function() else None
+    known = getattr(graph, "_skcell_powers", {})
+    if dtype not in known:
+        step = ops.cast(adam.iterations + 1, dtype)
+        known[dtype] = [ops.power(ops.cast(b, dtype), step) for b in (adam.beta_1, adam.beta_2)]
+        if graph is not None:
+            graph._skcell_powers = known
+    return known[dtype]
 
 
 #: Optimizers that take the same steps by fewer operations of the backend.

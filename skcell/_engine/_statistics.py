@@ -22,8 +22,8 @@ from skcell.networks import RandomTransform, skip_layers
 #: Maximum number of images that statistics are estimated from.
 N_IMAGES = 2048
 
-#: A function that takes the images of a batch and the number of earlier batches.
-Estimate = Callable[[NDArray[Any], int], None]
+#: A function that passes the images of a batch through a network, as in training.
+Pass = Callable[[NDArray[Any]], None]
 
 
 def find_normalisers(model: keras.Model) -> list[Any]:
@@ -32,86 +32,61 @@ def find_normalisers(model: keras.Model) -> list[Any]:
     return [x for x in find_layers(model) if isinstance(x, normalises) and x.trainable]
 
 
-def make_estimate(model: keras.Model, devices: Devices) -> Estimate:
-    """Compile a function that updates the statistics with one batch at a time.
+def make_pass(model: keras.Model, devices: Devices) -> Pass:
+    """Compile a pass of a batch through a model in training mode; its layers keep the statistics.
 
-    The function is traced when it is first used. All batches must have the same size; after each
-    batch, the statistics are those over all batches so far.
+    The function is traced when it is first used. All batches must have the same size.
     """
-    normalisers = find_normalisers(model)
 
-    def estimate(images: Any, before: Any) -> None:
-        def so_far(variable: Any) -> Any:  # exactly zero before the first batch
-            return ops.where(before > 0, variable.value, 0.0)
-
-        kept = [(so_far(n.moving_mean), so_far(n.moving_variance)) for n in normalisers]
-        for layer in normalisers:
-            for variable in (layer.moving_mean, layer.moving_variance):
-                variable.assign(ops.zeros_like(variable.value))
+    def run(images: Any) -> None:
         with single_precision(model):  # as in prediction
             model(images, training=True)
-        for layer, (mean, variance) in zip(normalisers, kept, strict=True):
-            # The moving averages were set to zero, so the layer's update
-            #     moving = momentum * 0 + (1 - momentum) * batch_value
-            # leaves (1 - momentum) * batch_value; dividing by 1 - momentum gives batch_value.
-            new = 1.0 - layer.momentum
-            shift = layer.moving_mean.value / new - mean
-            spread = layer.moving_variance.value / new - variance
-            part = 1.0 / (before + 1.0)
-            # Merge n = `before` batches (mean m, variance v) with one more batch of the same size
-            # (m_b, v_b) by the formula of Chan, Golub and LeVeque. With p = 1 / (n + 1):
-            #     mean = m + p * (m_b - m)
-            #     variance = v + p * (v_b - v) + p * (1 - p) * (m_b - m) ** 2
-            layer.moving_mean.assign(mean + part * shift)
-            layer.moving_variance.assign(
-                variance + part * spread + part * (1.0 - part) * ops.square(shift)
-            )
 
-    backends: dict[str, Callable[..., Estimate]] = {
+    backends: dict[str, Callable[..., Pass]] = {
         "tensorflow": _compile_tensorflow,
         "jax": _compile_jax,
         "torch": _compile_torch,
     }
-    return backends[keras.backend.backend()](estimate, model, devices)
+    return backends[keras.backend.backend()](run, model, devices)
 
 
-def _compile_tensorflow(estimate: Callable[..., None], model: keras.Model, _: Devices) -> Estimate:
+def _compile_tensorflow(run: Pass, model: keras.Model, _: Devices) -> Pass:
     import tensorflow as tf
 
-    compiled = tf.function(estimate, reduce_retracing=True)
+    compiled = tf.function(run, reduce_retracing=True)
     compiled._omit_frequent_tracing_warning = True  # as for the training steps
-    return lambda images, before: compiled(images, tf.constant(before, tf.float32))
+    return compiled
 
 
-def _compile_jax(estimate: Callable[..., None], model: keras.Model, devices: Devices) -> Estimate:
+def _compile_jax(run: Pass, model: keras.Model, devices: Devices) -> Pass:
     import jax
 
     variables = model.variables
 
     @jax.jit
-    def stateless(values: Any, images: Any, before: Any) -> Any:
+    def stateless(values: Any, images: Any) -> Any:
         pairs = list(zip(variables, values, strict=True))
         with keras.StatelessScope(state_mapping=pairs) as scope:
-            estimate(images, before)
+            run(images)
         new = [scope.get_current_value(variable) for variable in variables]
         return [old if value is None else value for old, value in zip(values, new, strict=True)]
 
-    def run(images: NDArray[Any], before: int) -> None:
-        values = stateless([v.value for v in variables], devices.place(images), float(before))
+    def run_on_device(images: NDArray[Any]) -> None:
+        values = stateless([v.value for v in variables], devices.place(images))
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
 
-    return run
+    return run_on_device
 
 
-def _compile_torch(estimate: Callable[..., None], model: keras.Model, _: Devices) -> Estimate:
+def _compile_torch(run: Pass, model: keras.Model, _: Devices) -> Pass:
     import torch
 
-    def run(images: NDArray[Any], before: int) -> None:
+    def run_on_device(images: NDArray[Any]) -> None:
         with torch.no_grad():
-            estimate(ops.convert_to_tensor(images), float(before))
+            run(ops.convert_to_tensor(images))
 
-    return run
+    return run_on_device
 
 
 class Statistics:
@@ -119,7 +94,7 @@ class Statistics:
 
     def __init__(self, model: keras.Model, devices: Devices):
         self._model, self._devices = model, devices
-        self._estimates: dict[bool, Estimate] = {}
+        self._passes: dict[bool, Pass] = {}
         self.exist = bool(find_normalisers(model))
 
     def estimate(self, batches: Any) -> None:
@@ -149,16 +124,43 @@ class Statistics:
         return [v for layer in layers for v in (layer.moving_mean, layer.moving_variance)]
 
     def _run(self, batches: Iterable[NDArray[Any]], *, augment: bool) -> None:
-        if augment not in self._estimates:
+        if augment not in self._passes:
             model = self._model if augment else skip_layers(self._model, RandomTransform)
-            self._estimates[augment] = make_estimate(model, self._devices)
+            self._passes[augment] = make_pass(model, self._devices)
         states = [v for v in self._model.variables if v.name == "seed_generator_state"]
         kept = [to_numpy(state) for state in states]
         for i, state in enumerate(states):
             state.assign(np.array([i, 0], np.uint32))
+        merged = zeros = [np.zeros_like(value) for value in self.get()]
+        # A layer's update is moving = momentum * moving + (1 - momentum) * batch_value. From zero,
+        # it leaves (1 - momentum) * batch_value.
+        new = [np.float32(1.0 - layer.momentum) for layer in find_normalisers(self._model)]
         try:
             for before, images in enumerate(batches):
-                self._estimates[augment](images, before)
+                self.set(zeros)
+                self._passes[augment](images)
+                of_batch = [value / new[i // 2] for i, value in enumerate(self.get())]
+                merged = _merge(merged, of_batch, before)
         finally:
+            self.set(merged)
             for state, value in zip(states, kept, strict=True):
                 state.assign(value)
+
+
+def _merge(
+    merged: list[NDArray[Any]], of_batch: list[NDArray[Any]], before: int
+) -> list[NDArray[Any]]:
+    """Merge means and variances of `before` batches with those of one more of the same size.
+
+    By the formula of Chan, Golub and LeVeque, with p = 1 / (before + 1), these become
+
+        mean + p * (mean_b - mean),
+        variance + p * (variance_b - variance) + p * (1 - p) * (mean_b - mean) ** 2.
+    """
+    part = np.float32(1.0 / (before + 1.0))
+    out = []
+    for i in range(0, len(merged), 2):
+        shift, spread = (of_batch[i + k] - merged[i + k] for k in (0, 1))
+        out.append(merged[i] + part * shift)
+        out.append(merged[i + 1] + part * spread + part * (1 - part) * np.square(shift))
+    return out

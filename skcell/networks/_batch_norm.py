@@ -46,11 +46,11 @@ def _call(
         layer.beta.value if layer.center else tf.zeros(channels),
         epsilon=layer.epsilon,
     )
-    n = tf.cast(tf.reduce_prod(tf.shape(x)[:3]), tf.float32)
+    n = tf.cast(tf.size(x, tf.int64) // channels, tf.float32)
     variance = unbiased * ((n - 1.0) / n)  # Keras averages the biased variance
     for moving, value in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
         moving.assign(moving.value * layer.momentum + value * (1.0 - layer.momentum))
-    return tf.reshape(y, tf.shape(inputs))
+    return y if x is inputs else tf.reshape(y, (-1, *inputs.shape[1:]))
 
 
 def _can_be_fused(layer: Any) -> bool:

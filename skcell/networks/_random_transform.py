@@ -237,9 +237,10 @@ class RandomTransform(keras.layers.Layer):
             if drawn is None or begin + size > drawn.shape[1]:
                 shape, begin = (n, max(size, _AT_A_TIME)), 0
                 drawn = keras.random.uniform(shape, dtype=images.dtype, seed=self.generator)
-            numbers = ops.reshape(drawn[:, begin : begin + size], (n, *tail))
+            numbers = ops.reshape(drawn[:, begin : begin + size], (-1, *tail))
             begin += size
-            return numbers * (high - low) + low
+            numbers = numbers if high - low == 1.0 else numbers * (high - low)
+            return numbers + low if low else numbers
 
         return draw
 
