@@ -43,7 +43,7 @@ def relative_errors(report: CorruptionReport) -> dict[str, float]:
     """Return the mean balanced error, and its mean rise, relative to those of AlexNet."""
     clean, errors = 1 - report.clean_balanced_accuracy, {}
     for name, scores in report.balanced_accuracy.items():
-        errors[name] = float(1 - scores.mean())
+        errors[name] = float(1 - np.mean(scores))
     assert errors.keys() == ALEXNET.keys()
     relative = [error / ALEXNET[name] for name, error in errors.items()]
     rise = [(e - clean) / (ALEXNET[name] - ALEXNET_CLEAN) for name, e in errors.items()]

@@ -41,7 +41,9 @@ def main() -> None:
             "clean_balanced_accuracy": found.clean_balanced_accuracy,
             "mean_accuracy": found.mean_accuracy,
             **(relative_errors(found) if name == "medmnist-c-blood" else {}),
-            "accuracy": {what: scores.tolist() for what, scores in found.accuracy.items()},
+            "accuracy": {
+                what: [one.value for one in scores] for what, scores in found.accuracy.items()
+            },
         }
         print(name, {key: value for key, value in sets[name].items() if key != "accuracy"})
     _compare.write(

@@ -52,7 +52,7 @@ class SEInceptionResNetClassifier(BaseCellClassifier):
         that white is the maximum of an integer dtype, or 1 for floats.
     optimizer : {"adam", "nadam", "rmsprop", "sgd", "lion"}, default="adam"
         Name of the optimizer; "sgd" uses Nesterov momentum 0.9.
-    learning_rate : float, default=0.001
+    learning_rate : float, default=0.003
         Learning rate; with a `schedule`, that of the first epoch.
     schedule : {"cosine", "linear"}, callable or None, default="cosine"
         How the learning rate decreases over the epochs. A callable takes the fraction of epochs
@@ -69,8 +69,8 @@ class SEInceptionResNetClassifier(BaseCellClassifier):
         Weights of the classes, as in scikit-learn; they are multiplied by `sample_weight`. Only
         the ratios of weights matter, because the loss is divided by their mean.
     epochs : int or "auto", default="auto"
-        Number of passes over the training images. "auto" is 720 divided by the cube root of their
-        number, within 10 and 300: 155 for 100 images, 72 for 1,000 and 33 for 10,000.
+        Number of passes over the training images. "auto" is 360 divided by the cube root of their
+        number, within 10 and 150: 78 for 100 images, 36 for 1,000 and 17 for 10,000.
     batch_size : int, default=32
         Number of images in each gradient step.
     early_stopping : bool, default=False
@@ -185,7 +185,7 @@ class SEInceptionResNetClassifier(BaseCellClassifier):
         l2: float = 0.0,
         augmentation: ImageAugmenter | str | None = "microscope",
         optimizer: str = "adam",
-        learning_rate: float = 1e-3,
+        learning_rate: float = 3e-3,
         schedule: str | Callable[[float], float] | None = "cosine",
         weight_decay: float = 0.0,
         label_smoothing: float = 0.0,

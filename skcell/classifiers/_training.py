@@ -24,20 +24,21 @@ PREDICT_BATCH = 128
 #: Fewest batches from which `partial_fit` re-estimates the statistics of batch normalisation.
 FEWEST_BATCHES = 4
 
-#: With epochs="auto", n images are seen this often, divided by the cube root of n; and this
-#: often with fine_tuning_epochs="auto".
-AUTO_EPOCHS = 720
+#: With epochs="auto", n images are seen this often, divided by the cube root of n: by a new network,
+#: by the head of a frozen one, and with fine_tuning_epochs="auto".
+AUTO_EPOCHS = 360
+AUTO_HEAD_EPOCHS = 720
 AUTO_FINE_TUNING_EPOCHS = 180
 
 
 def count_epochs(epochs: int | str, data: TrainingData, auto: int = AUTO_EPOCHS) -> int:
     """Return the number of epochs; "auto" is fewer, the more training images there are.
 
-    So a small data set gets enough steps to be learned, and a large one does not take forever: 155
-    epochs for 100 images, 72 for 1,000 and 33 for 10,000.
+    So a small data set gets enough steps to be learned, and a large one does not take forever.
     """
     if isinstance(epochs, str):
-        return min(300, max(10, round(auto / data.n_present ** (1 / 3))))
+        most = round(auto / 2.4)  # 150 with `AUTO_EPOCHS`
+        return min(most, max(10, round(auto / data.n_present ** (1 / 3))))
     return int(epochs)
 
 

@@ -22,6 +22,7 @@ from skcell.classifiers._feature_data import replace_images_by_features
 from skcell.classifiers._phases import Phase, make_rates, plan_phases
 from skcell.classifiers._training import (
     AUTO_FINE_TUNING_EPOCHS,
+    AUTO_HEAD_EPOCHS,
     FEWEST_BATCHES,
     count_epochs,
     train_classifier,
@@ -434,7 +435,7 @@ class TransferClassifier(BaseCellClassifier):
         tuning = 0
         if self._fine_tunes():
             tuning = count_epochs(self.fine_tuning_epochs, data, AUTO_FINE_TUNING_EPOCHS)
-        return count_epochs(self.epochs, data), tuning
+        return count_epochs(self.epochs, data, AUTO_HEAD_EPOCHS), tuning
 
     def _max_epochs(self, fresh: bool, data: TrainingData) -> int:
         head, tuning = self._count_epochs(data)

@@ -36,16 +36,17 @@ class Estimate:
 
     def __str__(self) -> str:
         """Return a rate in per cent, with its interval."""
-        of_100 = Estimate(100 * self.value, 100 * self.low, 100 * self.high)
-        return format(of_100, ".1f").replace(" (", " % (")
+        return self._write(".1f", 100, " %")
 
     def __format__(self, spec: str) -> str:
         """Return the score with its interval, formatted as numbers; without `spec`, as a rate."""
-        if not spec:
-            return str(self)
-        value, low, high = (format(number, spec) for number in (self.value, self.low, self.high))
+        return self._write(spec, 1, "") if spec else str(self)
+
+    def _write(self, spec: str, scale: float, unit: str) -> str:
+        value, low, high = (format(scale * one, spec) for one in (self.value, self.low, self.high))
         # With one patient, nothing is known about others.
-        return f"{value} (no interval)" if math.isnan(self.low) else f"{value} ({low} to {high})"
+        interval = "no interval" if math.isnan(self.low) else f"{low} to {high}"
+        return f"{value}{unit} ({interval})"
 
 
 _CONSTRAINTS: dict[str, Any] = {

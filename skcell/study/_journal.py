@@ -97,7 +97,7 @@ class Journal:
 
         Of failed fits, only those that diverged are stored, because they would diverge again.
         """
-        passing = result.error and not result.error.startswith(FloatingPointError.__name__)
+        passing = result.error and not isinstance(result.exception, FloatingPointError)
         if self.path is None or key is None or passing:
             return
         begin = b"" if self._ends_in_line else b"\n"

@@ -53,6 +53,7 @@ PLAIN_SETTINGS: dict[str, Any] = {
     "standardize": False,
     "batch_norm": False,
     "augmentation": None,
+    "learning_rate": 1e-3,
     "schedule": None,
     "tta": "none",
 }
@@ -63,7 +64,12 @@ _SYMMETRIES = {"clf__augmentation": ImageAugmenter.from_preset("symmetries")}
 
 def _composite(n_blocks: int) -> Technique:
     clf = SEInceptionResNetClassifier(
-        n_blocks=n_blocks, standardize=False, augmentation=None, schedule=None, tta="none"
+        n_blocks=n_blocks,
+        standardize=False,
+        augmentation=None,
+        learning_rate=1e-3,
+        schedule=None,
+        tta="none",
     )
     return Technique(
         f"composite x{n_blocks}",

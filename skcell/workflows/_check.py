@@ -133,7 +133,11 @@ def doubt_labels(
     from skcell.classifiers import CellCNNClassifier  # starts Keras, which other checks do not need
 
     clf = CellCNNClassifier(
-        epochs=LABEL_EPOCHS, augmentation="symmetries", tta="none", random_state=random_state
+        epochs=LABEL_EPOCHS,
+        augmentation="symmetries",
+        learning_rate=1e-3,
+        tta="none",
+        random_state=random_state,
     )
     found = np.full(probabilities.shape, np.nan)
     found[np.ix_(known, np.unique(codes[known]))] = predict_left_out(

@@ -820,7 +820,7 @@ def test_raw_floats_are_warned_about(cells):
 
 
 @pytest.mark.parametrize(
-    ("n", "epochs"), [(5, 300), (100, 155), (1000, 72), (12000, 31), (10**7, 10)]
+    ("n", "epochs"), [(5, 150), (100, 78), (1000, 36), (12000, 16), (10**7, 10)]
 )
 def test_auto_epochs_are_more_for_fewer_images(n, epochs):
     assert count_epochs("auto", SimpleNamespace(n_present=n)) == epochs
