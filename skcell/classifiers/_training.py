@@ -24,8 +24,8 @@ PREDICT_BATCH = 128
 #: Fewest batches from which `partial_fit` re-estimates the statistics of batch normalisation.
 FEWEST_BATCHES = 4
 
-#: With epochs="auto", n images are seen this often, divided by the cube root of n: by a new network,
-#: by the head of a frozen one, and with fine_tuning_epochs="auto".
+#: With epochs="auto", n images are seen this often, divided by the cube root of n: by a new
+#: network, by the head of a frozen one, and with fine_tuning_epochs="auto".
 AUTO_EPOCHS = 360
 AUTO_HEAD_EPOCHS = 720
 AUTO_FINE_TUNING_EPOCHS = 180

@@ -71,7 +71,7 @@ def study(
     quick: Annotated[
         bool,
         typer.Option(
-            "--quick", help="Quick preview (1-2 minutes): fewer, smaller images and 3 folds."
+            "--quick", help="Quick preview: fewer, smaller images, fewer epochs and 3 folds."
         ),
     ] = False,
     techniques: Annotated[

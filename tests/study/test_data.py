@@ -20,7 +20,7 @@ def test_generated_cells_follow_the_seed():
     assert one.images.shape == two.images.shape == (600, 32, 32, 3)
     assert not np.array_equal(one.images, two.images)
     assert one.choose_cv(random_state=0) == 3
-    assert load_study_data(quick=True, image_size=16).images.shape == (600, 16, 16, 3)
+    assert load_study_data(quick=True, image_size=16).images.shape == (300, 16, 16, 3)
 
 
 def test_published_test_part_stays_unseen(tmp_path):
