@@ -831,7 +831,7 @@ def test_auto_epochs_count_the_images_that_train(cells):
     weights = np.zeros(240)
     weights[:64] = 1
     clf = small(filters=(2,), dense_units=2, epochs="auto")
-    assert clf.fit(cells.images, cells.target, sample_weight=weights).n_iter_ == 180
+    assert clf.fit(cells.images, cells.target, sample_weight=weights).n_iter_ == 90
     early = clf.set_params(early_stopping=True, patience=1000).fit(cells.images, cells.target)
     assert early.n_iter_ == count_epochs("auto", SimpleNamespace(n_present=216))
 

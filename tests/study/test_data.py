@@ -17,7 +17,7 @@ def write(path, n, **arrays):
 def test_generated_cells_follow_the_seed():
     one, two = (load_study_data(quick=True, random_state=seed) for seed in (0, 1))
     assert one.name == "generated cells"
-    assert one.images.shape == two.images.shape == (600, 32, 32, 3)
+    assert one.images.shape == two.images.shape == (300, 24, 24, 3)
     assert not np.array_equal(one.images, two.images)
     assert one.choose_cv(random_state=0) == 3
     assert load_study_data(quick=True, image_size=16).images.shape == (300, 16, 16, 3)
