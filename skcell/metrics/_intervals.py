@@ -55,7 +55,7 @@ _CONSTRAINTS: dict[str, Any] = {
 }
 
 
-@validate_params({"correct": ["array-like"], **_CONSTRAINTS}, prefer_skip_nested_validation=True)
+@validate_params(_CONSTRAINTS | {"correct": ["array-like"]}, prefer_skip_nested_validation=True)
 def accuracy_interval(
     correct: ArrayLike, groups: ArrayLike | None = None, confidence_level: float = 0.95
 ) -> Estimate:
@@ -116,7 +116,7 @@ def accuracy_interval(
     return Estimate(p, *_wilson(p, n, math.inf, confidence_level))
 
 
-@validate_params({"values": ["array-like"], **_CONSTRAINTS}, prefer_skip_nested_validation=True)
+@validate_params(_CONSTRAINTS | {"values": ["array-like"]}, prefer_skip_nested_validation=True)
 def mean_interval(
     values: ArrayLike, groups: ArrayLike | None = None, confidence_level: float = 0.95
 ) -> Estimate:
@@ -202,7 +202,7 @@ def _wilson(
 
 
 @validate_params(
-    {"y_true": ["array-like"], "y_pred": ["array-like"], **_CONSTRAINTS},
+    _CONSTRAINTS | {"y_true": ["array-like"], "y_pred": ["array-like"]},
     prefer_skip_nested_validation=True,
 )
 def balanced_accuracy_interval(
