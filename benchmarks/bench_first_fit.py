@@ -4,7 +4,7 @@ Each side fits for one epoch on 64 images, predicts ten images, and then fits th
 another seed while the first estimator still exists. skcell is compared with an earlier checkout of
 itself, which an environment variable names, and with the same model in Keras' own `fit`:
 
-    git worktree add ../before 5c770ff
+    git worktree add ../before 33105c5
     SKCELL_BEFORE=../before python benchmarks/bench_first_fit.py --work plain --size 96
 
 `--work` names the network: "plain" (the defaults of `CellCNNClassifier`), "composite" (those of

