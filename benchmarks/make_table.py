@@ -61,6 +61,13 @@ def rows() -> list[tuple[str, str, str, str]]:
         work = f"40 fits: {s['n'] * 4 // 5} images, {s['size']} px, epochs: {s['epochs']}"
         ratio = times(name, "scikeras", "seconds")
         add(work, "scikeras, `GridSearchCV`", f"{ratio:.1f} x as fast", name)
+    name = "first_fit_plain_96"
+    for key, what in (
+        ("first_fit", "first fit of a process, plain call, one epoch on 64 images"),
+        ("second_fit_while_the_first_lives", "the next such fit, while the first lives"),
+    ):
+        ratio = times(name, "keras", key)
+        add(f"{what}, 96 px", "the same model, Keras' own `fit`", f"{ratio:.1f} x as fast", name)
     memory = load("memory")
     work = f"memory, {memory['settings']['fits']} fits of 4 networks"
     level = {side: f"{found['mib_per_fit']:.2f}" for side, found in memory["medians"].items()}
