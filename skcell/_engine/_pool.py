@@ -119,7 +119,8 @@ class ModelLease:
         self._compiled: CompiledModel | None = compiled
         self.last_used = next(_clock)
         if self._shared:
-            _leases.add(self)
+            with _restore_lock:  # while another thread looks for an idle one
+                _leases.add(self)
             self._finalizer = weakref.finalize(self, _released.append, compiled)
             self._finalizer.atexit = False
 

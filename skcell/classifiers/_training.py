@@ -25,20 +25,20 @@ PREDICT_BATCH = 128
 FEWEST_BATCHES = 4
 
 #: With epochs="auto", n images are seen this often, divided by the cube root of n: by a new
-#: network, by the head of a frozen one, and with fine_tuning_epochs="auto".
-AUTO_EPOCHS = 360
-AUTO_HEAD_EPOCHS = 720
-AUTO_FINE_TUNING_EPOCHS = 180
+#: network, by the head of a frozen one, and with fine_tuning_epochs="auto"; and at most so often.
+AUTO_EPOCHS = 360, 150
+AUTO_HEAD_EPOCHS = 720, 300
+AUTO_FINE_TUNING_EPOCHS = 180, 300
 
 
-def count_epochs(epochs: int | str, data: TrainingData, auto: int = AUTO_EPOCHS) -> int:
+def count_epochs(epochs: int | str, data: TrainingData, auto: tuple[int, int] = AUTO_EPOCHS) -> int:
     """Return the number of epochs; "auto" is fewer, the more training images there are.
 
     So a small data set gets enough steps to be learned, and a large one does not take forever.
     """
     if isinstance(epochs, str):
-        most = round(auto / 2.4)  # 150 with `AUTO_EPOCHS`
-        return min(most, max(10, round(auto / data.n_present ** (1 / 3))))
+        often, most = auto
+        return min(most, max(10, round(often / data.n_present ** (1 / 3))))
     return int(epochs)
 
 

@@ -1,5 +1,6 @@
 """What the displays share."""
 
+from abc import ABC, abstractmethod
 from typing import Any, Self
 
 from numpy.typing import ArrayLike
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike
 GREYS = ("#440154", "#31688e", "#35b779", "#b5a614", "#7e3a8c", "#21918c", "#90793a", "#5a5a5a")
 
 
-class AxesDisplay:
+class AxesDisplay(ABC):
     """Base of the displays that draw on one pair of axes, as scikit-learn's displays do."""
 
     ax_: Any
@@ -37,8 +38,8 @@ class AxesDisplay:
         """Return the width and height of a new figure, in inches."""
         return 4.6, 4.4
 
-    def _draw(self, ax: Any) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _draw(self, ax: Any) -> None: ...
 
 
 class ProbabilityDisplay(AxesDisplay):
