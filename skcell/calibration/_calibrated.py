@@ -566,12 +566,11 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
 
     def adapt(
         self,
-        X: ArrayLike,
+        X: ArrayLike | None,
         X_labelled: ArrayLike | None = None,
         y_labelled: ArrayLike | None = None,
         *,
         groups: ArrayLike | None = None,
-        move: float | None = None,
     ) -> Self:
         """Adapt a copy to images of another microscope, stain or laboratory.
 
@@ -589,16 +588,14 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
 
         Parameters
         ----------
-        X : array-like
-            Images of the other laboratory, 30 or more.
+        X : array-like or None
+            Images of the other laboratory, 32 or more; as for `adapt` of the classifier.
         X_labelled : array-like, default=None
             Images of the other laboratory with known labels.
         y_labelled : array-like of shape (n_labelled,), default=None
             Their labels.
         groups : array-like of shape (n_labelled,), default=None
             Patient or slide of each labelled image; whole groups are predicted together.
-        move : float or None, default=None
-            As for `adapt` of the classifier.
 
         Returns
         -------
@@ -617,7 +614,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         """
         check_is_fitted(self)
         adapted = copy(self)
-        adapted._replace_classifier(self._classifier.adapt(X, X_labelled, y_labelled, move=move))
+        adapted._replace_classifier(self._classifier.adapt(X, X_labelled, y_labelled))
         adapted.calibrated_ = False
         if X_labelled is not None:
             seen = self._digest(X_labelled)
@@ -643,7 +640,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         self, original: Self, X: Any, X_labelled: Any, y: NDArray[Any], groups: Any
     ) -> None:
         """Calibrate this adapted copy by labelled images, each predicted without having adapted."""
-        clf, n = self._classifier, len(y)
+        n = len(y)
         n_parts = _PARTS if groups is None else min(_PARTS, len(np.unique(groups)))
         if n_parts < 2:
             warnings.warn(
@@ -655,12 +652,12 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
             return
         folds = KFold(n_parts, shuffle=True, random_state=0) if groups is None else None
         raw = np.zeros((n, len(self.classes_)))
+        moved = original._classifier
+        with warnings.catch_warnings():  # the adaptation itself has warned
+            warnings.simplefilter("ignore", AdaptationWarning)
+            moved = moved if X is None else moved.adapt(X)
         for train, test in (folds or GroupKFold(n_parts)).split(y, groups=groups):
-            with warnings.catch_warnings():  # the adaptation itself has warned
-                warnings.simplefilter("ignore", AdaptationWarning)
-                some = original._classifier.adapt(
-                    X, _safe_indexing(X_labelled, train), y[train], move=clf.adaptation_["move"]
-                )
+            some = moved.adapt(None, _safe_indexing(X_labelled, train), y[train])
             raw[test] = some.predict_proba(_safe_indexing(X_labelled, test))
         scaled = self._fit_probabilities(raw, np.searchsorted(self.classes_, y), groups)
         self.references_ = [

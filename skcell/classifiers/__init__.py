@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_transfer": ["TransferClassifier"],
     },
     internal={
+        "_cell_size": ["CellSizes", "zoom_images"],
         "_inside": ["classifier_of", "find_image_spec", "inner_estimators"],
         "_transfer": ["TransferState"],
     },

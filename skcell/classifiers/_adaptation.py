@@ -8,125 +8,161 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import entr, log_softmax
+from scipy.special import log_softmax
 
 from skcell._engine import CompiledModel, TrainingData
-from skcell._images import ImageSpec, load_images
+from skcell.classifiers._cell_size import zoom_images
 from skcell.classifiers._training import PREDICT_BATCH
 from skcell.exceptions import AdaptationWarning
 
 #: Maximum number of images that are adapted to.
 MOST_IMAGES = 2048
 
-#: With fewer images, or with a larger share of one predicted class, there is a warning.
-FEWEST_IMAGES = 30
+#: With fewer images, the network is left as it is; with a larger share of one predicted class,
+#: there is a warning. A class counts as predicted from some images on.
+FEWEST_IMAGES = 32
+FEWEST_OF_CLASS = 3
 LARGEST_SHARE = 0.8
 
-#: Number of images that the statistics of the training images count as, at least.
-SOURCE_IMAGES = 4
+#: Number of images that the statistics of the training images count as.
+SOURCE_IMAGES = 64
 
-#: How far the statistics may be moved, of the way that the number of images allows.
-MOVES = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
+#: Number of times that the classes are predicted and the statistics are moved.
+ROUNDS = 2
 
 #: Weight of the squared change of the last layer, beside the loss summed over labelled images.
 PENALTY = 10.0
 
 
-def adapt_classifier(clf: Any, X: Any, X_labelled: Any, y_labelled: Any, move: float | None) -> Any:
+def adapt_classifier(clf: Any, X: Any, X_labelled: Any, y_labelled: Any) -> Any:
     """Adapt a copy of a fitted classifier; see `BaseCellClassifier.adapt`."""
-    if move is not None and not 0 <= move <= 1:
-        raise ValueError(f"move must be None or a number in 0..1, got {move!r}.")
     if (X_labelled is None) != (y_labelled is None):
         raise ValueError("X_labelled and y_labelled must be passed together; one is missing.")
-    with clf._lease.use() as compiled:
-        can_adapt = compiled.statistics.exist
-    if not can_adapt and y_labelled is None:
-        raise ValueError(
-            f"This {type(clf).__name__} has no batch normalisation that was trained, so images "
-            "without labels cannot adapt it. Fit it with batch normalisation, or pass X_labelled "
-            "and y_labelled to fit its last layer."
-        )
-    images, spec = clf._check_X(X, reset=False)
-    indices = np.arange(len(images))
-    if len(images) > MOST_IMAGES:
-        indices = np.random.default_rng(0).permutation(indices)[:MOST_IMAGES]
-    images = _load(clf, images, indices, spec)
-    labelled = None
+    if X is None and y_labelled is None:
+        raise ValueError("Pass images of the other laboratory, with or without labels.")
+    checked = None if X is None else clf._check_X(X, reset=False)
+    data = None
     if y_labelled is not None:
         seen, spec = clf._check_X(X_labelled, reset=False)
         data = TrainingData.from_arrays(
             seen, spec, y_labelled, classes=clf.classes_, owner=type(clf).__name__
         )
-        labelled = _load(clf, seen, np.arange(len(seen)), spec), data.codes
     adapted = copy.copy(clf)
     adapted._lease = copy.deepcopy(clf._lease)
-    with adapted._lease.use() as compiled:
-        move = adapt_statistics(compiled, images, move) if can_adapt else 0.0
-        if labelled is not None:
-            compiled.model.layers[-1].set_weights(adapt_head(compiled, *labelled))
-        shares = apply_in_batches(compiled.forward, images).mean(axis=0)
-    _warn(len(images), shares, clf.classes_.tolist())
-    adapted.adaptation_ = {
-        "n_images": len(images),
-        "move": move,
-        "n_labelled": 0 if labelled is None else len(labelled[1]),
-        "class_shares": dict(zip(clf.classes_.tolist(), shares.tolist(), strict=True)),
-    }
+    told: dict[str, Any] = {"n_images": 0, "zoom": 1.0, "move": 0.0, "n_labelled": 0}
+    told |= getattr(clf, "adaptation_", {})
+    if checked is not None:
+        told |= _adapt_to_images(adapted, *checked)
+    if data is not None:
+        images = adapted._load(data.images, slice(None), data.spec)
+        with adapted._lease.use() as compiled:
+            layer = compiled.model.layers[-1]
+            layer.set_weights(adapt_head(compiled, adapted._to_network_input(images), data.codes))
+        told["n_labelled"] = len(data.codes)
+    if checked is not None:
+        shares = _predict(adapted, *_draw(*checked)).mean(axis=0)
+        told["class_shares"] = dict(zip(clf.classes_.tolist(), shares.tolist(), strict=True))
+        _warn_of_shares(shares, clf.classes_.tolist())
+    adapted.adaptation_ = told
     return adapted
 
 
-def _load(
-    clf: Any, images: NDArray[Any], indices: NDArray[np.intp], spec: ImageSpec
-) -> NDArray[Any]:
-    """Load checked images as the network takes them."""
-    return clf._to_network_input(load_images(images, indices, spec, n_jobs=-1))
+def _draw(images: NDArray[Any], spec: Any) -> tuple[NDArray[Any], Any]:
+    """Draw as many images as are used."""
+    if len(images) > MOST_IMAGES:
+        images = images[np.random.default_rng(0).permutation(len(images))[:MOST_IMAGES]]
+    return images, spec
 
 
-def _warn(n: int, shares: NDArray[np.float64], classes: list[Any]) -> None:
-    if n < FEWEST_IMAGES:
-        warnings.warn(
-            f"The classifier was adapted to {n} images, from which statistics are "
-            f"uncertain. Pass at least {FEWEST_IMAGES}.",
-            AdaptationWarning,
-            stacklevel=4,
+def _predict(clf: Any, images: NDArray[Any], spec: Any) -> NDArray[np.float64]:
+    with clf._lease.use() as compiled:
+        loaded = clf._load(images, slice(None), spec)
+        return apply_in_batches(compiled.forward, clf._to_network_input(loaded))
+
+
+def _adapt_to_images(clf: Any, images: NDArray[Any], spec: Any) -> dict[str, Any]:
+    """Find the size of cells, and move the statistics of a classifier that may be changed."""
+    images, spec = _draw(images, spec)
+    clf._zoom = 1.0  # what is found replaces what an earlier adaptation found
+    raw, move = clf._load(images, slice(None), spec), 0.0
+    with clf._lease.use() as compiled:
+        statistics, inputs = compiled.statistics, clf._to_network_input(raw)
+        codes, before = _find_codes(compiled, inputs), statistics.get()
+        if why := _why_not(codes):
+            warnings.warn(why, AdaptationWarning, stacklevel=5)
+            return {"n_images": len(images), "zoom": 1.0, "move": 0.0}
+        if statistics.exist:
+            move = adapt_statistics(compiled, inputs, clf._sizes.shares)
+            codes = _find_codes(compiled, inputs)
+        clf._zoom = clf._sizes.find_zoom(raw, codes)
+        if statistics.exist and clf._zoom != 1.0:  # once more, with cells of the right size
+            statistics.set(before)
+            inputs = clf._to_network_input(zoom_images(raw, clf._zoom))
+            move = adapt_statistics(compiled, inputs, clf._sizes.shares)
+    return {"n_images": len(images), "zoom": clf._zoom, "move": move}
+
+
+def _find_codes(compiled: CompiledModel, images: NDArray[Any]) -> NDArray[np.intp]:
+    return apply_in_batches(compiled.forward, images).argmax(axis=1)
+
+
+def _why_not(codes: NDArray[np.intp]) -> str:
+    """Say why images without labels are not adapted to; empty if they are."""
+    if len(codes) < FEWEST_IMAGES:
+        return (
+            f"The classifier was not adapted to {len(codes)} images, from which little can be "
+            f"learned. Pass at least {FEWEST_IMAGES}, or some with labels."
         )
+    if np.count_nonzero(np.bincount(codes) >= FEWEST_OF_CLASS) < 2:
+        return (
+            f"The classifier takes nearly all of {len(codes)} images for one class, so it was not "
+            "adapted: it cannot tell whether they are. If they are not, pass a few images of each "
+            "class with labels."
+        )
+    return ""
+
+
+def _warn_of_shares(shares: NDArray[np.float64], classes: list[Any]) -> None:
     largest = int(shares.argmax())
     if shares[largest] > LARGEST_SHARE:
         warnings.warn(
             f"{shares[largest]:.0%} of the images seem to be {classes[largest]!r}. If they are "
-            "not, pass a few images of each class with labels; or, if all classes occur about as "
-            "often as in training, move=1.",
+            "not, pass a few images of each class with labels.",
             AdaptationWarning,
             stacklevel=4,
         )
 
 
-def adapt_statistics(compiled: CompiledModel, images: NDArray[Any], move: float | None) -> float:
+def adapt_statistics(
+    compiled: CompiledModel, images: NDArray[Any], shares: NDArray[np.float64]
+) -> float:
     """Move the statistics of batch normalisation towards those of other images.
 
-    If it is not given, how far they are moved is chosen by the predictions for these images: the
-    lower their mean entropy, the better. The statistics also depend on which classes there are, so
-    images of one class alone would spoil them; but the entropy rises then, and they stay where they
-    are.
+    The statistics depend on which classes there are. The images are therefore drawn so that the
+    predicted classes have the shares of training. The statistics are moved the further the more
+    images they are from, and the larger a share of the training images had the classes that are
+    predicted here: images of a few classes say little about what the others look like.
     """
     statistics, n = compiled.statistics, len(images)
-    old = statistics.get()
-    size = min(n, PREDICT_BATCH)
-    order = np.resize(np.random.default_rng(0).permutation(n), -(-n // size) * size)
-    statistics.measure(images[order[i : i + size]] for i in range(0, len(order), size))
-    new = statistics.get()
-
-    def set_statistics(move: float) -> None:
+    old, size, move = statistics.get(), min(n, PREDICT_BATCH), 0.0
+    n_drawn = size * max(2, -(-n // size))
+    for _ in range(ROUNDS):
+        codes = _find_codes(compiled, images)
+        counts = np.bincount(codes, minlength=len(shares))
+        used = np.where(counts >= FEWEST_OF_CLASS, shares, 0.0)
+        if not used.any():
+            break
+        weights = (used / np.maximum(counts, 1))[codes]
+        weights /= weights.sum()
+        effective = 1 / np.square(weights).sum()
+        move = float(used.sum() * effective / (effective + SOURCE_IMAGES))
+        evenly = (np.arange(n_drawn) + 0.5) / n_drawn  # varies less than a random draw
+        drawn = np.searchsorted(np.cumsum(weights), evenly).clip(0, n - 1)
+        order = np.random.default_rng(0).permutation(drawn)
+        statistics.measure(images[order[i : i + size]] for i in range(0, n_drawn, size))
+        new = statistics.get()
         statistics.set([o + np.float32(move) * (m - o) for o, m in zip(old, new, strict=True)])
-
-    def entropy(move: float) -> float:
-        set_statistics(move)
-        return float(entr(apply_in_batches(compiled.forward, images)).sum(axis=1).mean())
-
-    if move is None:
-        move = min((part * n / (n + SOURCE_IMAGES) for part in MOVES), key=entropy)
-    set_statistics(move)
-    return float(move)
+    return move
 
 
 def apply_in_batches(

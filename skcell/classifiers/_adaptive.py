@@ -26,9 +26,7 @@ class AdaptiveClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMixi
     Parameters
     ----------
     estimator : BaseCellClassifier
-        The classifier, with batch normalisation.
-    move : float or None, default=None
-        How far the statistics of batch normalisation are moved, in 0..1; None chooses.
+        The classifier.
 
     Attributes
     ----------
@@ -62,9 +60,8 @@ class AdaptiveClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMixi
     (80,)
     """
 
-    def __init__(self, estimator: Any, *, move: float | None = None):
+    def __init__(self, estimator: Any):
         self.estimator = estimator
-        self.move = move
 
     def fit(self, X: ArrayLike, y: ArrayLike, **fit_params: Any) -> Self:
         """Fit the classifier.
@@ -128,7 +125,7 @@ class AdaptiveClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMixi
 
     def _adapt(self, X: ArrayLike) -> Any:
         check_is_fitted(self)
-        return self.estimator_.adapt(X, move=self.move)
+        return self.estimator_.adapt(X)
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Say that metadata of `fit` go to the classifier.

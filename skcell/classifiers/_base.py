@@ -41,6 +41,7 @@ from skcell._sklearn import (
 from skcell._version import __version__
 from skcell.classifiers._adaptation import adapt_classifier
 from skcell.classifiers._callbacks import EpochTasks
+from skcell.classifiers._cell_size import CellSizes, zoom_images
 from skcell.classifiers._scikeras import ScikerasWrapper
 from skcell.classifiers._symmetries import average_symmetries, find_symmetries
 from skcell.classifiers._training import (
@@ -108,6 +109,8 @@ class BaseCellClassifier(
     # Fitted state; only `history_` is public.
     _lease: ModelLease
     _seed: int
+    _sizes: CellSizes
+    _zoom: float
     history_: dict[str, list[Any]]
 
     @abstractmethod
@@ -420,7 +423,10 @@ class BaseCellClassifier(
         self._lease, self._spec, self._seed = lease, data.spec, seed
         self.classes_, self.image_shape_ = data.classes, data.spec.shape
         self.dtype_policy_ = lease.recipe.dtype_policy
+        self._zoom = 1.0
+        self.__dict__.pop("adaptation_", None)  # of an earlier fit
         if history is not None:
+            self._sizes = CellSizes.measure(data)
             self.history_ = history
             self.n_iter_ = len(history["loss"])
         return self
@@ -516,11 +522,17 @@ class BaseCellClassifier(
         out = np.zeros((len(images), width))
         for start in range(0, len(images), PREDICT_BATCH):
             indices = slice(start, start + PREDICT_BATCH)
-            batch = load_images(images, indices, spec, n_jobs=-1)
+            batch = self._load(images, indices, spec)
             for symmetry in symmetries:
                 changed = np.ascontiguousarray(symmetry(batch))
                 out[indices] += forward(self._to_network_input(changed))
         return out
+
+    def _load(
+        self, images: NDArray[Any], indices: NDArray[np.intp] | slice, spec: ImageSpec
+    ) -> NDArray[Any]:
+        """Load checked images, with cells of the size that the network was trained on."""
+        return zoom_images(load_images(images, indices, spec, n_jobs=-1), self._zoom)
 
     def _to_network_input(self, images: NDArray[Any]) -> NDArray[Any]:
         """Convert images to the input of the network."""
@@ -544,53 +556,56 @@ class BaseCellClassifier(
 
     def adapt(
         self,
-        X: ArrayLike,
+        X: ArrayLike | None,
         X_labelled: ArrayLike | None = None,
         y_labelled: ArrayLike | None = None,
-        *,
-        move: float | None = None,
     ) -> Self:
         """Adapt a copy of this classifier to images of another microscope, stain or laboratory.
 
-        Light, stain and optics shift the activations of a network. The statistics of its batch
-        normalisation are therefore moved towards those of `X` [1]_, the further the more images
-        there are [2]_, and only as far as the predictions for `X` become more certain [3]_. No
-        labels are needed.
+        Two things are adapted without labels.
+
+        - Another lens, camera or crop changes the size of cells. It is measured, by the spread of
+          the optical density about its centre, and compared with that of training images of the
+          same predicted class. The adapted classifier enlarges or shrinks each image by that
+          factor before the network sees it.
+        - Light, stain and optics shift the activations of a network. The statistics of its batch
+          normalisation are therefore moved towards those of `X` [1]_, the further the more images
+          there are [2]_. They also depend on which classes there are; so images are drawn such that
+          the predicted classes have the shares of training, and the statistics are moved less if
+          classes are missing.
 
         With a few labelled images, the last layer is then fitted to them, close to its old weights.
 
         Parameters
         ----------
-        X : array-like
+        X : array-like or None
             Images of the other laboratory, of the same kind and shape as in `fit`. They should be
-            a random sample of what is to be predicted, of at least 30 images; up to 2,048 are used.
+            a random sample of what is to be predicted; up to 2,048 are used. Fewer than 32, or
+            images that all seem to be of one class, change nothing. With None, the last layer alone
+            is fitted.
         X_labelled : array-like, default=None
             Images of the other laboratory with known labels; five of each class help.
         y_labelled : array-like of shape (n_labelled,), default=None
             Their labels. They may be some of the labels of `fit`; classes without images here
             become less probable.
-        move : float or None, default=None
-            How far the statistics are moved: 0 is not at all, 1 all the way to those of `X`. None
-            chooses. If the predictions before adaptation are of one class with certainty, although
-            all classes occur about as often as in training, 1 is better.
 
         Returns
         -------
         object
             Adapted copy; this classifier is not changed. Its attribute `adaptation_` says what it
-            was adapted to: the numbers of images, how far the statistics were moved, and the shares
-            of the predicted classes.
+            was adapted to: the numbers of images, the factor ``"zoom"`` by which images are
+            enlarged, how far the statistics were moved (0 is not at all, 1 all the way), and the
+            shares of the predicted classes.
 
         Raises
         ------
         ValueError
-            If the network has no batch normalisation that could be adapted, and no labels were
-            passed; or if images or labels cannot be used.
+            If images or labels cannot be used.
 
         Warns
         -----
         AdaptationWarning
-            If there are few images, or if most are predicted to be of one class.
+            If there are too few images to adapt to, or if most are predicted to be of one class.
 
         See Also
         --------
@@ -602,11 +617,9 @@ class BaseCellClassifier(
            Domain Adaptation", arXiv:1603.04779, 2016.
         .. [2] S. Schneider et al., "Improving robustness against common corruptions by covariate
            shift adaptation", NeurIPS 2020.
-        .. [3] D. Wang, E. Shelhamer, S. Liu, B. Olshausen, T. Darrell, "Tent: Fully Test-time
-           Adaptation by Entropy Minimization", ICLR 2021.
         """
         check_is_fitted(self)
-        return adapt_classifier(self, X, X_labelled, y_labelled, move)
+        return adapt_classifier(self, X, X_labelled, y_labelled)
 
     def to_keras(self) -> keras.Model:
         """Copy the trained network to a separate `keras.Model`.
@@ -639,7 +652,7 @@ class BaseCellClassifier(
         model = build(replace(recipe, augmentation=None, dtype_policy=policy), self._seed)
         for source in sources:
             copy_shared_weights(model, source)
-        model = average_symmetries(model, tta)
+        model = average_symmetries(model, tta, self._zoom)
         optimizer = make_keras_optimizer(recipe.optimizer, self.learning_rate)
         accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
         model.compile(optimizer=optimizer, loss=recipe.loss, weighted_metrics=[accuracy])

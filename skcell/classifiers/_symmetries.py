@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from skcell.classifiers._cell_size import zoom_images
+
 #: Maps images `(n, H, W, C)`, as an array or a tensor of Keras, to images of the same shape.
 Symmetry = Callable[[Any], Any]
 
@@ -38,11 +40,16 @@ def _library(images: Any) -> Any:
     return keras.ops if isinstance(images, keras.KerasTensor) else np
 
 
-def average_symmetries(model: keras.Model, tta: str) -> keras.Model:
-    """Return a model that averages the predictions of another over the symmetries."""
+def average_symmetries(model: keras.Model, tta: str, zoom: float) -> keras.Model:
+    """Return a model that averages the predictions of another over the symmetries of images.
+
+    Images are enlarged first.
+    """
     symmetries = find_symmetries(tta, model.inputs[0].shape[1:])
-    if len(symmetries) == 1:
+    if len(symmetries) == 1 and zoom == 1.0:
         return model
     inputs = keras.Input(model.inputs[0].shape[1:], dtype=model.inputs[0].dtype, name="image")
-    found = [model(symmetry(inputs)) for symmetry in symmetries]
-    return keras.Model(inputs, keras.layers.Average(dtype="float32")(found))
+    images = zoom_images(inputs, zoom)
+    found = [model(symmetry(images)) for symmetry in symmetries]
+    outputs = keras.layers.Average(dtype="float32")(found) if len(found) > 1 else found[0]
+    return keras.Model(inputs, outputs)

@@ -11,10 +11,10 @@ from PIL import Image
 from sklearn.utils.validation import check_is_fitted
 
 from skcell._engine import Forward, make_forward, make_gradient
-from skcell._images import ImageSpec, load_images
+from skcell._images import ImageSpec
 from skcell._keras import single_precision
 from skcell._pages import to_picture
-from skcell.classifiers import BaseCellClassifier, inner_estimators
+from skcell.classifiers import BaseCellClassifier, inner_estimators, zoom_images
 
 #: Number of images that are explained at a time.
 CHUNK = 128
@@ -378,12 +378,13 @@ def _explain(
     halves = _split(clf, layer)
     found = np.zeros((len(images), *spec.shape[:2]), np.float32)
     for start in range(0, len(images), CHUNK):
-        some = load_images(images, slice(start, start + CHUNK), spec, n_jobs=-1)
+        some = clf._load(images, slice(start, start + CHUNK), spec)
         of = codes[start : start + CHUNK]
         for half in halves:
             maps = _explain_few(half, some, of, len(clf.classes_), method)
             found[start : start + CHUNK] += [_enlarge(one, spec) / len(halves) for one in maps]
-    return found
+    # An adapted classifier has enlarged the images; what it did not see gets zero.
+    return zoom_images(found[..., None], 1 / clf._zoom, outside="zero")[..., 0]
 
 
 def _explain_few(

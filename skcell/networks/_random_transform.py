@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from skcell.networks._compression import compress
 from skcell.networks._light import change_density
 from skcell.networks._position import (
     Draw,
@@ -25,7 +26,7 @@ _DENSITY = ("exposure", "white_balance", "gamma", "stain", "stain_hue", "saturat
 
 @keras.saving.register_keras_serializable(package="skcell")
 class RandomTransform(keras.layers.Layer):
-    """Change position, focus, light, stain and noise of each image at random.
+    """Change position, focus, light, stain, noise and file of each image at random.
 
     Every image has its own random parameters. The layer is active only in training. Flips and
     quarter turns move whole pixels. Zoom, translation and blur are one resampling; with a rotation,
@@ -70,6 +71,9 @@ class RandomTransform(keras.layers.Layer):
         Maximum relative change of a pixel's distance from the mean colour of the image.
     noise : float
         Maximum standard deviation of the noise of every pixel and channel; the full scale is 1.
+    compression : float
+        Maximum loss of a JPEG file: steps of its quantisation, as a multiple of those at quality
+        50. The quality is 50 divided by this number: 25 with 2.
     erasing : float
         Maximum area of a rectangle that gets the mean colour of the image, as a fraction of the
         image; its proportions are log-uniform in 1/2 to 2, and it may lie partly outside.
@@ -82,7 +86,7 @@ class RandomTransform(keras.layers.Layer):
     fill_mode : str
         How points beyond the border are filled: "reflect", "nearest", "constant" or "wrap".
     clip : bool
-        Whether to clip pixels to 0..1 after a change of light, stain or noise.
+        Whether to clip pixels to 0..1 after a change of light or stain, noise or compression.
     seed : int or None
         Seed of the random generator of the layer.
     **kwargs
@@ -108,6 +112,7 @@ class RandomTransform(keras.layers.Layer):
         brightness: float = 0.0,
         contrast: float = 0.0,
         noise: float = 0.0,
+        compression: float = 0.0,
         erasing: float = 0.0,
         probability: float = 1.0,
         plain_epochs: float = 0.0,
@@ -134,6 +139,7 @@ class RandomTransform(keras.layers.Layer):
         self.brightness = brightness
         self.contrast = contrast
         self.noise = noise
+        self.compression = compression
         self.erasing = erasing
         self.probability = probability
         self.plain_epochs = plain_epochs
@@ -176,7 +182,10 @@ class RandomTransform(keras.layers.Layer):
             images = images + vary(0.0, self.noise, (1, 1, 1)) * self._normal(images)
         if self.erasing:
             images = self._erase(draw, vary, images)
-        if self.clip and any([*density.values(), *light.values(), self.noise]):
+        if self.compression:
+            images = ops.clip(images, 0.0, 1.0) if self.clip else images
+            images = compress(images, vary(0.0, self.compression, (1, 1)))
+        if self.clip and any([*density.values(), *light.values(), self.noise, self.compression]):
             images = ops.clip(images, 0.0, 1.0)
         return images
 

@@ -21,7 +21,7 @@ from skcell.calibration import (
     ReferenceProfile,
     UnknownDetector,
 )
-from skcell.classifiers import BaseCellClassifier, TransferState
+from skcell.classifiers import BaseCellClassifier, CellSizes, TransferState
 from skcell.exceptions import ModelFileError
 from skcell.networks import BACKBONES, cnn, se_inception_resnet, transfer, transfer_head
 from skcell.persistence._parts import find_class, is_of_sklearn
@@ -44,7 +44,7 @@ _PACKAGES = {
 }
 
 #: Values of their own: their fields are stored.
-_RECORDS = {cls.__name__: cls for cls in (ConformalSets, ReferenceProfile)}
+_RECORDS = {cls.__name__: cls for cls in (CellSizes, ConformalSets, ReferenceProfile)}
 
 _NETWORKS = {f.__name__: f for f in (cnn, se_inception_resnet, transfer, transfer_head)}
 
@@ -146,6 +146,10 @@ def _decode_state(cls: Any, value: dict[str, Any], store: Store) -> Any:
         state["cache"] = True  # a file must not choose where others are written
     if isinstance(state.get("memory"), str):  # nor a pipeline's, when it is fitted again
         state["memory"] = None
+    if issubclass(cls, BaseCellClassifier) and isinstance(state.get("classes_"), np.ndarray):
+        n = len(state["classes_"])  # files of earlier versions do not say how large cells are
+        unknown = CellSizes(np.full(n, np.nan), np.ones(n, np.int64), 0.0)
+        state = {"_sizes": unknown, "_zoom": 1.0, **state}
     estimator.__setstate__(state)
     if hasattr(cls, "_parameter_constraints"):
         estimator._validate_params()
@@ -164,6 +168,13 @@ def _check_classifier(clf: BaseCellClassifier) -> None:
     _check_classes(clf.classes_, recipe.n_classes)
     if not isinstance(spec, ImageSpec) or type(clf._seed) is not int:
         raise ModelFileError(f"{type(clf).__name__} does not say what images it takes.")
+    sizes, zoom = getattr(clf, "_sizes", None), getattr(clf, "_zoom", None)
+    if not isinstance(sizes, CellSizes) or not {len(sizes.sizes), len(sizes.counts)} == {
+        len(clf.classes_)
+    }:
+        raise ModelFileError(f"{type(clf).__name__} does not say how large its cells are.")
+    if not isinstance(zoom, float) or not 0.1 <= zoom <= 10:
+        raise ModelFileError(f"{type(clf).__name__} enlarges its images {zoom!r} times.")
     whole = recipe.network is not transfer_head  # which takes features of images
     if whole and (tuple(recipe.input_shape), recipe.dtype) != (spec.shape, spec.dtype):
         raise ModelFileError(

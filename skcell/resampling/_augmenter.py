@@ -30,6 +30,7 @@ _LAYER_PARAMETERS = (
     "brightness",
     "contrast",
     "noise",
+    "compression",
     "erasing",
     "probability",
     "plain_epochs",
@@ -121,6 +122,9 @@ class ImageAugmenter(BaseImageSampler):
     noise : float, default=0.0
         Maximum standard deviation of the noise of every pixel and channel, as a fraction of the
         full scale of an integer dtype, or as a pixel value for floats.
+    compression : float, default=0.0
+        Maximum loss of a JPEG file: steps of its quantisation, as a multiple of those at quality
+        50. The quality is 50 divided by this number: 25 with 2.
     erasing : float, default=0.0
         Maximum area of a rectangle that gets the mean colour of the image, as a fraction of the
         image [5]_. Its proportions are log-uniform in 1/2 to 2.
@@ -210,6 +214,7 @@ class ImageAugmenter(BaseImageSampler):
         "brightness": [Interval(Real, 0, 1, closed="both")],
         "contrast": [Interval(Real, 0, 1, closed="both")],
         "noise": [Interval(Real, 0, 1, closed="both")],
+        "compression": [Interval(Real, 0, None, closed="left")],
         "erasing": [Interval(Real, 0, 1, closed="both")],
         "probability": [Interval(Real, 0, 1, closed="right")],
         "plain_epochs": [Interval(Real, 0, 1, closed="left")],
@@ -245,6 +250,7 @@ class ImageAugmenter(BaseImageSampler):
         brightness: float = 0.0,
         contrast: float = 0.0,
         noise: float = 0.0,
+        compression: float = 0.0,
         erasing: float = 0.0,
         probability: float = 1.0,
         plain_epochs: float = 0.0,
@@ -272,6 +278,7 @@ class ImageAugmenter(BaseImageSampler):
         self.brightness = brightness
         self.contrast = contrast
         self.noise = noise
+        self.compression = compression
         self.erasing = erasing
         self.probability = probability
         self.plain_epochs = plain_epochs

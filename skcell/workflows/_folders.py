@@ -281,8 +281,8 @@ def adapt_to_folder(
     before, after = (m.predict_proba(images).mean(axis=0) for m in (model, adapted))
     told = classifier_of(adapted).adaptation_
     sentence = (
-        f"Adapted to {told['n_images']:,} images, {told['n_labelled']:,} of them with labels; the "
-        f"statistics were moved by {100 * told['move']:.0f} %."
+        f"Adapted to {told['n_images']:,} images, {told['n_labelled']:,} of them with labels. "
+        f"{_describe_zoom(told['zoom'])} The statistics were moved by {100 * told['move']:.0f} %."
     )
     why = adapted.why_not_calibrated() if isinstance(adapted, CalibratedClassifier) else ""
     if isinstance(adapted, CalibratedClassifier):
@@ -301,6 +301,15 @@ def adapt_to_folder(
     }
     save(adapted, path, training=training)
     return sentence, list(zip(model.classes_.tolist(), before, after, strict=True))
+
+
+def _describe_zoom(zoom: float) -> str:
+    if zoom == 1.0:
+        return "Cells have about the size that they had in training."
+    return (
+        f"Cells are {'smaller' if zoom > 1 else 'larger'} than in training: images are resized to "
+        f"{100 * zoom:.0f} % before the network sees them."
+    )
 
 
 def _load(model: Any, folder: ImageFolder, skip_broken: bool) -> Any:

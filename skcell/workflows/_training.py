@@ -251,7 +251,7 @@ def train(
     part = None if together is None else together[train_part]
     notify(f"Training on {len(train_part):,} images of {image_size} x {image_size} pixels ...")
     model.fit(cells.images[train_part], labels[train_part], groups=part)
-    choices.append(_describe_calibration(model))
+    choices.append(_describe_calibration(model, has_groups=found is not None))
     epochs_done = _count_epochs(model, callbacks)
     if epochs_done["interrupted"]:
         choices.append(
@@ -297,10 +297,14 @@ def train(
     return TrainingResult(model, evaluation, choices, told, data, check, tested, images)
 
 
-def _describe_calibration(model: CalibratedClassifier) -> str:
-    """Say what calibrated a model, and where this is not enough."""
+def _describe_calibration(model: CalibratedClassifier, *, has_groups: bool) -> str:
+    """Say what calibrated a model, and where this is not enough.
+
+    Without patients or slides, the groups of a calibration are those of copies of an image.
+    """
     found = model.calibration_
-    n, n_groups, n_wrong = found["n_images"], found["n_groups"], found["n_wrong"]
+    n, n_wrong = found["n_images"], found["n_wrong"]
+    n_groups = found["n_groups"] if has_groups else None
     of = "" if n_groups is None else f" of {n_groups} patients or slides"
     text = (
         f"{n:,} of the training images{of} were held out, to calibrate probabilities, prediction "

@@ -1,13 +1,18 @@
 """Augmentation: exact where it can be, one interpolation where it cannot, labels kept."""
 
+import io
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
+from PIL import Image
 from scipy.ndimage import affine_transform
 
 from skcell import CellCNNClassifier, ImageAugmenter, make_pipeline
+from skcell.datasets import make_cells
 from skcell.networks import RandomTransform
+from skcell.networks._compression import compress
 from skcell.networks._light import _dyes
 from skcell.networks._position import draw_matrix, resample
 from skcell.resampling import PRESETS
@@ -308,6 +313,32 @@ def test_erasing_fills_a_rectangle_with_the_mean_colour():
     assert min(shares) < 0.02
     assert 0.4 < min(proportions) < 0.65
     assert 1.5 < max(proportions) < 2.5
+
+
+@pytest.mark.parametrize(("quality", "strength"), [(50, 1.0), (25, 2.0), (10, 5.0)])
+@pytest.mark.parametrize("size", [28, 45])
+def test_compression_loses_what_a_file_of_pillow_loses(quality, strength, size):
+    images = make_cells(6, n_classes=2, image_size=size, random_state=0).images
+    read = []
+    for image in images:
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=quality)
+        read.append(np.asarray(Image.open(file), np.float32))
+    unit = images.astype(np.float32) / 255
+    ours = np.asarray(compress(unit, np.full((6, 1, 1), strength, np.float32))).clip(0, 1) * 255
+    lost = np.abs(np.stack(read) - images).mean()
+    # Pillow interpolates the colour that it reads, and rounds.
+    assert np.abs(ours - read).mean() < 0.35 * lost
+
+
+def test_compression_leaves_some_images_and_one_channel_is_brightness(grey):
+    found = changed(grey, compression=4.0, probability=0.5)
+    same = (np.abs(found - grey) < 1e-6).all(axis=(1, 2, 3))
+    assert 0.4 < same.mean() < 0.6
+    coloured = np.repeat(grey, 3, axis=3)
+    strength = np.full((len(grey), 1, 1), 2.0, np.float32)
+    alone, among = compress(grey, strength), compress(coloured, strength)
+    np.testing.assert_allclose(among[..., :1], alone, atol=2e-3)
 
 
 def test_noise_has_the_strength_it_says(grey):
