@@ -25,11 +25,20 @@ _SMALLEST_CHANGE = 0.08
 #: Number of training images that are measured, and the most of one class.
 _N_MEASURED = 512
 
+#: Number of images that are measured at a time.
+_CHUNK = 32
+
 #: Height and width to which images are shrunk before they are measured, at most.
 _SIDE = 48
 
+#: The training images are enlarged by these factors, to see whether the measure follows.
+_FACTORS = 0.8, 1.25
+
 #: A class counts from this many images on; with the second number of images, it counts half.
 _FEWEST, _HALF = 3, 8
+
+#: Weight of the evidence for no change, relative to that of a class.
+_PRIOR = 0.5
 
 #: The size of cells is used if a change of an image by a tenth changes the measure by a twentieth.
 _LEAST_SLOPE = 0.5
@@ -73,15 +82,20 @@ def measure_sizes(images: NDArray[Any]) -> NDArray[np.float64]:
 
     It is NaN for an image of one colour.
     """
-    scale = float(np.iinfo(images.dtype).max) if images.dtype.kind in "ui" else 1.0
-    unit = _shrink(images).astype(np.float64) / scale
+    parts = [_measure_few(images[i : i + _CHUNK]) for i in range(0, len(images), _CHUNK)]
+    return np.concatenate(parts)
+
+
+def _measure_few(images: NDArray[Any]) -> NDArray[np.float64]:
+    unit = _shrink(images)
     n, height, width, channels = unit.shape
     density = -np.log(np.maximum(unit, 1 / 255)).reshape(n, -1, channels)
     bright = np.quantile(density, 0.1, axis=1, keepdims=True)
     dense = np.square(np.maximum(density - bright, 0)).sum(axis=2).reshape(n, height, width)
     y, x = (np.linspace(-1, 1, side) for side in (height, width))
     middle = np.exp(-(np.square(y[:, None]) + np.square(x)) / (2 * 0.7**2))
-    weights = np.square(dense) * middle  # the fourth power of the distance from the brightest
+    # The fourth power of the distance from the brightest.
+    weights = np.square(dense) * middle
     total = weights.sum(axis=(1, 2))
     weights /= np.where(total > 0, total, 1)[:, None, None]
     spread = np.zeros(n)
@@ -92,9 +106,11 @@ def measure_sizes(images: NDArray[Any]) -> NDArray[np.float64]:
     return 0.5 * np.log(np.where((total > 0) & (spread > 0), spread, np.nan))
 
 
-def _shrink(images: NDArray[Any]) -> NDArray[Any]:
-    """Shrink images to at most about `_SIDE` pixels by averaging blocks of pixels."""
+def _shrink(images: NDArray[Any]) -> NDArray[np.float32]:
+    """Scale pixels to 0..1, and shrink images to about `_SIDE` by averaging blocks of pixels."""
     n, height, width, channels = images.shape
+    scale = float(np.iinfo(images.dtype).max) if images.dtype.kind in "ui" else 1.0
+    images = images.astype(np.float32) / np.float32(scale)
     step = max(1, math.ceil(min(height, width) / _SIDE))
     if step == 1:
         return images
@@ -139,16 +155,20 @@ class CellSizes:
         most = max(2 * _FEWEST, _N_MEASURED // n_classes)
         chosen = [order[codes[order] == code][:most] for code in range(n_classes)]
         indices = np.sort(np.concatenate(chosen))[:_N_MEASURED]
-        images = load_images(data.images, present[indices], data.spec, n_jobs=-1)
-        found = measure_sizes(images)
+        parts = []
+        for start in range(0, len(indices), _CHUNK):
+            some = present[indices[start : start + _CHUNK]]
+            small = _shrink(load_images(data.images, some, data.spec, n_jobs=-1))
+            zoomed = [zoom_images(small, factor) for factor in (1.0, *_FACTORS)]
+            parts.append([measure_sizes(images) for images in zoomed])
+        found, lower, upper = np.concatenate(parts, axis=1)
         for code in range(n_classes):
             of_class = found[codes[indices] == code]
             if np.isfinite(of_class).sum() >= _FEWEST:
                 sizes[code] = np.nanmedian(of_class)
-        small = _shrink(images)
-        lower, upper = (measure_sizes(zoom_images(small, factor)) for factor in (0.8, 1.25))
         change = (upper - lower)[np.isfinite(upper - lower)]
-        slope = float(np.median(change) / math.log(1.25 / 0.8)) if len(change) else 0.0
+        step = math.log(_FACTORS[1] / _FACTORS[0])
+        slope = float(np.median(change)) / step if len(change) else 0.0
         return cls(sizes, counts, slope if slope >= _LEAST_SLOPE else 0.0)
 
     @property
@@ -160,17 +180,24 @@ class CellSizes:
         """Find the factor by which images are enlarged so that cells have the size of training.
 
         Cells are compared with those of the same predicted class, since classes differ in size.
+        Another scale changes all classes alike. So the less they agree, the closer the factor is
+        to 1: then predictions are wrong, or something else differs.
         """
         if not self.slope:
             return 1.0
         found = measure_sizes(images)
-        total, weight = 0.0, 0.0
+        changes, weights = [0.0], [_PRIOR]
         for code, size in enumerate(self.sizes):
             of_class = found[(codes == code) & np.isfinite(found)]
             if np.isfinite(size) and len(of_class) >= _FEWEST:
-                counted = len(of_class) / (len(of_class) + _HALF)
-                total += counted * (np.median(of_class) - size)
-                weight += counted
-        change = -total / (weight + 0.5) / self.slope  # a little is evidence for no change
+                changes.append((size - np.median(of_class)) / self.slope)
+                weights.append(len(of_class) / (len(of_class) + _HALF))
+        w, c = np.array(weights), np.array(changes)
+        change = np.average(c, weights=w)
+        if len(c) > 2:
+            mean = np.average(c[1:], weights=w[1:])
+            spread = np.average(np.square(c[1:] - mean), weights=w[1:])
+            error = spread * np.square(w[1:]).sum() / w[1:].sum() ** 2
+            change *= change**2 / (change**2 + error + np.finfo(float).tiny)
         low, high = (math.log(limit) for limit in LIMITS)
         return 1.0 if abs(change) < _SMALLEST_CHANGE else math.exp(min(max(change, low), high))
