@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 Measured = dict[str, float]
 Side = Callable[..., Measured]
 
@@ -51,6 +54,30 @@ def data_parser(doc: str | None, name: str) -> argparse.ArgumentParser:
     parser.add_argument("--name", default=name, help="of the file in results/")
     parser.add_argument("--image-size", type=int, default=96, help="for a folder")
     return parser
+
+
+def load(data: Path, image_size: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Load images and labels of both parts."""
+    if data.is_file():
+        with np.load(data) as arrays:
+            return {
+                part: (arrays["X"][arrays["split"] == part], arrays["y"][arrays["split"] == part])
+                for part in ("train", "val")
+            }
+    from skcell.datasets import load_image_folder
+
+    found = {part: load_image_folder(data / part, image_size) for part in ("train", "val")}
+    return {part: (c.images, c.target_names[c.target]) for part, c in found.items()}
+
+
+def resize(images: np.ndarray, size: int) -> np.ndarray:
+    """Resize images as the data set's own were, with cubic interpolation."""
+    return np.stack(
+        [
+            np.asarray(Image.fromarray(x).resize((size, size), Image.Resampling.BICUBIC))
+            for x in images
+        ]
+    )
 
 
 def peak_rss() -> int:

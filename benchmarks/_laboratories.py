@@ -1,7 +1,7 @@
 """Simulated laboratories: cells of another size, stain, background, camera and file.
 
-They are written apart from the augmentation, as _corruptions.py is, and differ in everything at once.
-Each is drawn from a seed.
+They are written apart from the augmentation, as _corruptions.py is, and differ in everything at
+once. Each is drawn from a seed.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,7 @@
 """Accuracy of the plain call under the corruptions of `skcell.inspection.corruption_report`.
 
-`--data` is as in bench_robustness.py. The network is trained on the part "train", and looked at
+`--data` is a folder with the subfolders train and val, each with a subfolder for each class, or
+an .npz file with `X`, `y` and `split`. The network is trained on the part "train", and looked at
 once on the part "val": as it is, and under both named sets of corruptions in all five strengths.
 The errors relative to AlexNet are those of MedMNIST-C, whose images have 224 x 224 pixels.
 
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import _compare
 from _medmnist_c import MEDMNIST_C_BLOOD, relative_errors
-from bench_robustness import load
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     parser = _compare.data_parser(__doc__, "corruptions")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    parts = load(options.data, options.image_size)
+    parts = _compare.load(options.data, options.image_size)
     (X, y), (X_val, y_val) = parts["train"], parts["val"]
     began = time.perf_counter()
     clf = CellCNNClassifier(random_state=options.seed).fit(X, y)

@@ -1,15 +1,18 @@
 """Cells of other laboratories: as the plain call is, adapted without labels, and with a few.
 
-Trained on the part "train" of `--data` (an `.npz` file with a split), scored on the part "val": as it
-is, under the thirty corruptions of _corruptions.py, and as the simulated laboratories of
-_laboratories.py see it. `--other` is an `.npz` file of a real other laboratory. Scores elsewhere are
-balanced accuracies; among the classes of the real one, the network chooses among these. It is adapted
-to samples of several sizes and class shares, and scored on all cells of the laboratory: `worst` is the
-lowest change of the score by adaptation. Where labels are used, their cells are not scored.
+`--data` is a folder with the subfolders train and val, each with a subfolder for each class, or an
+`.npz` file with `X`, `y` and `split`. Networks are trained on the part "train", and scored on the
+part "val": as it is, under the thirty corruptions of _corruptions.py, and as the simulated
+laboratories of _laboratories.py see it. `--other` is an `.npz` file of a real other laboratory.
 
-"before" is the augmentation of before: no loss of JPEG files, and smaller changes of size and stain.
+Scores elsewhere are balanced accuracies; for the real laboratory, the network chooses among its
+classes. It is adapted to samples of several sizes and class shares, and scored on all cells of the
+laboratory: `worst` is the lowest change of the score by adaptation. Where labels are used, their
+cells are not scored.
 
-    python benchmarks/bench_laboratories.py --data cells.npz --other other.npz --name laboratories_28
+"before" is the augmentation of before: no JPEG files, and smaller changes of size and stain.
+
+    python benchmarks/bench_laboratories.py --data cells.npz --other other.npz
 """
 
 import time
@@ -21,7 +24,6 @@ import _compare
 import numpy as np
 from _corruptions import corrupt_all
 from _laboratories import make_laboratory
-from bench_robustness import load, resize
 
 from skcell.inspection._corruptions import jpeg
 
@@ -100,7 +102,7 @@ def main() -> None:
     from skcell import CellCNNClassifier, ImageAugmenter
     from skcell._environment import environment
 
-    parser = _compare.data_parser(__doc__, "laboratories")
+    parser = _compare.data_parser(__doc__, "laboratories_28")
     parser.add_argument("--other", type=Path, required=True, help="another laboratory")
     parser.add_argument("--n-train", type=int, help="use only this many training images")
     parser.add_argument("--laboratories", type=int, default=6, help="that are simulated")
@@ -108,13 +110,13 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=SIDES, default=list(SIDES))
     options = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)
-    parts = load(options.data, options.image_size)
+    parts = _compare.load(options.data, options.image_size)
     (X, y), (X_val, y_val) = parts["train"], parts["val"]
     few = np.random.default_rng(0).permutation(len(y_val))[:N_CELLS]
     corrupted, rng = corrupt_all(X_val[few[:300]]), np.random.default_rng(0)
     files = {str(quality): jpeg(quality)(X_val[few], rng) for quality in (50, 25, 12)}
     with np.load(options.other) as arrays:
-        foreign = resize(arrays["X"], X.shape[1]), arrays["y"].astype(str)
+        foreign = _compare.resize(arrays["X"], X.shape[1]), arrays["y"].astype(str)
     runs: list[dict[str, Any]] = []
     for seed in range(options.seeds):
         chosen = np.random.default_rng(seed).permutation(len(y))[: options.n_train]

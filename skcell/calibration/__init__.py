@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "_calibrated": ["Assessment", "CalibratedClassifier"],
         "_conformal": ["ConformalSets"],
+        "_shares": ["CellCount", "estimate_shares"],
         "_shift": ["ReferenceProfile", "ShiftReport", "measure_shift"],
         "_temperature": ["fit_temperature", "scale_probabilities"],
         "_unknown": ["UnknownDetector"],

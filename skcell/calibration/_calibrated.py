@@ -1,9 +1,9 @@
 """A classifier with calibrated probabilities, prediction sets and out-of-distribution detection."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, Literal, Self
 
@@ -24,6 +24,7 @@ from skcell._holdout import Purpose, check_groups, find_copies, split_holdout
 from skcell._images import check_labels, load_images
 from skcell._sklearn import Interval, StrOptions, _check_method_params, _num_samples, _safe_indexing
 from skcell.calibration._conformal import ConformalSets
+from skcell.calibration._shares import CellCount, estimate_shares
 from skcell.calibration._shift import ReferenceProfile, ShiftReport
 from skcell.calibration._temperature import fit_temperature, scale_probabilities
 from skcell.calibration._unknown import UnknownDetector
@@ -38,6 +39,11 @@ CHUNK = 512
 #: which is predicted by a classifier that was adapted without it.
 FEWEST_LABELLED = 16
 _PARTS = 5
+
+#: A count says that it is doubtful if a larger share of the images is unknown; and a shift is
+#: tested from so many images on.
+MOST_UNKNOWN = 0.2
+FEWEST_SHIFTED = 20
 
 _PURPOSE = Purpose("calibration", "calibrate on images of your own: FrozenEstimator")
 
@@ -90,6 +96,27 @@ class Assessment:
     uncertain: NDArray[np.bool_]
     features: NDArray[np.float64]
     classes: NDArray[Any]
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Join what was said about several parts of the images.
+
+        Parameters
+        ----------
+        parts : sequence of Assessment
+            One or more, of one classifier.
+
+        Returns
+        -------
+        Assessment
+            All images, in order.
+        """
+        found = {}
+        for field in fields(cls):
+            values = [getattr(part, field.name) for part in parts]
+            by_image = field.name != "classes" and values[0] is not None
+            found[field.name] = np.concatenate(values) if by_image else values[0]
+        return cls(**found)
 
     def list_prediction_sets(self) -> list[list[Any]] | None:
         """List the classes of each prediction set.
@@ -157,6 +184,9 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         the `tta` that holds for.
     sets_ : ConformalSets
         The prediction sets.
+    predicted_ : ndarray of int of shape (n_held_out,) or None
+        Code of the predicted class of each image that was held out; `count` takes from it what the
+        classifier confuses.
     detector_ : UnknownDetector
         The detector of unknown images, on the features of `embed`.
     references_ : list of ReferenceProfile
@@ -326,6 +356,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         self.temperature_ = fit_temperature(raw, codes)
         scaled = scale_probabilities(raw, self.temperature_)
         self.sets_ = ConformalSets.fit(scaled, codes, self.sets, groups)
+        self.predicted_ = scaled.argmax(axis=1)
         self.calibration_ = {
             "n_images": len(codes),
             "n_groups": None if groups is None else self.sets_.n_units,
@@ -540,6 +571,68 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         """
         check_is_fitted(self)
         return np.isin(self._digest(X), self.training_digests_)
+
+    def count(
+        self,
+        X: ArrayLike | Assessment,
+        *,
+        groups: ArrayLike | None = None,
+        confidence_level: float = 0.95,
+    ) -> CellCount:
+        """Count the classes of images, as in a differential, with intervals.
+
+        Shares are corrected by what the classifier confused among the images that were held out;
+        see `skcell.calibration.estimate_shares`.
+
+        Parameters
+        ----------
+        X : array-like or Assessment
+            Images, as for the classifier; or what `assess` said about them.
+        groups : array-like of shape (n,), default=None
+            Patient or slide of each image; the intervals are then for other patients as well.
+        confidence_level : float, default=0.95
+            Probability with which an interval covers a share.
+
+        Returns
+        -------
+        CellCount
+            Counts, shares, and why they may mean nothing.
+
+        Raises
+        ------
+        ValueError
+            If the classifier is not calibrated for these images.
+        """
+        if why := self.why_not_calibrated():
+            raise ValueError(why)
+        if self.predicted_ is None:
+            raise ValueError(
+                "The file of this model does not say what it confuses, since an earlier version "
+                "wrote it. Train or adapt it again to count with it."
+            )
+        found = X if isinstance(X, Assessment) else self.assess(X)
+        codes = found.probabilities.argmax(axis=1)
+        n, n_classes = len(codes), len(self.classes_)
+        shares = estimate_shares(
+            codes,
+            self.predicted_,
+            self.sets_.codes,
+            n_classes,
+            groups=check_groups(groups, n),
+            held_out_groups=self.sets_.groups,
+            confidence_level=confidence_level,
+        )
+        doubts, n_unknown = [], int(found.unknown.sum())
+        if n >= FEWEST_SHIFTED and (shift := self.detect_shift(found)).shifted:
+            doubts.append(f"{shift} These shares may be far off.")
+        if n_unknown > MOST_UNKNOWN * n:
+            doubts.append(
+                f"{100 * n_unknown / n:.0f} % of the images are unlike all that the model was "
+                "trained on. They are counted as what they resemble most, so these shares may be "
+                "far off: look at them first."
+            )
+        counts = np.bincount(codes, minlength=n_classes).tolist()
+        return CellCount(self.classes_.tolist(), counts, shares, n, n_unknown, doubts)
 
     def detect_shift(self, X: ArrayLike | Assessment) -> ShiftReport:
         """Compare light, colour and sharpness of images with those of the reference images.

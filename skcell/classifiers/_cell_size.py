@@ -20,7 +20,7 @@ from skcell._images import load_images
 #: Images of a new size are enlarged by a factor within these limits; below the last one, as a
 #: fraction, they keep their size.
 LIMITS = 0.6, 1.6
-_SMALLEST_CHANGE = 0.08
+_SMALLEST_CHANGE = 0.03
 
 #: Number of training images that are measured, and the most of one class.
 _N_MEASURED = 512

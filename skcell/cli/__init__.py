@@ -41,6 +41,7 @@ def _skcell(
 app.command(epilog=_check.CHECK_EPILOG)(_check.check)
 app.command(epilog=_models.TRAIN_EPILOG)(_models.train)
 app.command(epilog=_models.PREDICT_EPILOG)(_models.predict)
+app.command(epilog=_models.COUNT_EPILOG)(_models.count)
 app.command(epilog=_models.EVALUATE_EPILOG)(_models.evaluate)
 app.command(epilog=_models.ADAPT_EPILOG)(_models.adapt)
 app.command()(_models.info)

@@ -41,6 +41,8 @@ cells/ -o cells.skcell --backbone efficientnet_lite0 --weights imagenet."""
 PREDICT_EPILOG = """Examples: skcell predict cells.skcell new/ -o new.csv. Least certain first, and
 sorted into folders: skcell predict cells.skcell "new/*.png" --sort uncertain --copy-to sorted. In a
 pipe: ls *.jpg | skcell predict cells.skcell - | head."""
+COUNT_EPILOG = """Examples: skcell count cells.skcell slide/. With a sub-folder for each slide of a
+patient: skcell count cells.skcell slides/ --group-by-folder -o count.csv."""
 EVALUATE_EPILOG = """Example: skcell evaluate cells.skcell labelled/ --groups "(P[0-9]+)_" -o
 test.html"""
 ADAPT_EPILOG = """Example: skcell adapt cells.skcell theirs/ -o theirs.skcell. If theirs/ has
@@ -234,6 +236,65 @@ def predict(
                 plain(f"{len(files) - len(failures):,} images were predicted; the table is {out}."),
                 soft_wrap=True,
             )
+
+
+def count(
+    model: Model,
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGES", help="Folders, files or patterns, as for predict."),
+    ],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Table, *.csv.")] = None,
+    by_folder: Annotated[
+        bool,
+        typer.Option(
+            "--group-by-folder", help="Each folder is one slide or patient: a sample of others."
+        ),
+    ] = False,
+) -> None:
+    """Count the classes of new images: a differential, with intervals.
+
+    Shares are corrected by what the model confuses. The intervals contain the shares in 95 % of
+    such counts, if the images are a random sample and are like those of training.
+    """
+    console = Console()
+    with reported(console):
+        out = out and check_output(out, model, *sources, suffixes=(".csv",))
+        from skcell.workflows import find_images
+
+        files = find_images(sources, sys.stdin)
+        loaded, _ = _open(model, Console(stderr=True))
+        from skcell import workflows
+
+        groups = [str(Path(file).parent) for file in files] if by_folder else None
+        found, failures = workflows.count_files(loaded, files, groups=groups)
+        table = Table("class", "images", "share", "95 % interval", box=None)
+        for name, number, share in zip(found.classes, found.counts, found.shares, strict=True):
+            interval = str(share).partition(" (")[2].rstrip(")")
+            table.add_row(plain(str(name)), f"{number:,}", f"{100 * share.value:.1f} %", interval)
+        console.print(table)
+        console.print(
+            plain(f"{found.n_images:,} images, {found.n_unknown:,} of them called unknown."),
+            soft_wrap=True,
+        )
+        for sentence in found.warnings:
+            console.print(plain(sentence, style="bold yellow"), soft_wrap=True)
+        if failures:
+            name, why = next(iter(failures.items()))
+            text = f"{len(failures)} files could not be read, such as {name}: {why}."
+            console.print(plain(text, style="yellow"), soft_wrap=True)
+        if out is not None:
+            with _opened(out, "w") as file:
+                workflows.write_predictions(
+                    (
+                        {"class": name, "images": n, **{k: f"{v:.6f}" for k, v in vars(s).items()}}
+                        for name, n, s in zip(
+                            found.classes, found.counts, found.shares, strict=True
+                        )
+                    ),
+                    file,
+                )
+            console.print(plain(f"The table is {out}."), soft_wrap=True)
 
 
 def evaluate(

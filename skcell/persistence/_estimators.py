@@ -150,6 +150,8 @@ def _decode_state(cls: Any, value: dict[str, Any], store: Store) -> Any:
         n = len(state["classes_"])  # files of earlier versions do not say how large cells are
         unknown = CellSizes(np.full(n, np.nan), np.ones(n, np.int64), 0.0)
         state = {"_sizes": unknown, "_zoom": 1.0, **state}
+    elif issubclass(cls, CalibratedClassifier) and "sets_" in state:
+        state = {"predicted_": None, **state}
     estimator.__setstate__(state)
     if hasattr(cls, "_parameter_constraints"):
         estimator._validate_params()
@@ -193,7 +195,13 @@ def _check_calibrated(model: CalibratedClassifier) -> None:
     profiles = isinstance(known, list) and all(isinstance(p, ReferenceProfile) for p in known)
     if not (sane and parts and profiles and known and type(model.calibrated_) is bool):
         raise ModelFileError(f"its calibration is none (temperature {temperature!r}).")
-    sets = model.sets_
+    sets, predicted = model.sets_, model.predicted_
+    if predicted is not None and (
+        not isinstance(predicted, np.ndarray)
+        or predicted.shape != sets.codes.shape
+        or not set(predicted.tolist()) <= set(range(sets.n_classes))
+    ):
+        raise ModelFileError("it does not say what it confuses.")
     if sets.n_classes != len(model.classes_) or len(sets.scores) != len(sets.codes):
         raise ModelFileError("its prediction sets are of other classes.")
     if not np.isfinite(sets.scores).all() or any(

@@ -37,7 +37,7 @@ _LAYER_PARAMETERS = (
     "fill_mode",
 )
 
-#: Settings by name; benchmarks/bench_robustness.py measures them.
+#: Settings by name; benchmarks/bench_laboratories.py measures them.
 PRESETS: dict[str, dict[str, Any]] = {
     "symmetries": {},
     "microscope": {

@@ -1,4 +1,4 @@
-"""What the commands do, as functions: check, train, predict, evaluate and adapt from folders."""
+"""What the commands do, as functions: check, train, predict, count, evaluate and adapt."""
 
 from skcell import _lazy
 
@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "_check": ["check_folder"],
         "_folders": ["adapt_to_folder", "evaluate_folder"],
-        "_prediction": ["Prediction", "find_images", "predict_files"],
+        "_prediction": ["Prediction", "count_files", "find_images", "predict_files"],
         "_training": ["TrainingResult", "train"],
     },
     internal={

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from skcell._images import EXTENSIONS, decode_files
 from skcell._optional import import_optional
 from skcell._text import cell, printable, read_text
-from skcell.calibration import CalibratedClassifier
+from skcell.calibration import Assessment, CalibratedClassifier, CellCount
 from skcell.classifiers import find_image_spec
 from skcell.datasets import list_images
 
@@ -204,6 +204,62 @@ def _predict(
         uncertain = max(row) < min_confidence
         label = classes[int(np.argmax(row))]
         yield label, dict(zip(classes, row, strict=True)), [], None, "", uncertain
+
+
+def count_files(
+    model: CalibratedClassifier,
+    files: Sequence[str | os.PathLike[str]],
+    *,
+    groups: Sequence[Any] | None = None,
+    confidence_level: float = 0.95,
+) -> tuple[CellCount, dict[str, str]]:
+    """Count the classes of image files, in bounded memory; see `CalibratedClassifier.count`.
+
+    Parameters
+    ----------
+    model : CalibratedClassifier
+        The model.
+    files : sequence of str or path-like
+        Paths of images.
+    groups : sequence, default=None
+        Patient or slide of each file.
+    confidence_level : float, default=0.95
+        Probability with which an interval covers a share.
+
+    Returns
+    -------
+    count : CellCount
+        Counts and shares of the files that could be read.
+    failures : dict of str to str
+        Why the others could not be read.
+
+    Raises
+    ------
+    TypeError
+        If the model is not a `CalibratedClassifier`.
+    ValueError
+        If no file can be read, or the model is not calibrated for what it predicts now.
+    """
+    if not isinstance(model, CalibratedClassifier):
+        raise TypeError(
+            f"Only a CalibratedClassifier knows what it confuses; this is a {type(model).__name__}."
+        )
+    if why := model.why_not_calibrated():
+        raise ValueError(why)
+    spec = find_image_spec(model)
+    names, parts, used = [os.fspath(file) for file in files], [], []
+    failures: dict[str, str] = {}
+    for start in range(0, len(names), CHUNK):
+        images, kept, failed = _read(names[start : start + CHUNK], spec)
+        failures |= failed
+        used += [start + int(i) for i in kept]
+        if len(images):
+            parts.append(model.assess(images))
+    if not parts:
+        raise ValueError(f"None of the {len(names)} files can be read: {failures[names[0]]}.")
+    of_used = None if groups is None else [groups[i] for i in used]
+    found = Assessment.join(parts)
+    return model.count(found, groups=of_used, confidence_level=confidence_level), failures
 
 
 def to_record(prediction: Prediction, *, probabilities: bool, classes: Sequence[Any]) -> dict:
