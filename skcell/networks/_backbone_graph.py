@@ -243,7 +243,9 @@ def _without_names(model: keras.Model) -> str:
             return [walk(v, "name" if refers and i == 0 else key) for i, v in enumerate(value)]
         return rename(value) if key == "name" and isinstance(value, str) else value
 
-    return json.dumps(walk(json.loads(model.to_json())))
+    graph = json.loads(model.to_json())
+    graph["config"]["name"] = None  # in one process, a model inside may have the same name
+    return json.dumps(walk(graph))
 
 
 def _names(model: keras.Model) -> Iterator[str]:
