@@ -281,8 +281,14 @@ def count(
             console.print(plain(sentence, style="bold yellow"), soft_wrap=True)
         if failures:
             name, why = next(iter(failures.items()))
-            text = f"{len(failures)} files could not be read, such as {name}: {why}."
-            console.print(plain(text, style="yellow"), soft_wrap=True)
+            console.print(
+                plain(
+                    f"{len(failures)} of {len(files)} files could not be read, such as {name}: "
+                    f"{why}.",
+                    style="yellow",
+                ),
+                soft_wrap=True,
+            )
         if out is not None:
             with _opened(out, "w") as file:
                 workflows.write_predictions(

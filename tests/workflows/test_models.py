@@ -354,6 +354,35 @@ def test_adaptation_leaves_the_test_part_alone(place, tmp_path, run_here):
     assert f"Adapted to {n_train} images, {n_train} of them with labels" in done.stdout
 
 
+def test_a_folder_is_counted(place, tmp_path, run_here):
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "broken.png").write_bytes(b"no image")
+    done = run_here("count", "cells.skcell", "new", more, "-o", tmp_path / "c.csv", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "60 images" in done.stdout
+    assert "1 of 61 files could not be read" in done.stdout
+    lines = table((tmp_path / "c.csv").read_text())
+    counts = {folder.name: len(list(folder.iterdir())) for folder in (place / "new").iterdir()}
+    assert sum(int(line["images"]) for line in lines) == 60
+    for line in lines:
+        assert float(line["low"]) <= counts[line["class"]] / 60 <= float(line["high"])
+    grouped = run_here("count", "cells.skcell", "new", "--group-by-folder", cwd=place)
+    assert grouped.returncode == 0, grouped.stderr
+
+
+def test_an_adapted_model_that_is_not_calibrated_does_not_count(place, tmp_path, run_here):
+    flat = tmp_path / "theirs"
+    flat.mkdir()
+    for i, file in enumerate(list_images(place / "new")):
+        (flat / f"{i}.png").write_bytes(Path(file).read_bytes())
+    done = run_here("adapt", "cells.skcell", flat, "-o", tmp_path / "a.skcell", cwd=place)
+    assert "Cells" in done.stdout, done.stderr
+    done = run_here("count", tmp_path / "a.skcell", flat, cwd=place)
+    assert done.returncode == 2
+    assert "not calibrated" in done.stderr + done.stdout
+
+
 def test_uncertain_images_are_marked(place, run_here):
     done = run_here("predict", "cells.skcell", "new", "--min-confidence", "0.9", cwd=place)
     for line in table(done.stdout):
