@@ -190,30 +190,29 @@ def render_laboratories() -> str:
         parts += [table(columns, lines), *textwrap.wrap(text, 118, break_long_words=False), ""]
         samples = list(runs[0]["other_laboratory"]["adapted"])
         labels = list(runs[0]["other_laboratory"]["labelled"])
-        columns = ["cells of", "trained", "as it is", *(f"adapted to {name}" for name in samples)]
-        columns += [f"{name} labels" for name in labels]
-        lines = []
-        for side, summary in found["summary"].items():
-            real = [run["other_laboratory"] for run in runs if run["side"] == side]
-            lines.append(
-                ["a real laboratory", side, mean(real, "as_it_is")]
-                + [mean(real, "adapted", name) for name in samples]
-                + [mean(real, "labelled", name) for name in labels]
-            )
-            lines.append(
-                [f"{n_simulated} simulated ones, mean", side, percent(summary["as_it_is"])]
-                + [percent(summary["adapted"][name]) for name in samples]
-                + [percent(summary["labelled"][name]) for name in labels]
-            )
-            worst = [f"{100 * summary['worst'][name]:+.1f}" for name in samples]
-            lines.append(["simulated, worst change", side, "", *worst, *[""] * len(labels)])
+        sides = list(found["summary"])
+        names = ("a real one", f"{n_simulated} simulated ones", "worst change of these")
+        columns = ["", *(f"{name}, {side}" for name in names for side in sides)]
+        real = {s: [run["other_laboratory"] for run in runs if run["side"] == s] for s in sides}
+        lines = [["as it is", *(mean(real[side], "as_it_is") for side in sides)]]
+        lines[0] += [percent(found["summary"][side]["as_it_is"]) for side in sides]
+        lines[0] += ["" for _ in sides]
+        for key, prefix, keys in (("adapted", "adapted to", samples), ("labelled", "then", labels)):
+            for name in keys:
+                line = [f"{prefix} {name}{' labels' if key == 'labelled' else ''}"]
+                line += [mean(real[side], key, name) for side in sides]
+                line += [percent(found["summary"][side][key][name]) for side in sides]
+                worst = [found["summary"][side]["worst"].get(name) for side in sides]
+                known = key == "adapted"
+                line += [f"{100 * w:+.1f}" if known and w is not None else "" for w in worst]
+                lines.append(line)
         text = (
             "Balanced accuracy in percent. The real laboratory is BCCD (another microscope, camera "
             "and stain): the network chooses among its five kinds (chance is 20). The simulated "
             "ones differ from the training images in size, stain, background, camera, focus and "
             "file at once, and have all eight classes (chance is 12.5). The network was adapted to "
             "so many images without labels, drawn as they come or with other class shares, and "
-            "scored on all; in the last columns to 300, and then to labelled ones, which are not "
+            "scored on all; in the last rows to 300, and then to labelled ones, which are not "
             "scored."
         )
         parts += [table(columns, lines), *textwrap.wrap(text, 118), ""]
