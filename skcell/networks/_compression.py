@@ -57,7 +57,8 @@ def compress(images: Any, strength: Any) -> Any:
         to_columns, from_columns = _transform(width, is_colour)
         shape = len(to_rows) // 8, len(to_columns) // 8
         table = np.tile(np.reshape(_COLOUR if is_colour else _BRIGHTNESS, (8, 8)), shape)
-        step = ops.maximum(strength * (table / 255.0).astype(np.float32), 1.0 / 255.0)
+        step = ops.multiply(strength, (table / 255.0).astype(np.float32))
+        step = ops.maximum(step, 1.0 / 255.0)
         values = ops.matmul(ops.matmul(to_rows, planes[..., channel]), to_columns.T)
         values = ops.round(values / step) * step
         lost.append(ops.matmul(ops.matmul(from_rows, values), from_columns.T))
