@@ -209,7 +209,8 @@ def test_cells_of_another_size_are_enlarged(fitted, data, factor):
     assert (adapted.adaptation_["zoom"] > 1) == (factor < 1)
     probabilities = adapted.predict_proba(other)
     model = adapted.to_keras()
-    np.testing.assert_allclose(model.predict(other, verbose=0), probabilities, atol=1e-5)
+    # A pixel that is interpolated halfway between two bytes may be rounded to the other one.
+    np.testing.assert_allclose(model.predict(other, verbose=0), probabilities, atol=0.01)
     refitted = copy.deepcopy(adapted).set_params(epochs=1).fit(*data[:2])
     assert not hasattr(refitted, "adaptation_")
 
