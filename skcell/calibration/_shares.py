@@ -40,7 +40,7 @@ def estimate_shares(
     This assumes that images of a class are confused here as they were among the held-out images.
 
     The interval comes from both samples: from draws of the posterior distribution of the
-    confusions and of the predicted shares, or, where groups are known, from samples of groups.
+    confusions and of the predicted shares, where groups are known for samples of whole groups.
 
     Parameters
     ----------
@@ -64,7 +64,8 @@ def estimate_shares(
     Returns
     -------
     list of Estimate
-        Share of each class, with its interval; the shares add up to 1.
+        Share of each class, with its interval; the shares add up to 1. There is no interval (NaN)
+        for a single group, which says nothing about others.
 
     References
     ----------
@@ -98,18 +99,13 @@ def estimate_shares(
         return table / table.sum(axis=2, keepdims=True)
 
     best = _most_likely(counted.sum(axis=0)[None], rows(confused.sum(axis=0)))[0]
-    if len(confused) == 1:  # independent images
-        drawn = rng.standard_gamma(
-            np.repeat(confused + prior.ravel() + _UNSEEN / n_classes, _N_DRAWS, axis=0)
-        )
-        tables = drawn.reshape(-1, *shape) / drawn.reshape(-1, *shape).sum(axis=2, keepdims=True)
-    else:
-        tables = rows(_resample(confused, rng))
-    if len(counted) == 1:
-        totals = rng.standard_gamma(np.repeat(counted + _JEFFREYS, _N_DRAWS, axis=0))
-    else:
-        totals = _resample(counted, rng)
-    draws = _most_likely(totals, tables)
+    if any(g is not None and len(np.unique(g)) == 1 for g in (groups, held_out_groups)):
+        return [Estimate(float(b), np.nan, np.nan) for b in best]  # nothing is known about others
+    drawn = rng.standard_gamma(
+        _resample(confused, rng) + prior.ravel() + _UNSEEN / n_classes
+    ).reshape(-1, *shape)
+    totals = rng.standard_gamma(_resample(counted, rng) + _JEFFREYS)
+    draws = _most_likely(totals, drawn / drawn.sum(axis=2, keepdims=True))
     tail = (1 - confidence_level) / 2
     low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
     return [
@@ -128,8 +124,10 @@ def _count(values: NDArray[np.intp], n: int, groups: ArrayLike | None) -> NDArra
 
 
 def _resample(counts: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Sample groups with replacement, and add up their counts."""
+    """Sample groups with replacement, and add up their counts; one row is repeated."""
     n = len(counts)
+    if n == 1:
+        return np.repeat(counts, _N_DRAWS, axis=0)
     return rng.multinomial(n, np.full(n, 1 / n), size=_N_DRAWS).astype(np.float64) @ counts
 
 

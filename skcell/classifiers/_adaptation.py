@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from skcell._engine import CompiledModel, TrainingData
+from skcell._images import ImageSpec, load_images
 from skcell.classifiers._cell_size import zoom_images
 from skcell.classifiers._training import PREDICT_BATCH
 from skcell.exceptions import AdaptationWarning
@@ -51,55 +52,51 @@ def adapt_classifier(clf: Any, X: Any, X_labelled: Any, y_labelled: Any) -> Any:
     adapted._lease = copy.deepcopy(clf._lease)
     told: dict[str, Any] = {"n_images": 0, "zoom": 1.0, "move": 0.0, "n_labelled": 0}
     told |= getattr(clf, "adaptation_", {})
+    inputs = None
     if checked is not None:
-        told |= _adapt_to_images(adapted, *checked)
+        found, inputs = _adapt_to_images(adapted, *checked)
+        told |= found
     if data is not None:
         images = adapted._load(data.images, slice(None), data.spec)
         with adapted._lease.use() as compiled:
             layer = compiled.model.layers[-1]
             layer.set_weights(adapt_head(compiled, adapted._to_network_input(images), data.codes))
         told["n_labelled"] = len(data.codes)
-    if checked is not None:
-        shares = _predict(adapted, *_draw(*checked)).mean(axis=0)
+    if inputs is not None:
+        with adapted._lease.use() as compiled:
+            shares = apply_in_batches(compiled.forward, inputs).mean(axis=0)
         told["class_shares"] = dict(zip(clf.classes_.tolist(), shares.tolist(), strict=True))
         _warn_of_shares(shares, clf.classes_.tolist())
     adapted.adaptation_ = told
     return adapted
 
 
-def _draw(images: NDArray[Any], spec: Any) -> tuple[NDArray[Any], Any]:
-    """Draw as many images as are used."""
-    if len(images) > MOST_IMAGES:
-        images = images[np.random.default_rng(0).permutation(len(images))[:MOST_IMAGES]]
-    return images, spec
+def _adapt_to_images(
+    clf: Any, images: NDArray[Any], spec: ImageSpec
+) -> tuple[dict[str, Any], NDArray[Any]]:
+    """Find the size of cells, and move the statistics of a classifier that may be changed.
 
-
-def _predict(clf: Any, images: NDArray[Any], spec: Any) -> NDArray[np.float64]:
+    What is found is returned, and the images as the network then takes them.
+    """
+    indices = np.random.default_rng(0).permutation(len(images))[:MOST_IMAGES]
+    raw = load_images(images, np.sort(indices), spec, n_jobs=-1)
+    inputs, move = clf._to_network_input(zoom_images(raw, clf._zoom)), 0.0
     with clf._lease.use() as compiled:
-        loaded = clf._load(images, slice(None), spec)
-        return apply_in_batches(compiled.forward, clf._to_network_input(loaded))
-
-
-def _adapt_to_images(clf: Any, images: NDArray[Any], spec: Any) -> dict[str, Any]:
-    """Find the size of cells, and move the statistics of a classifier that may be changed."""
-    images, spec = _draw(images, spec)
-    clf._zoom = 1.0  # what is found replaces what an earlier adaptation found
-    raw, move = clf._load(images, slice(None), spec), 0.0
-    with clf._lease.use() as compiled:
-        statistics, inputs = compiled.statistics, clf._to_network_input(raw)
+        statistics = compiled.statistics
         codes, before = _find_codes(compiled, inputs), statistics.get()
         if why := _why_not(codes):
             warnings.warn(why, AdaptationWarning, stacklevel=5)
-            return {"n_images": len(images), "zoom": 1.0, "move": 0.0}
+            return {"n_images": len(raw)}, inputs
         if statistics.exist:
             move = adapt_statistics(compiled, inputs, clf._sizes.shares)
             codes = _find_codes(compiled, inputs)
-        clf._zoom = clf._sizes.find_zoom(raw, codes)
-        if statistics.exist and clf._zoom != 1.0:  # once more, with cells of the right size
-            statistics.set(before)
-            inputs = clf._to_network_input(zoom_images(raw, clf._zoom))
-            move = adapt_statistics(compiled, inputs, clf._sizes.shares)
-    return {"n_images": len(images), "zoom": clf._zoom, "move": move}
+        zoom = clf._sizes.find_zoom(raw, codes)
+        if zoom != clf._zoom:
+            clf._zoom, inputs = zoom, clf._to_network_input(zoom_images(raw, zoom))
+            if statistics.exist:  # once more, with cells of the right size
+                statistics.set(before)
+                move = adapt_statistics(compiled, inputs, clf._sizes.shares)
+    return {"n_images": len(raw), "zoom": zoom, "move": move}, inputs
 
 
 def _find_codes(compiled: CompiledModel, images: NDArray[Any]) -> NDArray[np.intp]:

@@ -22,7 +22,7 @@ from skcell._images import load_images
 LIMITS = 0.6, 1.6
 _SMALLEST_CHANGE = 0.03
 
-#: Number of training images that are measured, and the most of one class.
+#: Number of training images that are measured, about.
 _N_MEASURED = 512
 
 #: Number of images that are measured at a time.
@@ -154,7 +154,7 @@ class CellSizes:
         order = np.random.default_rng(0).permutation(len(codes))
         most = max(2 * _FEWEST, _N_MEASURED // n_classes)
         chosen = [order[codes[order] == code][:most] for code in range(n_classes)]
-        indices = np.sort(np.concatenate(chosen))[:_N_MEASURED]
+        indices = np.sort(np.concatenate(chosen))
         parts = []
         for start in range(0, len(indices), _CHUNK):
             some = present[indices[start : start + _CHUNK]]

@@ -53,6 +53,21 @@ def test_patients_widen_intervals():
     assert grouped.high - grouped.low > 1.5 * (alone.high - alone.low)
 
 
+def test_one_patient_says_nothing_about_others():
+    codes = [0, 1] * 20
+    for groups in ({"groups": [0] * 40}, {"held_out_groups": [0] * 40}):
+        shares = estimate_shares(codes, codes, codes, 2, **groups)
+        assert shares[0].value == pytest.approx(0.5)
+        assert all(np.isnan(share.low) and np.isnan(share.high) for share in shares)
+
+
+def test_a_class_that_no_patient_had_may_still_occur():
+    patients = np.repeat(np.arange(5), 40)
+    share = estimate_shares([0] * 200, [0, 1] * 50, [0, 1] * 50, 2, groups=patients)[1]
+    assert share.low < 0.001
+    assert 0.001 < share.high < 0.1
+
+
 def test_without_an_image_there_is_no_share():
     with pytest.raises(ValueError, match="no image"):
         estimate_shares([], [0, 1], [0, 1], 2)

@@ -194,6 +194,11 @@ def test_what_cannot_be_adapted_is_said(data, fitted):
     with pytest.warns(AdaptationWarning, match="not adapted to 10 images"):
         few = fitted.adapt(X_other[:10])
     np.testing.assert_array_equal(few.predict_proba(X_other), fitted.predict_proba(X_other))
+    resized = fitted.adapt(zoom_images(X_other, 1.4))
+    with pytest.warns(AdaptationWarning, match="not adapted to 10 images"):
+        few = resized.adapt(X_other[:10])  # it keeps what it was adapted to
+    np.testing.assert_array_equal(few.predict_proba(X_other), resized.predict_proba(X_other))
+    assert few.adaptation_["zoom"] == resized.adaptation_["zoom"] != 1
     alone = X_other[fitted.predict(X_other) == y_other[0]]
     with pytest.warns(AdaptationWarning, match="nearly all of .* images for one class"):
         left = fitted.adapt(np.concatenate([alone, alone]))
