@@ -152,6 +152,23 @@ def predict_files(
     Prediction
         One for each file, in order.
     """
+    for paths, images, kept, failures in _read_ahead(model, files):
+        found = _predict(model, images, coverage, min_confidence)
+        by_index = dict(zip(kept.tolist(), found, strict=True))
+        for index, path in enumerate(paths):
+            if index in by_index:
+                yield Prediction(path, *by_index[index])
+            else:
+                yield Prediction(path, None, {}, [], None, failures[path])
+
+
+def _read_ahead(
+    model: Any, files: Sequence[str | os.PathLike[str]]
+) -> Iterator[tuple[list[str], NDArray[Any], NDArray[np.intp], dict[str, str]]]:
+    """Read files as a model takes them, some at a time; the next ones while these are used.
+
+    Yields the paths, the images, the indices of the paths they are of, and why others failed.
+    """
     spec = find_image_spec(model)
     if spec is None or spec.dtype == "float32":
         raise ValueError(
@@ -159,26 +176,14 @@ def predict_files(
             "cannot predict files. Pass arrays to its predict_proba."
         )
     names = [os.fspath(file) for file in files]
-    starts = range(0, len(names), CHUNK)
+    parts = [names[start : start + CHUNK] for start in range(0, len(names), CHUNK)]
     with ThreadPoolExecutor(1) as pool:
-        waiting = [pool.submit(_read, names[start : start + CHUNK], spec) for start in starts[:1]]
-        for start in starts:
-            images, kept, failures = waiting.pop().result()
-            if start + CHUNK < len(names):
-                some = names[start + CHUNK : start + 2 * CHUNK]
-                waiting.append(pool.submit(_read, some, spec))
-            paths = names[start : start + CHUNK]
-            found = _predict(model, images, coverage, min_confidence)
-            by_index = dict(zip(kept.tolist(), found, strict=True))
-            for index, path in enumerate(paths):
-                if index in by_index:
-                    yield Prediction(path, *by_index[index])
-                else:
-                    yield Prediction(path, None, {}, [], None, failures[path])
-
-
-def _read(files: Sequence[str], spec: Any) -> tuple[NDArray[Any], NDArray[np.intp], dict[str, str]]:
-    return decode_files(files, spec.shape, spec.dtype)
+        waiting = [pool.submit(decode_files, some, spec.shape, spec.dtype) for some in parts[:1]]
+        for i, paths in enumerate(parts):
+            found = waiting.pop().result()
+            for some in parts[i + 1 : i + 2]:
+                waiting.append(pool.submit(decode_files, some, spec.shape, spec.dtype))
+            yield paths, *found
 
 
 def _predict(
@@ -246,17 +251,17 @@ def count_files(
         )
     if why := model.why_not_calibrated():
         raise ValueError(why)
-    spec = find_image_spec(model)
-    names, parts, used = [os.fspath(file) for file in files], [], []
+    parts, used, n_read = [], [], 0
     failures: dict[str, str] = {}
-    for start in range(0, len(names), CHUNK):
-        images, kept, failed = _read(names[start : start + CHUNK], spec)
+    for paths, images, kept, failed in _read_ahead(model, files):
         failures |= failed
-        used += [start + int(i) for i in kept]
+        used += [n_read + int(i) for i in kept]
+        n_read += len(paths)
         if len(images):
             parts.append(model.assess(images))
     if not parts:
-        raise ValueError(f"None of the {len(names)} files can be read: {failures[names[0]]}.")
+        why = next(iter(failures.values()), "there is none")
+        raise ValueError(f"None of the {n_read} files can be read: {why}.")
     of_used = None if groups is None else [groups[i] for i in used]
     found = Assessment.join(parts)
     return model.count(found, groups=of_used, confidence_level=confidence_level), failures
