@@ -1,8 +1,8 @@
 """Size of cells: how large they are in images, and images enlarged so that they have another size.
 
 A network knows cells in the size in which it was trained on them. Another lens, camera or crop
-changes this size, which changes predictions more than light and stain do. It is measured without a
-threshold and without a colour, since both differ between laboratories: it is the spread of the
+changes this size, and so the predictions. It is measured without a threshold and without a
+colour, since both differ between laboratories: it is the spread of the
 optical density, to a high power, about its centre, which the nucleus dominates.
 """
 

@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
@@ -219,16 +219,7 @@ def predict(
                 file,
                 suffix[1:],
             )
-        if failures:
-            first = failures[0]
-            console.print(
-                plain(
-                    f"{len(failures)} of {len(files)} files could not be read, such as "
-                    f"{first.file}: {first.error}.",
-                    style="yellow",
-                ),
-                soft_wrap=True,
-            )
+        _say_unreadable(console, {one.file: one.error for one in failures}, len(files))
         if len(failures) == len(files):
             fail("No image could be read.", 1)
         if out is not None:
@@ -236,6 +227,14 @@ def predict(
                 plain(f"{len(files) - len(failures):,} images were predicted; the table is {out}."),
                 soft_wrap=True,
             )
+
+
+def _say_unreadable(console: Console, failures: Mapping[str, str], n_files: int) -> None:
+    """Say how many files could not be read, and why the first of them could not."""
+    if failures:
+        name, why = next(iter(failures.items()))
+        text = f"{len(failures)} of {n_files} files could not be read, such as {name}: {why}."
+        console.print(plain(text, style="yellow"), soft_wrap=True)
 
 
 def count(
@@ -268,10 +267,9 @@ def count(
 
         groups = [str(Path(file).parent) for file in files] if by_folder else None
         found, failures = workflows.count_files(loaded, files, groups=groups)
-        table = Table("class", "images", "share", "95 % interval", box=None)
+        table = Table("class", "images", "share (95 % interval)", box=None)
         for name, number, share in zip(found.classes, found.counts, found.shares, strict=True):
-            interval = str(share).partition(" (")[2].rstrip(")")
-            table.add_row(plain(str(name)), f"{number:,}", f"{100 * share.value:.1f} %", interval)
+            table.add_row(plain(str(name)), f"{number:,}", str(share))
         console.print(table)
         console.print(
             plain(f"{found.n_images:,} images, {found.n_unknown:,} of them called unknown."),
@@ -279,16 +277,7 @@ def count(
         )
         for sentence in found.warnings:
             console.print(plain(sentence, style="bold yellow"), soft_wrap=True)
-        if failures:
-            name, why = next(iter(failures.items()))
-            console.print(
-                plain(
-                    f"{len(failures)} of {len(files)} files could not be read, such as {name}: "
-                    f"{why}.",
-                    style="yellow",
-                ),
-                soft_wrap=True,
-            )
+        _say_unreadable(console, failures, len(files))
         if out is not None:
             with _opened(out, "w") as file:
                 workflows.write_predictions(
