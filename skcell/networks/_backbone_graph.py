@@ -236,7 +236,8 @@ def _without_names(model: keras.Model) -> str:
 
     def walk(value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
-            return {k: walk(v, k) for k, v in value.items()}
+            # Copying or pickling a model changes the registered names of Keras' own classes.
+            return {k: walk(v, k) for k, v in value.items() if k != "registered_name"}
         if isinstance(value, list):
             # In these lists, [name, node index, tensor index] refers to a layer by its name.
             refers = key in ("keras_history", "input_layers", "output_layers")

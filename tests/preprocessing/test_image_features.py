@@ -1,5 +1,6 @@
 """ImageFeatures: a backbone as a transformer, each image once."""
 
+import copy
 import pickle
 import subprocess
 import sys
@@ -150,6 +151,8 @@ def test_features_are_found_again_whatever_else_was_built(cells, cache, computed
     random_backbone(cache=cache).fit_transform(X)
     _build.cache_clear()
     keras.Sequential([keras.layers.GlobalAveragePooling2D(), keras.layers.Rescaling(1.0)])
+    x = keras.Input((2,))
+    copy.deepcopy(keras.Model(x, keras.layers.Dense(1)(x)))  # scikeras registers its class
     random_backbone(cache=cache).fit_transform(X)
     assert computed == [4]
 
