@@ -1,6 +1,5 @@
 """ImageFeatures: a backbone as a transformer, each image once."""
 
-import copy
 import pickle
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from scikeras._saving_utils import pack_keras_model
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
@@ -152,7 +152,7 @@ def test_features_are_found_again_whatever_else_was_built(cells, cache, computed
     _build.cache_clear()
     keras.Sequential([keras.layers.GlobalAveragePooling2D(), keras.layers.Rescaling(1.0)])
     x = keras.Input((2,))
-    copy.deepcopy(keras.Model(x, keras.layers.Dense(1)(x)))  # scikeras registers its class
+    pack_keras_model(keras.Model(x, keras.layers.Dense(1)(x)))  # as scikeras copies and pickles
     random_backbone(cache=cache).fit_transform(X)
     assert computed == [4]
 
