@@ -55,17 +55,31 @@ def _background(rng: np.random.Generator) -> Laboratory:
     return stain
 
 
-def make_laboratory(seed: int) -> tuple[Laboratory, float]:
-    """Draw a laboratory; return its change of images, and the factor of the size of cells."""
+def make_laboratory(seed: int, share: float = 1.0) -> tuple[Laboratory, float]:
+    """Draw a laboratory; return its change of images, and the factor of the size of cells.
+
+    With a smaller `share`, it differs in so many of six things on the average.
+    """
     rng = np.random.default_rng(seed)
     stain, camera, background = _stain(rng), _camera(rng), _background(rng)
     factor = float(np.exp(rng.uniform(*np.log(SIZES))))
     blur, quality = defocus(rng.uniform(0.006, 0.02)), jpeg(int(rng.integers(50, 95)))
-    resize = scale(factor)
+    differs = rng.random(6) < share
+    if not differs[0]:
+        factor = 1.0
+    resize, generator = scale(factor), np.random.default_rng
+    steps: list[Laboratory] = [
+        lambda images: resize(images, generator(0)),
+        stain,
+        background,
+        camera,
+        lambda images: blur(images, generator(0)),
+        lambda images: quality(images, generator(0)),
+    ]
 
     def take(images: Images) -> Images:
-        generator = np.random.default_rng(0)
-        seen = camera(background(stain(resize(images, generator))))
-        return quality(blur(seen, generator), generator)
+        for step, is_other in zip(steps, differs, strict=True):
+            images = step(images) if is_other else images
+        return images
 
     return take, factor

@@ -1,7 +1,7 @@
 """Domain shift: whether images differ from those that calibrated a classifier."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,9 +17,14 @@ N_ERRORS = 4.5
 #: A difference below this many standard deviations is not named.
 _SMALL = 0.3
 
-#: With fewer reference images of a predicted class, the class is compared with all classes
-#: together, which is still as uncertain as so few images are.
+#: Fewest images of which a shift is tested. With fewer reference images of a predicted class, the
+#: class is compared with all classes together, which is still as uncertain as so few images are.
 _FEWEST = 10
+
+#: By how much the accuracy falls if the mean probability of the predicted class falls: at least,
+#: and at most, in nine of ten simulated laboratories (benchmarks/bench_laboratories.py).
+_LOSS = 0.8, 2.5
+_MARGIN = 0.02
 
 #: A feature of one image counts as at most this many standard deviations from the
 #: reference, so that a few odd images are no shift.
@@ -39,11 +44,21 @@ class ShiftReport:
     differences : dict of str to float
         Mean difference of each feature from that of reference images of the same predicted class,
         in their standard deviations; the largest first.
+    kept : tuple of float or None
+        Between which fractions of its accuracy a classifier may keep on these images; None if it
+        is not known.
     """
+
+    #: Fewest images of which a shift is tested, and what is said of fewer.
+    fewest: ClassVar[int] = _FEWEST
+    too_few: ClassVar[str] = (
+        f"With fewer than {_FEWEST} images no test of a domain shift is possible."
+    )
 
     n_images: int
     shifted: bool
     differences: dict[str, float]
+    kept: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         """Return a sentence about the shift."""
@@ -51,11 +66,18 @@ class ShiftReport:
         large_ones = [f"{name} {abs(d):.1f} {'above' if d > 0 else 'below'}" for name, d in large]
         if not self.shifted:
             return "Light, colour and sharpness of these images are those of the training images."
+        told = ""
+        if self.kept is not None:
+            low, high = self.kept
+            told = (
+                "In simulated laboratories, models whose probabilities were as low as here kept "
+                f"{100 * low:.0f} to {100 * high:.0f} % of their accuracy. "
+            )
         return (
             f"These images differ from the training images: {', '.join(large_ones)} (in standard "
             "deviations of the training images). Scores that were measured on images like the "
-            "training images do not hold here. Evaluate the model on labelled images from here, "
-            "or adapt it."
+            f"training images do not hold here. {told}Evaluate the model on labelled images from "
+            "here, or adapt it."
         )
 
 
@@ -174,6 +196,16 @@ class ReferenceProfile:
             shifted=bool((excess > 0).any()),
             differences={self.names[i]: float(differences[i]) for i in order},
         )
+
+
+def expect_kept(confidence: float, at_home: float) -> tuple[float, float]:
+    """Return between which fractions of its accuracy a classifier may keep.
+
+    They depend on the mean probability of the predicted class here and at home.
+    """
+    fall = max(0.0, 1 - confidence / at_home)
+    least, most = _LOSS
+    return max(0.0, 1 - most * fall - _MARGIN), max(0.0, 1 - least * fall)
 
 
 def _effects(

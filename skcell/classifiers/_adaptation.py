@@ -177,20 +177,24 @@ def adapt_head(
     """Fit the last layer to labelled images, close to its old weights.
 
     The multinomial logistic loss, plus `penalty` times half of the squared change of the weights,
-    is minimised over the weights and biases of the last layer.
+    is minimised over the weights and biases of the last layer. All classes that have labels weigh
+    the same, since the labels of a random sample are mostly of one class.
     """
     kernel, bias = (np.asarray(w, np.float64) for w in compiled.model.layers[-1].get_weights())
     features = apply_in_batches(compiled.embed, images)
     features = np.concatenate([features, np.ones((len(features), 1))], axis=1)
     old = np.concatenate([kernel, bias[None]])
+    counts = np.bincount(codes, minlength=len(bias))
+    weights = len(codes) / (np.count_nonzero(counts) * counts[codes, None])
     targets = np.eye(len(bias))[codes]
     scale = np.mean(np.square(features))  # so that the penalty does not depend on their unit
 
     def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         change = flat.reshape(old.shape)
         log_p = log_softmax(features @ (old + change), axis=1)
-        value = -(targets * log_p).sum() + 0.5 * penalty * scale * np.square(change).sum()
-        gradient = features.T @ (np.exp(log_p) - targets) + penalty * scale * change
+        value = -(weights * targets * log_p).sum()
+        value += 0.5 * penalty * scale * np.square(change).sum()
+        gradient = features.T @ (weights * (np.exp(log_p) - targets)) + penalty * scale * change
         return value, gradient.ravel()
 
     change = minimize(loss, np.zeros(old.size), jac=True, method="L-BFGS-B").x.reshape(old.shape)

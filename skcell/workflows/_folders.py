@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from skcell._images import decode_files
 from skcell._text import normal_form
-from skcell.calibration import CalibratedClassifier
+from skcell.calibration import CalibratedClassifier, ShiftReport
 from skcell.classifiers import classifier_of, find_image_spec
 from skcell.cleaning import check_dataset
 from skcell.datasets import SPLITS, ImageFolder
@@ -26,9 +26,6 @@ _FIRST = 200
 #: Ratio of the sizes of files from which the difference is reported.
 _OTHER_SIZE = 3
 
-#: Fewest images of which a shift is tested.
-_FEWEST = 10
-
 
 def check_first(model: Any, files: Sequence[str], training: Mapping[str, Any]) -> list[str]:
     """Say what is to be known before files are predicted: no calibration, or a shift."""
@@ -39,11 +36,8 @@ def check_first(model: Any, files: Sequence[str], training: Mapping[str, Any]) -
     sentences += compare_sizes(training, files)
     order = np.random.default_rng(0).permutation(len(files))[:_FIRST]
     images, _, _ = decode_files([files[i] for i in np.sort(order)], spec.shape, spec.dtype)
-    if len(images) < _FEWEST:
-        return [
-            *sentences,
-            f"With fewer than {_FEWEST} images no test of a domain shift is possible.",
-        ]
+    if len(images) < ShiftReport.fewest:
+        return [*sentences, ShiftReport.too_few]
     report = model.detect_shift(images)
     return [*sentences, str(report)] if report.shifted else sentences
 

@@ -242,6 +242,22 @@ def test_a_shift_is_told_and_its_absence_is_not(fitted):
     assert value < -1
 
 
+def test_a_shift_says_what_may_be_left_of_the_accuracy(fitted):
+    clf, X, _ = fitted
+    at_home = clf.detect_shift(X)
+    assert at_home.kept[1] == pytest.approx(1, abs=0.05)
+    assert "kept" not in str(at_home), "nothing is said where nothing differs"
+    rng = np.random.default_rng(0)
+    noisy = np.clip(X + rng.normal(0, 90, X.shape), 0, 255).astype(np.uint8)
+    elsewhere = clf.detect_shift(noisy)
+    low, high = elsewhere.kept
+    assert low < high < at_home.kept[1]
+    assert f"kept {100 * low:.0f} to {100 * high:.0f} % of their accuracy" in str(elsewhere)
+    with pytest.warns(AdaptationWarning):
+        adapted = clf.adapt(noisy)
+    assert adapted.detect_shift(noisy).kept is None, "its probabilities are not calibrated"
+
+
 def test_a_folder_of_one_class_is_no_shift(fitted, cells):
     clf, _, _ = fitted
     y = cells.target_names[cells.target]

@@ -89,4 +89,5 @@ def test_a_classifier_counts_and_says_when_it_means_nothing(tmp_path):
     assert again.count(model.assess(X[250:])).shares == found.shares
     dark = model.count(X[250:] // 4)
     assert any("far off" in sentence for sentence in dark.warnings)
+    assert any("no test of a domain shift" in text for text in model.count(X[250:255]).warnings)
     assert str(dark).count("\n") >= 4

@@ -143,10 +143,16 @@ def test_labels_belong_to_their_images_however_many_there_are(fitted, data, monk
 
 
 def test_the_last_layer_is_that_of_an_independent_solver(fitted, data):
-    """A penalty of almost nothing is a logistic regression; a huge one changes nothing."""
+    """A penalty of almost nothing is a logistic regression; a huge one changes nothing.
+
+    All classes weigh the same, though most labels are of one.
+    """
     from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import balanced_accuracy_score
 
     X, y = data[2:]
+    used = (y == y[0]) | (np.arange(len(y)) % 8 == 0)
+    X, y = X[used], y[used]
     model, codes = fitted.to_keras(), np.searchsorted(fitted.classes_, y)
     compiled = fitted._lease.compiled
     kernel, bias = adapt_head(compiled, X, codes, penalty=1e9)
@@ -155,8 +161,10 @@ def test_the_last_layer_is_that_of_an_independent_solver(fitted, data):
     features = keras.Model(model.inputs, model.layers[-1].input).predict(X, verbose=0)
     np.testing.assert_allclose(fitted.embed(X), features, atol=1e-5)
     scores = features @ kernel + bias
-    rival = LogisticRegression(C=100, max_iter=3000).fit(features, y)
-    assert (scores.argmax(axis=1) == codes).mean() >= rival.score(features, y) - 0.02
+    rival = LogisticRegression(C=100, class_weight="balanced", max_iter=3000).fit(features, y)
+    found = fitted.classes_[scores.argmax(axis=1)]
+    of_rival = balanced_accuracy_score(y, rival.predict(features))
+    assert balanced_accuracy_score(y, found) >= of_rival - 0.02
 
 
 @pytest.mark.parametrize("cls", [CellCNNClassifier, SEInceptionResNetClassifier])
