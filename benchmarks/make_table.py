@@ -243,10 +243,10 @@ def in_detail(runs: list[dict[str, Any]], real: list[dict[str, Any]]) -> str:
         f"Of the plain call in the real laboratory, as it is, adapted to 300, and with 5 labels a "
         f"class: macro F1 {', '.join(f1)}; mean recall of the four kinds but basophils "
         f"{', '.join(others)}. An audit with this protocol (arXiv:2608.25148), from PBC to three "
-        "laboratories without labels, gives a macro F1 of .31 for a ResNet-18 from scratch, .36 for "
-        "a frozen ResNet-50, and .57 for the best of fifteen foundation models. The limits of a "
-        f"shift report contained {within} of {len(pairs)} simulated laboratories that differ from "
-        "the training images in some of six things."
+        "laboratories without labels, gives a macro F1 of .31 for a ResNet-18 from scratch, .36 "
+        "for a frozen ResNet-50, and .57 for the best of fifteen foundation models. The limits of "
+        f"a shift report contained {within} of {len(pairs)} simulated laboratories that differ "
+        "from the training images in some of six things."
     )
 
 

@@ -11,9 +11,11 @@ from skcell.cli._common import (
     FAILED,
     PAGE,
     ByFolder,
+    Columns,
     Groups,
     Ignore,
     ImageSize,
+    Labels,
     RandomState,
     check_groups,
     check_output,
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from skcell.cleaning import DatasetCheck
 
 CHECK_EPILOG = """Examples: skcell check cells/ -o check.html. With patients in the file names, and
-a check of the labels: skcell check cells/ --groups "(P[0-9]+)_" --labels -o check.html"""
+a check of the labels: skcell check cells/ --groups "(P[0-9]+)_" --label-issues -o check.html"""
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
 
@@ -54,10 +56,12 @@ def check(
     ] = None,
     groups: Groups = None,
     by_folder: ByFolder = False,
-    labels: Annotated[
+    labels: Labels = None,
+    columns: Columns = None,
+    label_issues: Annotated[
         bool,
         typer.Option(
-            "--labels",
+            "--label-issues",
             help="Find wrong labels by small networks; takes minutes, needs skcell[cleaning].",
         ),
     ] = False,
@@ -77,11 +81,11 @@ def check(
         check_groups(groups, by_folder)
         if out is not None:
             out = check_output(out, folder, suffixes=PAGE)
-        files = scan_input(folder, one_class=True, ignore=ignore)
-        if labels:
+        files = scan_input(folder, labels, columns, one_class=True, ignore=ignore)
+        if label_issues:
             from skcell._optional import import_optional
 
-            import_optional("cleanlab", purpose="--labels", extra="cleaning")
+            import_optional("cleanlab", purpose="--label-issues", extra="cleaning")
             with quietly_starting(console):
                 import skcell.classifiers  # noqa: F401 # the other checks need no Keras
         from skcell import workflows
@@ -92,7 +96,7 @@ def check(
                 image_size=image_size,
                 groups=groups,
                 group_by_folder=by_folder,
-                labels=labels,
+                label_issues=label_issues,
                 random_state=random_state,
                 notify=lambda text: console.print(plain(text), soft_wrap=True),
             )

@@ -31,8 +31,8 @@ LONGEST_NAME = 200  # bytes; a file that is being written, or a folder beside it
 Groups = Annotated[
     str | None,
     typer.Option(
-        help="Patients or slides, whose images stay together: a .csv file with the columns file "
-        "and group; or a pattern with one (group), searched for in paths from the folder."
+        help="Patients or slides, whose images stay together: a table with the columns file and "
+        "group; or a pattern with one (group), searched for in paths from the folder."
     ),
 ]
 ByFolder = Annotated[
@@ -41,8 +41,22 @@ ByFolder = Annotated[
         "--group-by-folder", help="Each sub-folder of a class folder is a patient or slide."
     ),
 ]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        help="Table of labels, instead of sub-folders: .csv, .tsv or .parquet with the columns "
+        "image and label, and maybe patient and split."
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(help="Other names of its columns, such as image=id,label=diagnosis."),
+]
 SkipBroken = Annotated[
-    bool, typer.Option("--skip-broken", help="Skip image files that cannot be read.")
+    bool,
+    typer.Option(
+        "--skip-broken", help="Skip image files, and lines of --labels, that cannot be used."
+    ),
 ]
 ImageSize = Annotated[
     int | None,
@@ -104,11 +118,25 @@ def check_output(
     return out
 
 
-def scan_input(folder: str, **options: Any) -> "ImageFolder":
+def scan_input(
+    folder: str, table: str | None = None, columns: str | None = None, **options: Any
+) -> "ImageFolder":
     """List the images of a folder; one that cannot be used is refused before Keras starts."""
     from skcell.datasets import ImageFolder
 
-    return ImageFolder.scan(folder, **options)
+    if table is not None:
+        options["labels"] = table
+    return ImageFolder.scan(folder, columns=read_columns(columns), **options)
+
+
+def read_columns(text: str | None) -> dict[str, str] | None:
+    """Read names of columns, which are written as ``image=id,label=diagnosis``."""
+    if text is None:
+        return None
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(name.strip() and value.strip() for name, _, value in pairs):
+        raise ValueError(f"--columns {text}: write it like image=id,label=diagnosis.")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def check_groups(groups: str | None, by_folder: bool) -> None:

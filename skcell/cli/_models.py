@@ -16,10 +16,12 @@ from skcell._files import TEMPORARY
 from skcell.cli._common import (
     PAGE,
     ByFolder,
+    Columns,
     Epochs,
     Groups,
     Ignore,
     ImageSize,
+    Labels,
     RandomState,
     SkipBroken,
     check_groups,
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
     from skcell.workflows import Evaluation, Prediction
 
 TRAIN_EPILOG = """Examples: skcell train cells/ -o cells.skcell. With patients in the file names:
-skcell train cells/ -o cells.skcell --groups "(P[0-9]+)_". With a pretrained network: skcell train
+skcell train cells/ -o cells.skcell --groups "(P[0-9]+)_". With labels in a table: skcell train
+cells/ --labels cells.csv -o cells.skcell. With a pretrained network: skcell train
 cells/ -o cells.skcell --backbone efficientnet_lite0 --weights imagenet."""
 PREDICT_EPILOG = """Examples: skcell predict cells.skcell new/ -o new.csv. Least certain first, and
 sorted into folders: skcell predict cells.skcell "new/*.png" --sort uncertain --copy-to sorted. In a
@@ -82,6 +85,8 @@ def train(
     weights: Annotated[
         str | None, typer.Option(help="File with its weights, or imagenet, which may download.")
     ] = None,
+    labels: Labels = None,
+    columns: Columns = None,
     groups: Groups = None,
     by_folder: ByFolder = False,
     final: Annotated[
@@ -107,7 +112,7 @@ def train(
         check_groups(groups, by_folder)
         if (backbone or weights) and recipe in ("cnn", "composite"):
             raise ValueError(f"--recipe {recipe} has no pretrained network, so no --weights.")
-        files = scan_input(folder, ignore=ignore)
+        files = scan_input(folder, labels, columns, ignore=ignore)
         unfinished = _unfinished(out, resume)
         with quietly_starting(console):
             from skcell import workflows
@@ -304,6 +309,8 @@ def evaluate(
             "*-predictions.csv and *-metrics.json.",
         ),
     ] = None,
+    labels: Labels = None,
+    columns: Columns = None,
     groups: Groups = None,
     by_folder: ByFolder = False,
     coverage: Coverage = 0.9,
@@ -320,7 +327,7 @@ def evaluate(
     with reported(console):
         check_groups(groups, by_folder)
         out = out and check_output(out, model, folder, suffixes=PAGE)
-        files = scan_input(folder, one_class=True, ignore=ignore)
+        files = scan_input(folder, labels, columns, one_class=True, ignore=ignore)
         from skcell.persistence import read_info
 
         read_info(model)  # a file that is none is refused before Keras starts

@@ -14,9 +14,11 @@ from skcell.cli._common import (
     INTERRUPTED,
     MISUSED,
     ByFolder,
+    Columns,
     Epochs,
     Groups,
     ImageSize,
+    Labels,
     RandomState,
     SkipBroken,
     check_groups,
@@ -25,6 +27,7 @@ from skcell.cli._common import (
     for_command,
     plain,
     quietly_starting,
+    read_columns,
     short_warnings,
 )
 
@@ -98,6 +101,8 @@ def study(
         ),
     ] = None,
     skip_broken: SkipBroken = False,
+    labels: Labels = None,
+    columns: Columns = None,
     groups: Groups = None,
     by_folder: ByFolder = False,
     score: Annotated[
@@ -162,12 +167,14 @@ def study(
             image_size=image_size,
             quick=quick,
             skip_broken=skip_broken,
+            labels=labels,
+            columns=read_columns(columns),
             groups=groups,
             random_state=random_state,
         )
         if cv:
             cells = cells.training_part()  # the folds are made from this part only
-        grouped = _check_groups(cells, groups, by_folder, console)
+        grouped = _check_groups(cells, groups or labels, by_folder, console)
         run = study_module.Study(
             chosen,
             cv=cells.choose_cv(cv, holdout=holdout, by_group=grouped, random_state=random_state),
@@ -235,6 +242,8 @@ def search(
         float | None, typer.Option(help="Seconds after which no new trial is started.")
     ] = None,
     skip_broken: SkipBroken = False,
+    labels: Labels = None,
+    columns: Columns = None,
     groups: Groups = None,
     by_folder: ByFolder = False,
     random_state: RandomState = 0,
@@ -262,11 +271,13 @@ def search(
             data,
             image_size=image_size,
             skip_broken=skip_broken,
+            labels=labels,
+            columns=read_columns(columns),
             groups=groups,
             random_state=random_state,
         )
         cells = cells.training_part()
-        grouped = _check_groups(cells, groups, by_folder, console)
+        grouped = _check_groups(cells, groups or labels, by_folder, console)
         with short_warnings():
             found = study_module.search_technique(
                 study_module.resolve_techniques([technique])[0],
@@ -348,7 +359,7 @@ def _check_groups(cells: Any, groups: str | None, by_folder: bool, console: Cons
                 style="yellow",
             )
         )
-    return groups is not None or by_folder
+    return cells.groups is not None and (groups is not None or by_folder)
 
 
 _STUDY_FILES = (

@@ -1,7 +1,7 @@
 """Load images from a folder with one sub-folder per class."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from numbers import Integral
@@ -12,7 +12,7 @@ from sklearn.utils import Bunch
 
 from skcell._images import FileDtype, decode_files, probe_image, report_failures
 from skcell._sklearn import Interval, StrOptions, validate_params
-from skcell.datasets._scan import Entry, check_classes, scan_folder, scan_images
+from skcell.datasets._scan import Entry, check_classes, scan_folder, scan_images, scan_table
 from skcell.exceptions import ImageReadError
 
 OnError = Literal["raise", "warn"]
@@ -22,7 +22,8 @@ OnError = Literal["raise", "warn"]
     {
         "path": [str, os.PathLike],
         "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list],
-        "labels": ["boolean"],
+        "labels": ["boolean", str, os.PathLike],
+        "columns": [Mapping, None],
         "one_class": ["boolean"],
         "ignore": [str, list, tuple, None],
         "channels": [Interval(Integral, 1, None, closed="left")],
@@ -38,7 +39,8 @@ def load_image_folder(
     path: str | os.PathLike[str],
     image_size: int | tuple[int, int] = 96,
     *,
-    labels: bool = True,
+    labels: bool | str | os.PathLike[str] = True,
+    columns: Mapping[str, str] | None = None,
     one_class: bool = False,
     ignore: str | Sequence[str] | None = None,
     channels: int = 3,
@@ -48,7 +50,7 @@ def load_image_folder(
     n_jobs: int | None = None,
     verbose: int | bool = True,
 ) -> Bunch:
-    """Load images from a folder with one sub-folder per class.
+    """Load images from a folder with one sub-folder per class, or with a table of labels.
 
     The name of each sub-folder is the name of a class, and all images in it, at any depth,
     belong to that class::
@@ -74,9 +76,16 @@ def load_image_folder(
         Height and width to which images are resized, by bicubic interpolation with
         antialiasing. An image of another aspect ratio is stretched; to avoid this, crop the
         images first.
-    labels : bool, default=True
+    labels : bool or path-like, default=True
         Whether sub-folders are classes. With False, the images are new ones whose classes are not
         known: all images in the folder, at any depth, are loaded, in the order of their names.
+        Or a table with a line for each image: CSV (with commas, semicolons or tabs, in UTF-8,
+        UTF-16 or code page 1252) or Parquet. Its columns are ``image`` (or ``filename``, ``id``,
+        ...), ``label`` (or ``class``, ``diagnosis``, ...; or a column of 0 and 1 for each class),
+        and, if there are any, ``group`` (or ``patient``, ``slide``) and ``split``. Images are named
+        by their path from the folder, or by their name alone, with or without ending.
+    columns : mapping of str to str, default=None
+        Names of columns of the table that are called otherwise, such as ``{"image": "cell_no"}``.
     one_class : bool, default=False
         Whether a folder with a single class is accepted, as for a test on images of one class.
     ignore : str or sequence of str, default=None
@@ -94,7 +103,8 @@ def load_image_folder(
         If False, images are not read, and `filenames` can be passed to a classifier as `X`.
     on_error : {"raise", "warn"}, default="raise"
         Whether files that cannot be used are named in one error, or skipped with one warning.
-        These are damaged files, files that are not images, and images outside any class.
+        These are damaged files, files that are not images, and images outside any class; and of a
+        table, images without a line, lines without an image or a label, and images with two labels.
     n_jobs : int, default=None
         Number of threads that decode images; None or -1 uses one per core.
     verbose : bool or int, default=True
@@ -117,9 +127,11 @@ def load_image_folder(
         split : ndarray of shape (n_samples,)
             "train", "val" or "test". Present only if the folder has splits.
         groups : ndarray of shape (n_samples,)
-            The sub-folder of each image in the folder of its class, or "" for none. Present only
-            if there are such sub-folders. If they are patients or slides, pass them on as
-            `groups`, so that images of one patient or slide are never on both sides of a split.
+            The sub-folder of each image in the folder of its class, or "" for none; or its group in
+            the table. Present only if there are such. If they are patients or slides, pass them on
+            as `groups`, so that images of one patient or slide are never on both sides of a split.
+        groups_named : bool
+            Whether the groups are those of a table. Present with `groups`.
 
     Raises
     ------
@@ -156,7 +168,9 @@ def load_image_folder(
     array(['dense', 'pale'], dtype='<U5')
     """
     size = _height_and_width(image_size)
-    folder = ImageFolder.scan(path, labels=labels, one_class=one_class, ignore=ignore)
+    folder = ImageFolder.scan(
+        path, labels=labels, columns=columns, one_class=one_class, ignore=ignore
+    )
     if not load_images:
         return folder.describe(on_error, stacklevel=4)
     return folder.load(
@@ -179,20 +193,29 @@ class ImageFolder:
         cls,
         path: str | os.PathLike[str],
         *,
-        labels: bool = True,
+        labels: bool | str | os.PathLike[str] = True,
+        columns: Mapping[str, str] | None = None,
         one_class: bool = False,
         ignore: str | Sequence[str] | None = None,
     ) -> Self:
         """List the files; see `load_image_folder`."""
         root, fewest = os.path.expanduser(os.fspath(path)), 1 if one_class else 2
-        entries, failures = scan_folder(root, fewest) if labels else scan_images(root)
-        if ignore is not None:
-            patterns = [ignore] if isinstance(ignore, str) else list(ignore)
-            entries = [entry for entry in entries if not _matches(entry.file, root, patterns)]
-            failures = {f: why for f, why in failures.items() if not _matches(f, root, patterns)}
-            if not entries:
-                raise ValueError(f"ignore={ignore!r} leaves no image of {root!r}.")
-        return cls(root, entries, failures, labels, fewest)
+        patterns = [ignore] if isinstance(ignore, str) else list(ignore or ())
+
+        def leave_out(file: str) -> bool:
+            return bool(patterns) and _matches(file, root, patterns)
+
+        if isinstance(labels, bool):
+            if columns is not None:
+                raise ValueError("columns are those of a table; pass its name as labels.")
+            entries, failures = scan_folder(root, fewest) if labels else scan_images(root)
+            entries = [entry for entry in entries if not leave_out(entry.file)]
+        else:
+            entries, failures = scan_table(root, labels, columns, fewest, leave_out)
+        failures = {file: why for file, why in failures.items() if not leave_out(file)}
+        if not entries:
+            raise ValueError(f"ignore={ignore!r} leaves no image of {root!r}.")
+        return cls(root, entries, failures, labels is not False, fewest)
 
     @property
     def files(self) -> list[str]:
@@ -242,9 +265,10 @@ def _describe(entries: Sequence[Entry], labels: bool) -> Bunch:
     )
     if entries[0].split:
         data.split = np.array([entry.split for entry in entries])
-    inside = [os.path.dirname(entry.inside) for entry in entries]
-    if any(inside):
-        data.groups = np.array(inside)
+    groups = [entry.group or os.path.dirname(entry.inside) for entry in entries]
+    if any(groups):
+        data.groups = np.array(groups)
+        data.groups_named = any(entry.group for entry in entries)
     return data
 
 

@@ -1,18 +1,16 @@
 """Patients or slides of image files."""
 
-import csv
-import io
 import os
 import re
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skcell._images import some
-from skcell._text import normal_form, read_text
+from skcell._text import normal_form
+from skcell.datasets._table import ENDINGS, as_written, match_files, read_lines
 
 
 def read_groups(source: str, files: Sequence[str], root: str) -> NDArray[np.str_]:
@@ -21,8 +19,9 @@ def read_groups(source: str, files: Sequence[str], root: str) -> NDArray[np.str_
     Parameters
     ----------
     source : str
-        A CSV file with the columns ``file`` and ``group``, in which files are given by name, or by
-        their path from `root`. Blanks around names and groups do not count. Or a regular expression
+        A table (CSV, TSV or Parquet) with the columns ``file`` and ``group`` (or ``patient``,
+        ``slide``), in which files are given by name, or by their path from `root`, with or without
+        ending. Blanks around names and groups do not count. Or a regular expression
         with one group in parentheses, which is searched for in the path of each file, such as
         ``"(P[0-9]+)_"``.
     files : sequence of str
@@ -54,19 +53,15 @@ def read_groups(source: str, files: Sequence[str], root: str) -> NDArray[np.str_
     ['P1', 'P2']
     """
     inside = [os.path.relpath(file, root) for file in files]
-    if source.lower().endswith(".csv"):
-        named = _read_csv(Path(source).expanduser())
-        known = [_plain(path) for path in inside]
-        short = [os.path.basename(path) for path in known]
-        unclear = {
-            name for name in short if name in named and short.count(name) > 1 and "/" not in name
-        } - set(known)
+    if source.lower().endswith(ENDINGS):
+        named = _read_table(source)
+        keys, unclear = match_files(files, root, named)
         if unclear:
             raise ValueError(
                 f"{source} names {some(sorted(unclear))}, which is in several folders. Give the "
                 "paths of these images from the folder of images."
             )
-        found = [named.get(path, named.get(name)) for path, name in zip(known, short, strict=True)]
+        found = [named.get(key) for key in keys]
         what = f"{source} has no line for"
     else:
         try:
@@ -100,30 +95,16 @@ def read_groups(source: str, files: Sequence[str], root: str) -> NDArray[np.str_
     return groups
 
 
-def _plain(path: str) -> str:
-    """Return a path as it is compared: in one Unicode form, with slashes."""
-    return os.path.normpath(normal_form(path).strip().strip("\"'").replace("\\", "/"))
-
-
-def _read_csv(path: Path) -> dict[str, str]:
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    columns = [(name or "").strip() for name in reader.fieldnames or ()]
-    if not {"file", "group"} <= set(columns):
-        raise ValueError(
-            f"{path} needs the columns 'file' and 'group', separated by commas; it has "
-            f"{reader.fieldnames}."
-        )
-    reader.fieldnames = columns
+def _read_table(source: str) -> dict[str, str]:
     named: dict[str, str] = {}
-    for line in reader:
-        name, group = (line["file"] or "").strip(), (line["group"] or "").strip()
+    for line in read_lines(source, ["group"]):
+        name, group = line.image, line.group
         if not name or not group:
             raise ValueError(
-                f"{path}, line {reader.line_num}: {'file' if not name else 'group'} is blank. "
-                "Each line needs an image and its patient or slide."
+                f"{source}, line {line.number}: {'group' if name else 'file'} is blank. Each line "
+                "needs an image and its patient or slide."
             )
-        if named.setdefault(_plain(name), group) != group:
-            raise ValueError(
-                f"{path} has two groups for {name!r}: {named[_plain(name)]!r}, {group!r}."
-            )
+        key = as_written(name)
+        if named.setdefault(key, group) != group:
+            raise ValueError(f"{source} has two groups for {name!r}: {named[key]!r}, {group!r}.")
     return named

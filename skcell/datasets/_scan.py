@@ -1,12 +1,13 @@
 """List the images in a folder, with their classes and splits, in a reproducible order."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from skcell._hints import did_you_mean
 from skcell._images import EXTENSIONS, FORMATS
-from skcell._text import normal_form as _nfc
+from skcell._text import normal_form
+from skcell.datasets._table import label_files
 
 #: The accepted names of each split, in lower case.
 SPLITS = {
@@ -20,7 +21,7 @@ SPLITS = {
 }
 _ORDER = ("train", "val", "test")
 _OS_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"}
-_TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
+TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
 _LAYOUT = "Expected one sub-folder per class, each with its images: path/CLASS/image.jpg"
 
 
@@ -31,6 +32,7 @@ class Entry(NamedTuple):
     class_name: str
     file: str
     inside: str  # path of the file, relative to the folder of its class
+    group: str = ""  # patient or slide, if a table names it
 
 
 def scan_folder(root: str, fewest: int = 2) -> tuple[list[Entry], dict[str, str]]:
@@ -45,7 +47,7 @@ def scan_folder(root: str, fewest: int = 2) -> tuple[list[Entry], dict[str, str]
             raise ValueError(_no_classes(folder, loose))
         strays.update(dict.fromkeys(loose, "an image outside the folders of the classes"))
         for subfolder in subfolders:
-            name = _nfc(os.path.basename(subfolder))
+            name = normal_form(os.path.basename(subfolder))
             files, others = _walk(subfolder)
             entries += [
                 Entry(split, name, file, os.path.relpath(file, subfolder)) for file in files
@@ -57,11 +59,48 @@ def scan_folder(root: str, fewest: int = 2) -> tuple[list[Entry], dict[str, str]
         empty.pop(name, None)  # a class may be absent from one split
     if empty:
         raise ValueError(_no_images(empty, strays))
+    sort_entries(entries)
+    check_classes(root, entries, range(len(entries)), fewest)
+    return entries, strays
+
+
+def scan_table(
+    root: str,
+    source: str | os.PathLike[str],
+    columns: Mapping[str, str] | None = None,
+    fewest: int = 2,
+    leave_out: Callable[[str], bool] = lambda file: False,
+) -> tuple[list[Entry], dict[str, str]]:
+    """List the images that a table has labels for, and other files and lines with a reason."""
+    entries, others = scan_images(root)
+    failures = {
+        file: why for file, why in others.items() if not file.lower().endswith((*TABLES, ".txt"))
+    }
+    files = [entry.file for entry in entries]
+    lines, unused = label_files(files, root, source, columns)
+    lines = {file: line for file, line in lines.items() if not leave_out(file)}
+    is_grouped = any(line.group for line in lines.values())
+    has_parts = any(line.split for line in lines.values())
+    entries = []
+    for file, line in lines.items():
+        part = SPLITS.get(line.split.lower(), "")
+        if is_grouped and not line.group:
+            unused[file] = "the table has no group for it, and has some for others"
+        elif has_parts and not part:
+            unused[file] = f"the table has the part {line.split!r}, not train, val or test"
+        else:
+            name, group = normal_form(line.label), normal_form(line.group)
+            entries.append(Entry(part, name, file, os.path.basename(file), group))
+    sort_entries(entries)
+    check_classes(str(source), entries, range(len(entries)), fewest)
+    return entries, failures | unused
+
+
+def sort_entries(entries: list[Entry]) -> None:
+    """Sort by part and class; the order of files is kept."""
     entries.sort(
         key=lambda entry: (_ORDER.index(entry.split) if entry.split else 0, entry.class_name)
     )
-    check_classes(root, entries, range(len(entries)), fewest)
-    return entries, strays
 
 
 def scan_images(root: str) -> tuple[list[Entry], dict[str, str]]:
@@ -134,11 +173,11 @@ def _no_classes(folder: str, images: list[str]) -> str:
     names = sorted(os.listdir(folder))
     if not names:
         return f"{folder!r} is empty. {_LAYOUT}."
-    tables = [name for name in names if name.lower().endswith(_TABLES)]
+    tables = [name for name in names if name.lower().endswith(TABLES)]
     if images and tables:
         return (
-            f"{folder!r} has images but no sub-folders, and a table, {tables[0]!r}. Labels are not "
-            "read from tables: make a folder for each class, and move or link its images there."
+            f"{folder!r} has images but no sub-folders, and a table, {tables[0]!r}. If it has "
+            f"their labels, pass it as labels (--labels {os.path.join(folder, tables[0])})."
         )
     return f"{folder!r} has no sub-folders{' but has images' if images else ''}. {_LAYOUT}."
 
@@ -184,7 +223,7 @@ def _is_image(name: str) -> bool:
 
 def _listing(folder: str) -> tuple[list[str], list[str]]:
     """List the sub-folders and the images directly in `folder`, sorted."""
-    paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder), key=_nfc)]
+    paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder), key=normal_form)]
     paths = [path for path in paths if not _ignored(os.path.basename(path))]
     subfolders = [path for path in paths if os.path.isdir(path)]
     images = [path for path in paths if _is_image(path) and os.path.isfile(path)]
@@ -206,8 +245,8 @@ def _walk(top: str) -> tuple[list[str], dict[str, str]]:
             subfolders.clear()
             continue
         seen.add(place)
-        subfolders[:] = sorted((name for name in subfolders if not _ignored(name)), key=_nfc)
-        for name in sorted(names, key=_nfc):
+        subfolders[:] = sorted((name for name in subfolders if not _ignored(name)), key=normal_form)
+        for name in sorted(names, key=normal_form):
             file = os.path.join(folder, name)
             if _is_image(name) and not _ignored(name):
                 images.append(file)

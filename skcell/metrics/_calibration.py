@@ -1,6 +1,6 @@
 """Whether probabilities are calibrated, and what abstaining gains."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -127,8 +127,9 @@ def measure_reliability(
         accuracy_interval(is_correct[of], None if names is None else names[of])
         for of in (bins == b for b in range(len(present)))
     ]
+    log_loss = mean_interval(losses, names)
     return Reliability(
-        log_loss=mean_interval(losses, names),
+        log_loss=replace(log_loss, low=float(np.maximum(log_loss.low, 0.0))),  # as no loss is lower
         error=error,
         plug_in_error=plug_in,
         confidence=mean_confidence,

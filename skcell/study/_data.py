@@ -1,6 +1,7 @@
 """Data for the command `skcell study`, loaded by name, and suitable splits."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,8 @@ def load_study_data(
     image_size: int | None = None,
     quick: bool = False,
     skip_broken: bool = False,
+    labels: str | os.PathLike[str] | None = None,
+    columns: Mapping[str, str] | None = None,
     groups: str | None = None,
     random_state: int = 0,
 ) -> StudyData:
@@ -126,9 +129,13 @@ def load_study_data(
         Whether to use fewer and smaller images, drawn as a stratified sample.
     skip_broken : bool, default=False
         Whether to skip image files that cannot be read, with a warning, instead of failing.
+    labels, columns : path-like and mapping, default=None
+        Table of labels of a folder without sub-folders, as for
+        `skcell.datasets.load_image_folder`.
     groups : str, default=None
         Patients or slides of the images in a folder, as for `skcell.datasets.read_groups`; None
-        takes the sub-folders of the folders of the classes, if there are any.
+        takes those of the table of labels, or the sub-folders of the folders of the classes, if
+        there are any.
     random_state : int, default=0
         Seed of generated cells and of the sample.
 
@@ -145,8 +152,9 @@ def load_study_data(
     name = os.fspath(source)
     if name not in NAMES:
         name = os.path.expanduser(name)
-    if groups is not None and not os.path.isdir(name):
-        raise ValueError(f"Groups need a folder of images, and {name!r} is none.")
+    if (groups or labels) and not os.path.isdir(name):
+        what = "Groups need" if groups else "A table of labels needs"
+        raise ValueError(f"{what} a folder of images, and {name!r} is none.")
     if name == "generated":
         size = _GENERATED[quick]
         assert size.n_images is not None
@@ -160,7 +168,9 @@ def load_study_data(
     elif os.path.isdir(name):
         side = image_size or size.image_size
         on_error = "warn" if skip_broken else "raise"
-        cells = load_image_folder(name, image_size=side, on_error=on_error)
+        cells = load_image_folder(
+            name, side, labels=labels or True, columns=columns, on_error=on_error
+        )
         if groups is not None:
             cells.groups = read_groups(groups, cells.filenames.tolist(), name)
         title = Path(name).resolve().name

@@ -1,7 +1,7 @@
 """Check a folder of images before a model is trained on it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,9 @@ def check_folder(
     image_size: int | None = None,
     groups: str | None = None,
     group_by_folder: bool = False,
-    labels: bool = False,
+    label_issues: bool = False,
+    labels: str | os.PathLike[str] | None = None,
+    columns: Mapping[str, str] | None = None,
     ignore: Sequence[str] | None = None,
     random_state: int = 0,
     notify: Callable[[str], None] = lambda text: None,
@@ -58,10 +60,12 @@ def check_folder(
         Patients or slides, as for `skcell.datasets.read_groups`.
     group_by_folder : bool, default=False
         Whether each sub-folder of a class folder is one patient or slide.
-    labels : bool, default=False
+    label_issues : bool, default=False
         Whether wrong labels are looked for, by small networks that each learn from two thirds of
         the images and doubt the labels of the others. This takes minutes, and needs the extra
         ``cleaning``.
+    labels, columns : path-like and mapping, default=None
+        Table of labels instead of sub-folders, as for `skcell.datasets.load_image_folder`.
     ignore : sequence of str, default=None
         Patterns of files that are left out, such as ``"*_mask.png"``.
     random_state : int, default=0
@@ -84,13 +88,15 @@ def check_folder(
     skcell.cleaning.check_dataset : The same for arrays.
     """
     if not isinstance(folder, ImageFolder):
-        folder = ImageFolder.scan(folder, one_class=True, ignore=ignore)
+        folder = ImageFolder.scan(
+            folder, labels=labels or True, columns=columns, one_class=True, ignore=ignore
+        )
     root, cells = folder.root, folder.describe("warn")
     names = cells.target_names[cells.target]
     found = find_groups(cells, groups, group_by_folder, root)
     size = choose_size(typical_size(folder.files))[0] if image_size is None else image_size
     probabilities = None
-    if labels:
+    if label_issues:
         notify(f"Training {LABEL_FOLDS} small networks that doubt labels ...")
         probabilities = _doubt(cells.filenames, names, found, random_state)
     notify(f"Checking {len(names):,} images ...")
@@ -202,4 +208,4 @@ def find_groups(
         return read_groups(groups, cells.filenames[chosen].tolist(), root)
     if by_folder and "groups" not in cells:
         raise ValueError("There are no groups: no class folder has sub-folders.")
-    return cells.groups[chosen] if by_folder else None
+    return cells.groups[chosen] if by_folder or cells.get("groups_named") else None

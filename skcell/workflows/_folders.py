@@ -62,6 +62,8 @@ def evaluate_folder(
     folder: str | os.PathLike[str] | ImageFolder,
     *,
     page: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    columns: Mapping[str, str] | None = None,
     groups: str | None = None,
     group_by_folder: bool = False,
     coverage: float = 0.9,
@@ -81,6 +83,8 @@ def evaluate_folder(
         Page to write, ``*.html``: the images and their problems, scores, confusions with pictures,
         calibration, accuracy under corruptions, explanations, wrong predictions, and a model card.
         Beside it, ``*-predictions.csv`` and ``*-metrics.json`` have its numbers.
+    labels, columns : path-like and mapping, default=None
+        Table of labels instead of sub-folders, as for `skcell.datasets.load_image_folder`.
     groups : str, default=None
         Patients or slides, as for `skcell.datasets.read_groups`. For a page, the images of all
         parts of the folder are checked, and need a group.
@@ -112,15 +116,17 @@ def evaluate_folder(
     if isinstance(model, (str, os.PathLike)):
         info, model, file = read_info(model), load(model), Path(model)
     if not isinstance(folder, ImageFolder):
-        folder = ImageFolder.scan(folder, one_class=True, ignore=ignore)
+        folder = ImageFolder.scan(
+            folder, labels=labels or True, columns=columns, one_class=True, ignore=ignore
+        )
     root = folder.root
     cells = _load(model, folder, skip_broken)
-    labels = cells.target_names[cells.target]
+    y = cells.target_names[cells.target]
     if page is not None:  # what it refuses, it refuses before the model is evaluated
-        notify(f"Checking {len(labels):,} images ...")
+        notify(f"Checking {len(y):,} images ...")
         check = check_dataset(
             cells.images,
-            labels,
+            y,
             find_groups(cells, groups, group_by_folder, root),
             cells.get("split"),
             names=[os.path.relpath(file, root) for file in cells.filenames],
@@ -133,7 +139,7 @@ def evaluate_folder(
     result = evaluate(
         model,
         images,
-        np.array([by_name[name] for name in labels[used]]),
+        np.array([by_name[name] for name in y[used]]),
         groups=find_groups(cells, groups, group_by_folder, root, used),
         files=[os.path.relpath(file, root) for file in cells.filenames[used]],
         coverage=coverage,

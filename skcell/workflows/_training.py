@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -134,6 +134,8 @@ def train(
     epochs: int | None = None,
     backbone: str | None = None,
     weights: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    columns: Mapping[str, str] | None = None,
     groups: str | None = None,
     group_by_folder: bool = False,
     final: bool = False,
@@ -160,8 +162,11 @@ def train(
         Number of epochs; None chooses by the number of images.
     backbone, weights : str, default=None
         Pretrained network of "transfer", and the file with its weights, or "imagenet".
+    labels, columns : path-like and mapping, default=None
+        Table of labels instead of sub-folders, as for `skcell.datasets.load_image_folder`.
     groups : str, default=None
         Patients or slides, as for `skcell.datasets.read_groups`; they stay whole in every split.
+        None takes those of the table of labels, if it has any.
     group_by_folder : bool, default=False
         Whether each sub-folder of a class folder is one patient or slide.
     final : bool, default=False
@@ -194,7 +199,7 @@ def train(
         If files cannot be read.
     """
     if not isinstance(folder, ImageFolder):
-        folder = ImageFolder.scan(folder, ignore=ignore)
+        folder = ImageFolder.scan(folder, labels=labels or True, columns=columns, ignore=ignore)
     root, on_error = folder.root, "warn" if skip_broken else "raise"
     file_size = typical_size(folder.files)
     choices = []
@@ -203,27 +208,27 @@ def train(
         choices.append(reason)
     notify(f"Reading {len(folder.files):,} images ...")
     cells = folder.load((image_size, image_size), on_error=on_error)
-    labels = cells.target_names[cells.target]
+    y = cells.target_names[cells.target]
     found = find_groups(cells, groups, group_by_folder, root)
-    _check_counts(labels)
+    _check_counts(y)
     names = np.array([os.path.relpath(file, root) for file in cells.filenames])
     check = check_dataset(
         cells.images,
-        labels,
+        y,
         found,
-        lambda duplicates: _split(cells, labels, found, duplicates.clusters, random_state),
+        lambda duplicates: _split(cells, y, found, duplicates.clusters, random_state),
         names=names.tolist(),
         files=cells.filenames.tolist(),
         random_state=random_state,
     )
     train_part, test_part = (np.flatnonzero(check.split == part) for part in ("train", "test"))
-    split = _describe_split(cells, len(test_part) / len(labels), found is not None)
+    split = _describe_split(cells, len(test_part) / len(y), found is not None)
     duplicates = check.duplicates
     told = [f"{f.message} {f.advice}" for f in check.findings if f.severity != "note"]
     choices.append(split)
     clf, reason = _choose_classifier(recipe, backbone, weights)
     choices.append(reason)
-    counts = np.unique(labels[train_part], return_counts=True)[1]
+    counts = np.unique(y[train_part], return_counts=True)[1]
     if counts.max() >= UNEQUAL * counts.min():
         clf.set_params(class_weight="balanced")
         choices.append(
@@ -250,7 +255,7 @@ def train(
         together = clusters if found is None else join_groups(found, clusters)
     part = None if together is None else together[train_part]
     notify(f"Training on {len(train_part):,} images of {image_size} x {image_size} pixels ...")
-    model.fit(cells.images[train_part], labels[train_part], groups=part)
+    model.fit(cells.images[train_part], y[train_part], groups=part)
     choices.append(_describe_calibration(model, has_groups=found is not None))
     epochs_done = _count_epochs(model, callbacks)
     if epochs_done["interrupted"]:
@@ -262,15 +267,15 @@ def train(
     evaluation = evaluate(
         model,
         cells.images[test_part],
-        labels[test_part],
+        y[test_part],
         groups=None if found is None else found[test_part],
         files=names[test_part].tolist(),
     )
     tested = model
     final = final and not _stopped(callbacks)
     if final:
-        notify(f"Training again, on all {len(labels):,} images ...")
-        again = clone(model).fit(cells.images, labels, groups=together)
+        notify(f"Training again, on all {len(y):,} images ...")
+        again = clone(model).fit(cells.images, y, groups=together)
         final = not _stopped(callbacks)  # else it is kept as it was before
         model = again if final else model
     if final:
@@ -286,8 +291,8 @@ def train(
         "digest": digest,
         "image_size": image_size,
         "split": split,
-        "n_train": count_labels(labels[train_part]),
-        "n_test": count_labels(labels[test_part]),
+        "n_train": count_labels(y[train_part]),
+        "n_test": count_labels(y[test_part]),
         "n_groups": None if found is None else len(np.unique(found)),
         "trained_on_all": final,
         "file_size": file_size,

@@ -496,6 +496,7 @@ def test_the_calibration_error_of_a_hand_made_example():
     found = measure_reliability([0, 0, 1, 1], p, [0, 1], n_bins=10)
     assert found.plug_in_error == pytest.approx((3 * (0.95 - 2 / 3) + 0.65) / 4)
     assert found.log_loss.value == pytest.approx(-np.log([0.95, 0.95, 0.05, 0.35]).mean())
+    assert found.log_loss.low == 0, "no loss is lower"
     assert found.counts.tolist() == [1, 3]
     assert found.error.low <= found.error.value <= found.error.high
 

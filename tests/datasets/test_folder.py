@@ -300,7 +300,7 @@ def test_groups_from_a_table(tmp_path):
     source.write_text("file,group\n2.png,P2\n")
     with pytest.raises(ValueError, match="no line for 1 of 2 images"):
         read_groups(str(source), files, str(tmp_path))
-    source.write_text("name,group\n2.png,P2\n")
+    source.write_text("cell,group\n2.png,P2\n")
     with pytest.raises(ValueError, match="needs the columns 'file' and 'group'"):
         read_groups(str(source), files, str(tmp_path))
     source.write_text("file,group\n2.png,P2\n2.png,P3\n")
@@ -358,7 +358,7 @@ def test_one_class_and_patterns(tmp_path):
 def test_what_lies_there_instead_is_named(tmp_path):
     write(tmp_path, "cells/1.png")
     (tmp_path / "cells" / "labels.csv").write_text("image,label\n")
-    with pytest.raises(ValueError, match=r"a table, 'labels\.csv'. Labels are not"):
+    with pytest.raises(ValueError, match=r"a table, 'labels\.csv'. If it has"):
         load_image_folder(tmp_path / "cells")
     (tmp_path / "cells.zip").write_bytes(b"PK")
     with pytest.raises(NotADirectoryError, match="Unzip it first"):

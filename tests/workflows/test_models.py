@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,7 +104,29 @@ def test_patients_on_both_sides_of_a_split_of_the_folder_are_refused(place, tmp_
         workflows.train(tmp_path, groups=r"(P\d)_")
 
 
-@pytest.mark.thorough
+def test_labels_from_a_table_are_those_of_folders(place, tmp_path):
+    """One flat folder, and a table with a patient for each image."""
+    (tmp_path / "flat").mkdir()
+    lines = ["cell;diagnosis;patient"]
+    for file in map(Path, list_images(place / "new")):
+        shutil.copy(file, tmp_path / "flat")
+        lines.append(f"{file.stem};{file.parent.name};{file.name.split('_')[0]}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    model = place / "cells.skcell"
+    by_table, _ = workflows.evaluate_folder(
+        model, tmp_path / "flat", labels=tmp_path / "labels.csv", columns={"image": "cell"}
+    )
+    by_folder, _ = workflows.evaluate_folder(model, place / "new", groups=r"(P\d)_")
+    assert by_table.accuracy == by_folder.accuracy
+    assert by_table.by_group == by_folder.by_group
+    command = [*SKCELL, "check", "flat", "--labels", "labels.csv"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert "needs the columns 'file' and 'label'" in done.stderr
+    command += ["--columns", "image=cell"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert "Checking 60 images" in done.stdout, done.stderr
+
+
 @pytest.mark.thorough
 def test_figures_without_an_interval_can_be_written(place, tmp_path, run_here):
     """With one patient in the test, nothing is known about others."""

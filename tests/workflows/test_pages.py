@@ -339,7 +339,7 @@ def test_check_doubts_labels(place, tmp_path):
     moved = sorted((tmp_path / "cells" / "normal").iterdir())[:3]
     for file in moved:
         file.rename(tmp_path / "cells" / "a & b < c" / f"moved{file.name}")
-    check = workflows.check_folder(tmp_path / "cells", labels=True)
+    check = workflows.check_folder(tmp_path / "cells", label_issues=True)
     assert check.label_issues is not None
     told = [check.names[i] for i in check.label_issues.indices]
     assert len(told) < 60
