@@ -110,6 +110,19 @@ class ModelLease:
         )
         return lease
 
+    def with_classes(self, n_classes: int, places: Any) -> "ModelLease":
+        """Lease a model with the same weights and more classes; `places` are those of the old ones.
+
+        A new class starts with the mean of the others.
+        """
+        recipe, weights = replace(self.recipe, n_classes=n_classes), self.get_weights()
+        for path, (shape, _) in describe_weights(recipe).items():
+            old = weights[path]
+            if old.shape != shape:  # the last layer
+                weights[path] = np.repeat(old.mean(axis=-1, keepdims=True), n_classes, axis=-1)
+                weights[path][..., places] = old
+        return self.from_weights(recipe, weights)
+
     def get_weights(self) -> dict[str, np.ndarray]:
         """Copy the weights of the model."""
         with self.use() as compiled:

@@ -84,7 +84,7 @@ class Recipe:
         if changed:
             raise ValueError(
                 f"Cannot resume training: {'; '.join(changed)} since the network was trained. "
-                "Restore the old value, or fit again with warm_start=False."
+                "Restore the old value, or fit a new network (warm_start=False, no init_from)."
             )
 
 

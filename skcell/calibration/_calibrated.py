@@ -190,6 +190,8 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
     references_ : list of ReferenceProfile
         Light, colour and sharpness of the images that were held out; after `adapt` with enough
         labelled images, also of these.
+    test_digests_ : ndarray of uint64
+        Digests of the images that `skcell.workflows.train` tested the model on.
     training_digests_ : ndarray of uint64
         The first 64 bits of a digest of each image that `fit` was given, sorted; see
         `was_trained_on`.
@@ -324,6 +326,7 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
             None if frozen else X_train,
         )
         self.training_digests_ = np.unique(self._digest(X))
+        self.test_digests_ = np.zeros(0, np.uint64)
         return self
 
     def _calibrate(self, X: Any, y: NDArray[Any], groups: Any, X_train: Any) -> None:
@@ -563,12 +566,28 @@ class CalibratedClassifier(ParameterHintsMixin, MetaEstimatorMixin, ClassifierMi
         Returns
         -------
         ndarray of bool of shape (n,)
-            True for images that `fit` was given, and for those that `adapt` was given with labels.
-            Of a :class:`~sklearn.frozen.FrozenEstimator`, the images of its own training are not
-            known.
+            True for images that `fit` was given, for those that `adapt` was given with labels, and
+            for those of a model that `skcell.workflows.train` started from. Of a
+            :class:`~sklearn.frozen.FrozenEstimator`, the images of its own training are not known.
         """
         check_is_fitted(self)
         return np.isin(self._digest(X), self.training_digests_)
+
+    def was_tested_on(self, X: ArrayLike) -> NDArray[np.bool_]:
+        """Tell which images are among those that `skcell.workflows.train` tested the model on.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, as for `fit`.
+
+        Returns
+        -------
+        ndarray of bool of shape (n,)
+            True for images of the test.
+        """
+        check_is_fitted(self)
+        return np.isin(self._digest(X), self.test_digests_)
 
     def count(
         self,

@@ -28,7 +28,7 @@ from skcell._engine import (
 )
 from skcell._hints import ParameterHintsMixin
 from skcell._holdout import check_groups, find_copies, split_holdout
-from skcell._images import ImageInputMixin, ImageSpec, check_like, load_images
+from skcell._images import ImageInputMixin, ImageSpec, check_labels, check_like, load_images
 from skcell._machine import choose_dtype_policy
 from skcell._sklearn import (
     CallbackSupportMixin,
@@ -36,6 +36,7 @@ from skcell._sklearn import (
     StrOptions,
     _clone_parametrized,
     _fit_context,
+    _num_samples,
     begin_fit,
 )
 from skcell._version import __version__
@@ -231,6 +232,7 @@ class BaseCellClassifier(
         X_val: ArrayLike | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
+        init_from: "BaseCellClassifier | None" = None,
     ) -> Self:
         """Train on images `X` with labels `y`.
 
@@ -253,6 +255,10 @@ class BaseCellClassifier(
         sample_weight_val : array-like, default=None
             Weights of the images in `X_val`. A holdout of `X` has the weights in `sample_weight`;
             `class_weight` applies to both.
+        init_from : fitted classifier, default=None
+            Classifier of the same kind, with the same network, whose weights training starts from.
+            The new one knows its classes and those in `y`. Whatever `y` lacks may be forgotten, so
+            pass the images of before as well, or some of them.
 
         Returns
         -------
@@ -267,9 +273,12 @@ class BaseCellClassifier(
             If training diverges.
         """
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
+        seed = self._draw_seed(fresh)
+        if init_from is not None:
+            fresh = False
+            self._take_over(init_from, y)
         data = self._check(X, y, sample_weight, None if fresh else self.classes_)
         groups = check_groups(groups, len(data.images))
-        seed = self._draw_seed(fresh)
         val = None
         if X_val is not None or y_val is not None:
             if X_val is None or y_val is None:
@@ -295,9 +304,32 @@ class BaseCellClassifier(
         task.call_on_fit_task_end(**shown, reconstruction_attributes={})
         return self
 
+    def _take_over(self, other: Any, y: Any) -> None:
+        """Become as if fitted like another classifier, with further classes if there are any."""
+        if type(other) is not type(self):
+            raise TypeError(
+                f"init_from must be a fitted {type(self).__name__}, got {type(other).__name__}."
+            )
+        check_is_fitted(other)
+        labels, known = check_labels(y, _num_samples(y)), np.asarray(vars(other)["classes_"])
+        if labels.dtype.kind != known.dtype.kind:
+            raise ValueError(
+                f"y has labels such as {labels[:1].tolist()[0]!r}, and init_from knows the classes "
+                f"{known.tolist()}."
+            )
+        classes = np.union1d(known, labels)
+        places = np.searchsorted(classes, known)
+        self._lease = other._lease.with_classes(len(classes), places)
+        self._spec, self._zoom, self._sizes = other._spec, other._zoom, other._sizes
+        self.classes_, self.history_ = classes, {}
+
     def _max_epochs(self, fresh: bool, data: TrainingData) -> int:
-        """Return the maximum number of epochs of a fit."""
-        return count_epochs(self.epochs, data)
+        """Return the maximum number of epochs of a fit.
+
+        With epochs="auto", a network that is trained already gets half of them.
+        """
+        n = count_epochs(self.epochs, data)
+        return n if fresh or self.epochs != "auto" else max(1, n // 2)
 
     def _draw_seed(self, fresh: bool) -> int:
         """Draw the seed of a new model; a resumed model keeps its seed, and so its holdout."""

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Hashable, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -421,6 +421,11 @@ class TransferClassifier(BaseCellClassifier):
             history["phase"] = names + [phase.name] * (len(history["loss"]) - initial_epoch)
         self._state = state
         return self._set_fitted_state(fitted._lease, data, seed, history)
+
+    def _take_over(self, other: Any, y: Any) -> None:
+        super()._take_over(other, y)
+        whole = replace(other._state.whole, n_classes=len(self.classes_))
+        self._state = replace(other._state, whole=whole)
 
     def _check_X(self, X: Any, *, reset: bool) -> tuple[NDArray[Any], ImageSpec]:
         images, spec = super()._check_X(X, reset=reset)

@@ -89,6 +89,14 @@ def train(
     columns: Columns = None,
     groups: Groups = None,
     by_folder: ByFolder = False,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Train this model further, on its images and new ones, or more classes; both are "
+            "scored on the same test.",
+        ),
+    ] = None,
     final: Annotated[
         bool, typer.Option("--final", help="After the test, train again on all images.")
     ] = False,
@@ -108,11 +116,15 @@ def train(
     """
     console = Console()
     with reported(console):
-        out = check_output(out, folder, suffixes=MODEL)
+        out = check_output(out, folder, *([start_from] if start_from else []), suffixes=MODEL)
         check_groups(groups, by_folder)
         if (backbone or weights) and recipe in ("cnn", "composite"):
             raise ValueError(f"--recipe {recipe} has no pretrained network, so no --weights.")
         files = scan_input(folder, labels, columns, ignore=ignore)
+        if start_from is not None:
+            from skcell.persistence import read_info
+
+            read_info(start_from)  # a file that is none is refused before Keras starts
         unfinished = _unfinished(out, resume)
         with quietly_starting(console):
             from skcell import workflows
@@ -127,6 +139,7 @@ def train(
                 weights=weights,
                 groups=groups,
                 group_by_folder=by_folder,
+                start_from=start_from,
                 final=final,
                 skip_broken=skip_broken,
                 random_state=random_state,

@@ -151,7 +151,7 @@ def _decode_state(cls: Any, value: dict[str, Any], store: Store) -> Any:
         unknown = CellSizes(np.full(n, np.nan), np.ones(n, np.int64), 0.0)
         state = {"_sizes": unknown, "_zoom": 1.0, **state}
     elif issubclass(cls, CalibratedClassifier) and "sets_" in state:
-        state = {"predicted_": None, **state}
+        state = {"predicted_": None, "test_digests_": np.zeros(0, np.uint64), **state}
     estimator.__setstate__(state)
     if hasattr(cls, "_parameter_constraints"):
         estimator._validate_params()

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from skcell._digest import digest_images
+from skcell._digest import digest_images, short_digests
 from skcell._environment import software
 from skcell._holdout import Purpose, join_groups, split_holdout
 from skcell._sklearn import full_repr
@@ -25,11 +25,13 @@ from skcell.classifiers import (
     SEInceptionResNetClassifier,
     TransferClassifier,
     classifier_of,
+    find_image_spec,
 )
 from skcell.cleaning import DatasetCheck, check_dataset, count_labels
 from skcell.datasets import ImageFolder
 from skcell.inspection import Evaluation, evaluate, make_card, make_figures, write_evaluation
-from skcell.persistence import describe_model, save
+from skcell.metrics import accuracy_interval
+from skcell.persistence import describe_model, load, save
 from skcell.workflows._check import choose_size, find_groups, test_part_of, typical_size
 
 Recipe = Literal["auto", "cnn", "composite", "transfer"]
@@ -45,6 +47,9 @@ FEWEST = 4
 
 #: With a larger ratio of the largest class to the smallest, classes are weighted.
 UNEQUAL = 5
+
+#: Fewest new images of a class of which some test a model that was trained further.
+_FEWEST_NEW = 5
 
 _ABOUT = 0.03  # by which a fifth may differ
 _TEST = Purpose("the test", "add images")
@@ -138,6 +143,7 @@ def train(
     columns: Mapping[str, str] | None = None,
     groups: str | None = None,
     group_by_folder: bool = False,
+    start_from: str | os.PathLike[str] | CalibratedClassifier | None = None,
     final: bool = False,
     skip_broken: bool = False,
     ignore: Sequence[str] | None = None,
@@ -169,6 +175,12 @@ def train(
         None takes those of the table of labels, if it has any.
     group_by_folder : bool, default=False
         Whether each sub-folder of a class folder is one patient or slide.
+    start_from : path-like or CalibratedClassifier, default=None
+        Model, or its file, whose network is trained further; it must be one that `train` made. The
+        network, the size of images and the classes are those of this model; the folder may have
+        further classes. Pass its images again, with those that are new: what is missing may be
+        forgotten. Images that it was trained on never test, and those of its test, and their
+        patients, test again. Both models are scored on the same test.
     final : bool, default=False
         Whether the model is trained again, on all images, after its test. The scores are those of
         the model before.
@@ -202,12 +214,34 @@ def train(
         folder = ImageFolder.scan(folder, labels=labels or True, columns=columns, ignore=ignore)
     root, on_error = folder.root, "warn" if skip_broken else "raise"
     file_size = typical_size(folder.files)
-    choices = []
-    if image_size is None:
-        image_size, reason = choose_size(file_size)
+    choices, earlier = [], None
+    if start_from is not None:
+        if recipe != "auto" or image_size or backbone or weights:
+            raise ValueError(
+                "A training that starts from a model has its network and size of images; leave out "
+                "recipe, image_size, backbone and weights."
+            )
+        earlier = _open_earlier(start_from)
+        height, width, channels = find_image_spec(earlier).shape
+        image_size, clf = height, clone(classifier_of(earlier))
+        choices.append(
+            f"Training starts from an earlier model, {full_repr(clf)}, of "
+            f"{len(earlier.classes_)} classes."
+        )
+    else:
+        channels, (clf, reason) = 3, _choose_classifier(recipe, backbone, weights)
+        if image_size is None:
+            image_size, why = choose_size(file_size)
+            choices.append(why)
+        height, width = image_size, image_size
         choices.append(reason)
     notify(f"Reading {len(folder.files):,} images ...")
-    cells = folder.load((image_size, image_size), on_error=on_error)
+    cells = folder.load(
+        (height, width),
+        channels=channels,
+        dtype="auto" if earlier is None else find_image_spec(earlier).dtype,
+        on_error=on_error,
+    )
     y = cells.target_names[cells.target]
     found = find_groups(cells, groups, group_by_folder, root)
     _check_counts(y)
@@ -216,7 +250,7 @@ def train(
         cells.images,
         y,
         found,
-        lambda duplicates: _split(cells, y, found, duplicates.clusters, random_state),
+        lambda duplicates: _split(cells, y, found, duplicates.clusters, random_state, earlier),
         names=names.tolist(),
         files=cells.filenames.tolist(),
         random_state=random_state,
@@ -226,8 +260,6 @@ def train(
     duplicates = check.duplicates
     told = [f"{f.message} {f.advice}" for f in check.findings if f.severity != "note"]
     choices.append(split)
-    clf, reason = _choose_classifier(recipe, backbone, weights)
-    choices.append(reason)
     counts = np.unique(y[train_part], return_counts=True)[1]
     if counts.max() >= UNEQUAL * counts.min():
         clf.set_params(class_weight="balanced")
@@ -255,7 +287,8 @@ def train(
         together = clusters if found is None else join_groups(found, clusters)
     part = None if together is None else together[train_part]
     notify(f"Training on {len(train_part):,} images of {image_size} x {image_size} pixels ...")
-    model.fit(cells.images[train_part], y[train_part], groups=part)
+    more = {} if earlier is None else {"init_from": classifier_of(earlier)}
+    model.fit(cells.images[train_part], y[train_part], groups=part, **more)
     choices.append(_describe_calibration(model, has_groups=found is not None))
     epochs_done = _count_epochs(model, callbacks)
     if epochs_done["interrupted"]:
@@ -271,11 +304,15 @@ def train(
         groups=None if found is None else found[test_part],
         files=names[test_part].tolist(),
     )
+    model.test_digests_ = short_digests(cells.images[test_part])
+    if earlier is not None:
+        model.training_digests_ = np.union1d(model.training_digests_, earlier.training_digests_)
+        choices += _compare_models(earlier, model, cells.images[test_part], y[test_part])
     tested = model
     final = final and not _stopped(callbacks)
     if final:
         notify(f"Training again, on all {len(y):,} images ...")
-        again = clone(model).fit(cells.images, y, groups=together)
+        again = clone(model).fit(cells.images, y, groups=together, **more)
         final = not _stopped(callbacks)  # else it is kept as it was before
         model = again if final else model
     if final:
@@ -369,10 +406,17 @@ def _split(
     cells: Any,
     labels: NDArray[Any],
     groups: NDArray[Any] | None,
-    copies: NDArray[np.intp] | None,
+    copies: NDArray[np.intp],
     seed: int,
+    earlier: CalibratedClassifier | None,
 ) -> NDArray[np.str_]:
-    """Return the part of each image, "train" or "test"."""
+    """Return the part of each image, "train" or "test".
+
+    What trained an earlier model never tests, and what tested it tests again.
+    """
+    trained = (
+        np.zeros(len(labels), bool) if earlier is None else earlier.was_trained_on(cells.images)
+    )
     if "split" in cells:
         name = test_part_of(cells)
         is_test = cells.split == name
@@ -389,17 +433,71 @@ def _split(
                     f"part {name!r} of the folder and in another. Move all images of a patient or "
                     "slide to one part, or remove the parts, so that whole groups are split."
                 )
-    else:
+        if (trained & is_test).any():
+            raise ValueError(
+                f"The earlier model was trained on {(trained & is_test).sum():,} images of the "
+                f"part {name!r}, so they cannot test the new one. Move them to the part 'train'."
+            )
+        return np.where(is_test, "test", "train")
+    together = copies if groups is None else join_groups(groups, copies)
+    fixed = np.isin(together, together[trained])
+    is_test = np.zeros(len(labels), bool)
+    if earlier is not None:
+        is_test = ~fixed & np.isin(together, together[earlier.was_tested_on(cells.images)])
+    rest = ~(fixed | is_test)
+    if earlier is not None:  # a class with few new images is learned, and not tested by them
+        names, counts = np.unique(labels[rest], return_counts=True)
+        rest &= np.isin(labels, names[counts >= _FEWEST_NEW])
+    if rest.any() or earlier is None:
         _, test = split_holdout(
-            labels,
+            labels[rest],
             fraction=TEST_FRACTION,
-            groups=groups,
-            copies=copies,
+            groups=None if groups is None else groups[rest],
+            copies=np.unique(copies[rest], return_inverse=True)[1],
             random_state=seed,
             purpose=_TEST,
         )
-        is_test = np.isin(np.arange(len(labels)), test)
+        is_test[np.flatnonzero(rest)[test]] = True
+        is_test = ~fixed & np.isin(together, together[is_test])  # patients stay whole
+    if not is_test.any():
+        raise ValueError(
+            "No image is left for a test: the earlier model was trained on all, or on others of "
+            f"their patients, except a few. Add {_FEWEST_NEW} or more new images of a class, or "
+            "images of the earlier test."
+        )
     return np.where(is_test, "test", "train")
+
+
+def _open_earlier(start_from: Any) -> CalibratedClassifier:
+    """Load a model to train further, or say why it cannot be."""
+    model = load(start_from) if isinstance(start_from, (str, os.PathLike)) else start_from
+    inner = getattr(model, "estimator_", None)
+    spec = find_image_spec(model)
+    if not isinstance(model, CalibratedClassifier) or not isinstance(inner, BaseCellClassifier):
+        raise ValueError(
+            f"Training can only start from a model that `skcell train` made; this is a "
+            f"{type(model).__name__}{'' if inner is None else f' of a {type(inner).__name__}'}."
+        )
+    if spec is None or spec.dtype == "float32":
+        raise ValueError("The earlier model does not take images with the pixels of files.")
+    return model
+
+
+def _compare_models(
+    earlier: CalibratedClassifier, model: CalibratedClassifier, X: NDArray[Any], y: NDArray[Any]
+) -> list[str]:
+    """Say how accurate the earlier model and the new one are on the same test images."""
+    known = np.isin(y, earlier.classes_)
+    again = known & earlier.was_tested_on(X)
+    told = []
+    for used, what in ((known, "test images of its classes"), (again, "images of its own test")):
+        if used.any():
+            right = [accuracy_interval(m.predict(X[used]) == y[used]) for m in (earlier, model)]
+            told.append(
+                f"On the {used.sum():,} {what}, the earlier model is right in {right[0]}, and this "
+                f"one in {right[1]}."
+            )
+    return told
 
 
 def _describe_split(cells: Any, share: float, by_group: bool) -> str:

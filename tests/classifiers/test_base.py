@@ -20,6 +20,7 @@ from PIL import Image
 from sklearn.base import clone, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import StackingClassifier, VotingClassifier
+from sklearn.exceptions import NotFittedError
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
@@ -250,6 +251,43 @@ def test_partial_fit_epochs_are_those_of_fit(cells):
         clf.partial_fit(X, y)
     assert clf.n_iter_ == 3
     np.testing.assert_array_equal(clf.predict_proba(X), small(epochs=3).fit(X, y).predict_proba(X))
+
+
+@pytest.mark.core
+def test_a_fit_starts_from_another_classifier_and_learns_a_class_more(cells):
+    X, y = cells.images, cells.target_names[cells.target]
+    known = y != y[0]
+    old = small(epochs=20).fit(X[known], y[known])
+    before = old.predict_proba(X)
+    new = small(epochs=20).fit(X, y, init_from=old)
+    assert new.classes_.tolist() == sorted(set(y))
+    assert new.n_iter_ == 20
+    assert (new.predict(X)[~known] == y[0]).mean() > 0.5
+    assert new.score(X[known], y[known]) > old.score(X[known], y[known]) - 0.05
+    np.testing.assert_array_equal(old.predict_proba(X), before)  # it is as it was
+    # Its weights, and no others, are what training starts from.
+    kept = small(epochs=1, learning_rate=1e-12).fit(X[known], y[known], init_from=old)
+    np.testing.assert_allclose(kept.predict_proba(X), before, atol=1e-4)
+    # A class that is missing is still known, and a new one is as likely as the others at first.
+    wider = small(epochs=1, learning_rate=1e-12).fit(X[~known], y[~known], init_from=old)
+    assert wider.classes_.tolist() == sorted(set(y))
+    p = wider.predict_proba(X)[:, np.isin(wider.classes_, old.classes_)]
+    np.testing.assert_allclose(p / p.sum(axis=1, keepdims=True), before, atol=1e-3)
+
+
+def test_classifiers_that_a_fit_cannot_start_from(cells):
+    X, y = cells.images[:40], cells.target[:40]
+    old = small(epochs=1).fit(X, y)
+    with pytest.raises(TypeError, match="must be a fitted CellCNNClassifier, got str"):
+        small().fit(X, y, init_from="old.skcell")
+    with pytest.raises(NotFittedError):
+        small().fit(X, y, init_from=small())
+    with pytest.raises(ValueError, match="filters was changed"):
+        small(filters=(3, 5)).fit(X, y, init_from=old)
+    with pytest.raises(ValueError, match="init_from knows the classes"):
+        small().fit(X, cells.target_names[y], init_from=old)
+    with pytest.raises(ValueError, match="was fitted on"):
+        small().fit(X[:, :8], y, init_from=old)
 
 
 def test_warm_start_goes_on(cells):

@@ -383,6 +383,18 @@ def test_going_on_is_with_the_last_phase(data, unfreeze):
     assert clf.history_["phase"][n + 2 :] == [last]
 
 
+@pytest.mark.parametrize("unfreeze", [None, 1])
+@pytest.mark.thorough
+def test_a_fit_starts_from_another_with_its_last_phase(data, unfreeze):
+    X, y = data
+    known = y != y[0]
+    old = small(unfreeze=unfreeze).fit(X[known], y[known])
+    new = small(unfreeze=unfreeze).fit(X, y, init_from=old)
+    assert set(new.history_["phase"]) == {"head" if unfreeze is None else "fine-tuning"}
+    assert new.predict_proba(X).shape == (len(X), len(np.unique(y)))
+    assert new.to_keras().output_shape[-1] == len(np.unique(y))
+
+
 @pytest.mark.thorough
 def test_partial_fit_begins_with_an_epoch_of_each_phase(data):
     clf = small(unfreeze=1).partial_fit(*data)

@@ -82,6 +82,63 @@ def test_train_writes_a_model_and_its_test(place):
     assert model.calibration_["n_images"] + len(files) < 180
 
 
+def test_a_model_is_trained_further_and_what_trained_it_never_tests(place, tmp_path):
+    old = skcell.load(place / "cells.skcell")
+    both = tmp_path / "both"
+    shutil.copytree(place / "cells", both)
+    shutil.copytree(place / "new", both, dirs_exist_ok=True)
+    result = workflows.train(both, start_from=place / "cells.skcell", epochs=2)
+    of_test = load_image_folder(place / "cells", 24, labels=False)
+    tested_before = {
+        Path(file).name for file in of_test.filenames[old.was_tested_on(of_test.images)]
+    }
+    tested = {Path(file).name for file in result.evaluation.files}
+    assert len(tested_before) == 36
+    assert tested_before < tested
+    assert not old.was_trained_on(result.test_images).any()
+    assert 8 <= len(tested - tested_before) <= 16, "about a fifth of the 60 new ones"
+    new = result.model
+    assert new.was_trained_on(of_test.images).sum() == 180 - 36
+    assert new.was_tested_on(result.test_images).all()
+    told = [text for text in result.choices if "the earlier model is right in" in text]
+    assert [text.split(" images")[0] for text in told] == [
+        f"On the {len(tested)} test",
+        "On the 36",
+    ]
+    result.save(tmp_path / "better.skcell")
+    again = skcell.load(tmp_path / "better.skcell")
+    np.testing.assert_array_equal(again.test_digests_, new.test_digests_)
+    with pytest.raises(ValueError, match="leave out recipe, image_size"):
+        workflows.train(both, start_from=old, image_size=32)
+    with pytest.raises(ValueError, match="a model that `skcell train` made; this is a Cell"):
+        workflows.train(both, start_from=old.estimator_)
+    # With nothing new and nothing of its test, nothing could test it.
+    known = tmp_path / "known"
+    for file in of_test.filenames[~old.was_tested_on(of_test.images)]:
+        target = known / Path(file).relative_to(place / "cells")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+    with pytest.raises(ValueError, match="No image is left for a test"):
+        workflows.train(known, start_from=old)
+
+
+@pytest.mark.thorough
+def test_patients_of_an_earlier_test_stay_whole(place, tmp_path):
+    """A patient of whom some images trained the earlier model trains the new one as well."""
+    first = workflows.train(place / "cells", groups=r"(P\d)_", epochs=1)
+    both = tmp_path / "both"
+    shutil.copytree(place / "cells", both)
+    shutil.copytree(place / "new", both, dirs_exist_ok=True)
+    second = workflows.train(both, groups=r"(P\d)_", start_from=first.model, epochs=1)
+    by_patient = [{Path(f).name[:2] for f in one.evaluation.files} for one in (first, second)]
+    assert by_patient[0] == by_patient[1]
+    command = [*SKCELL, "train", "both", "--from", "no.skcell", "-o", "x.skcell"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2
+    assert "no.skcell" in done.stderr
+    assert "Starting Keras" not in done.stdout
+
+
 @pytest.mark.thorough
 def test_train_by_patients_keeps_them_whole(place, tmp_path):
     result = workflows.train(place / "cells", groups=r"(P\d)_", epochs=1)
