@@ -443,7 +443,7 @@ def render_cleaning() -> str:
     text += "\n".join(
         textwrap.wrap(
             f"Recall and precision are in per cent, medians over {len(labels)} seeds. Of the labels"
-            " that were changed (2 % of 4,000 cells of 28 pixels), `skcell check --labels` lists "
+            " that were changed (2 % of 4,000 cells of 28 pixels), `skcell check --label-issues` lists "
             f"{means['recall']} %; {means['precision']} % of all that it lists, and "
             f"{means['precision of the first']} % of the first 80, were changed; its suggestion is "
             f"right for {means['right suggestions']} % of those. {time['n_images']:,} images of 96 "
@@ -455,6 +455,32 @@ def render_cleaning() -> str:
         )
     )
     return text + "\n"
+
+
+def render_suggest() -> str:
+    """Lay out the results of bench_suggest.py: means over seeds."""
+    found = load("suggest")
+    settings, sides = found["settings"], found["runs"]
+    columns = ["labelled", *sides]
+    lines = []
+    for number in range(settings["rounds"] + 1):
+        rounds = [[run[number] for run in runs] for runs in sides.values()]
+        scores = [percent(statistics.fmean(r["balanced_accuracy"] for r in of)) for of in rounds]
+        lines.append([f"{rounds[0][0]['n_labels']:,}", *scores])
+    everything = found["all"]
+    score = percent(everything["balanced_accuracy"])
+    lines.append([f"all {everything['n_labels']:,}", *(score for _ in sides)])
+    runs = next(iter(sides.values()))
+    minutes = statistics.fmean(sum(one["seconds"] for one in run) / 60 for run in runs)
+    text = (
+        f"Balanced accuracy in percent on {settings['n_val']:,} validation cells, means over "
+        f"{settings['seeds']} seeds: PBC data, {settings['size']} pixels; first "
+        f"{settings['first']} labels a class, then {settings['n']} more in each round, from "
+        f"{settings['pool']:,} images. `skcell suggest` is the first column. The six trainings took "
+        f"{minutes:.1f} minutes, training on all labels at once {everything['seconds'] / 60:.1f}. "
+        "From `benchmarks/results/suggest.json`."
+    )
+    return "\n".join([table(columns, lines), *textwrap.wrap(text, 118)]) + "\n"
 
 
 #: Name of a figure of bench_cleaning.py, and what must be named for a planted shortcut.
@@ -477,6 +503,7 @@ def _range(values: list[float]) -> str:
 TABLES = {
     README: ("speed", render),
     SHIFT: ("laboratories", render_laboratories),
+    DOCS / "models.md": ("suggest", render_suggest),
     DOCS / "unequal.md": ("unequal", render_unequal),
     DOCS / "features.md": ("input size", render_input_size),
     DOCS / "confidence.md": ("confidence", render_confidence),

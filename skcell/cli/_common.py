@@ -42,10 +42,10 @@ ByFolder = Annotated[
     ),
 ]
 Labels = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         help="Table of labels, instead of sub-folders: .csv, .tsv or .parquet with the columns "
-        "image and label, and maybe patient and split."
+        "image and label, and maybe patient and split; repeatable."
     ),
 ]
 Columns = Annotated[
@@ -119,13 +119,13 @@ def check_output(
 
 
 def scan_input(
-    folder: str, table: str | None = None, columns: str | None = None, **options: Any
+    folder: str, tables: list[str] | None = None, columns: str | None = None, **options: Any
 ) -> "ImageFolder":
     """List the images of a folder; one that cannot be used is refused before Keras starts."""
     from skcell.datasets import ImageFolder
 
-    if table is not None:
-        options["labels"] = table
+    if tables:
+        options["labels"] = tables
     return ImageFolder.scan(folder, columns=read_columns(columns), **options)
 
 

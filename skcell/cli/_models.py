@@ -46,6 +46,9 @@ sorted into folders: skcell predict cells.skcell "new/*.png" --sort uncertain --
 pipe: ls *.jpg | skcell predict cells.skcell - | head."""
 COUNT_EPILOG = """Examples: skcell count cells.skcell slide/. With a sub-folder for each slide of a
 patient: skcell count cells.skcell slides/ --group-by-folder -o count.csv."""
+SUGGEST_EPILOG = """Example: skcell suggest cells.skcell new/ -n 50 -o next.csv. With its labels:
+skcell train cells/ --labels cells.csv --labels next.csv --skip-broken --from cells.skcell -o
+better.skcell"""
 EVALUATE_EPILOG = """Example: skcell evaluate cells.skcell labelled/ --groups "(P[0-9]+)_" -o
 test.html"""
 ADAPT_EPILOG = """Example: skcell adapt cells.skcell theirs/ -o theirs.skcell. If theirs/ has
@@ -308,6 +311,58 @@ def count(
                     file,
                 )
             console.print(plain(f"The table is {out}."), soft_wrap=True)
+
+
+def suggest(
+    model: Model,
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGES", help="Folders, files or patterns, as for predict."),
+    ],
+    n: Annotated[int, typer.Option("-n", min=1, help="Number of images to label.")] = 50,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Table, *.csv. (default: CSV on standard output)"),
+    ] = None,
+    random_state: RandomState = 0,
+) -> None:
+    """Suggest which images to label next, so that the model learns most from few labels.
+
+    The table has an empty column label: fill it in, and train with it and the table of before. Images that the model has seen are left out; unknown ones are listed at the end.
+    """
+    console = Console(stderr=True)
+    with reported(console):
+        out = out and check_output(out, model, *sources, suffixes=(".csv",))
+        from skcell.workflows import find_images
+
+        files = find_images(sources, sys.stdin)
+        loaded, _ = _open(model, console)
+        from skcell import workflows
+
+        found, notes, failures = workflows.suggest_files(
+            loaded, files, n, random_state=random_state
+        )
+        for note in notes:
+            console.print(plain(note, style="yellow"), soft_wrap=True)
+        _say_unreadable(console, failures, len(files))
+        with _opened(out, "w") as file:
+            workflows.write_predictions(
+                (
+                    {
+                        "image": one.file,
+                        "label": "",
+                        "predicted": str(one.predicted),
+                        "probability": round(one.probability, 6),
+                        "why": one.why,
+                    }
+                    for one in found
+                ),
+                file,
+            )
+        if out is not None:
+            n_known = sum(one.why == "uncertain" for one in found)
+            text = f"{n_known:,} images to label are in {out}: fill in the column label."
+            console.print(plain(text), soft_wrap=True)
 
 
 def evaluate(

@@ -174,7 +174,7 @@ def study(
         )
         if cv:
             cells = cells.training_part()  # the folds are made from this part only
-        grouped = _check_groups(cells, groups or labels, by_folder, console)
+        grouped = _check_groups(cells, groups is not None or bool(labels), by_folder, console)
         run = study_module.Study(
             chosen,
             cv=cells.choose_cv(cv, holdout=holdout, by_group=grouped, random_state=random_state),
@@ -277,7 +277,7 @@ def search(
             random_state=random_state,
         )
         cells = cells.training_part()
-        grouped = _check_groups(cells, groups or labels, by_folder, console)
+        grouped = _check_groups(cells, groups is not None or bool(labels), by_folder, console)
         with short_warnings():
             found = study_module.search_technique(
                 study_module.resolve_techniques([technique])[0],
@@ -339,7 +339,7 @@ def _say_files(files: list[Path], first: Path, console: Console) -> None:
     console.print(plain(f"Other files in this folder: {others}", style="dim"), soft_wrap=True)
 
 
-def _check_groups(cells: Any, groups: str | None, by_folder: bool, console: Console) -> bool:
+def _check_groups(cells: Any, named: bool, by_folder: bool, console: Console) -> bool:
     """Return whether images are grouped; print notes about what may be wrong with the split."""
     if cells.n_unseen:
         console.print(
@@ -349,7 +349,7 @@ def _check_groups(cells: Any, groups: str | None, by_folder: bool, console: Cons
         )
     if by_folder and cells.groups is None:
         raise ValueError("--group-by-folder: no class folder has sub-folders.")
-    if groups is None and cells.groups is not None and not by_folder:
+    if not named and cells.groups is not None and not by_folder:
         example = next(group for group in cells.groups if group)
         console.print(
             plain(
@@ -359,7 +359,7 @@ def _check_groups(cells: Any, groups: str | None, by_folder: bool, console: Cons
                 style="yellow",
             )
         )
-    return cells.groups is not None and (groups is not None or by_folder)
+    return cells.groups is not None and (named or by_folder)
 
 
 _STUDY_FILES = (

@@ -12,5 +12,5 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_npz": ["load_npz"],
         "_scan": ["list_images"],
     },
-    internal={"_folder": ["ImageFolder"], "_scan": ["SPLITS"]},
+    internal={"_folder": ["ImageFolder", "Labels"], "_scan": ["SPLITS"]},
 )

@@ -17,12 +17,15 @@ from skcell.exceptions import ImageReadError
 
 OnError = Literal["raise", "warn"]
 
+#: One table of labels, or several.
+Labels = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
 
 @validate_params(
     {
         "path": [str, os.PathLike],
         "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list],
-        "labels": ["boolean", str, os.PathLike],
+        "labels": ["boolean", str, os.PathLike, list, tuple],
         "columns": [Mapping, None],
         "one_class": ["boolean"],
         "ignore": [str, list, tuple, None],
@@ -39,7 +42,7 @@ def load_image_folder(
     path: str | os.PathLike[str],
     image_size: int | tuple[int, int] = 96,
     *,
-    labels: bool | str | os.PathLike[str] = True,
+    labels: bool | Labels = True,
     columns: Mapping[str, str] | None = None,
     one_class: bool = False,
     ignore: str | Sequence[str] | None = None,
@@ -76,13 +79,13 @@ def load_image_folder(
         Height and width to which images are resized, by bicubic interpolation with
         antialiasing. An image of another aspect ratio is stretched; to avoid this, crop the
         images first.
-    labels : bool or path-like, default=True
+    labels : bool, path-like or sequence of path-like, default=True
         Whether sub-folders are classes. With False, the images are new ones whose classes are not
         known: all images in the folder, at any depth, are loaded, in the order of their names.
-        Or a table with a line for each image: CSV (with commas, semicolons or tabs, in UTF-8,
-        UTF-16 or code page 1252) or Parquet. Its columns are ``image`` (or ``filename``, ``id``,
-        ...), ``label`` (or ``class``, ``diagnosis``, ...; or a column of 0 and 1 for each class),
-        and, if there are any, ``group`` (or ``patient``, ``slide``) and ``split``. Images are named
+        Or a table, or several, with a line for each image: CSV (with commas, semicolons or tabs, in
+        UTF-8, UTF-16 or code page 1252) or Parquet. Its columns are ``image`` (or ``filename``,
+        ``id``, ...), ``label`` (or ``class``, ``diagnosis``, ...; or a column of 0 and 1 for each
+        class), and, if there are any, ``group`` (or ``patient``, ``slide``) and ``split``. Images are named
         by their path from the folder, or by their name alone, with or without ending.
     columns : mapping of str to str, default=None
         Names of columns of the table that are called otherwise, such as ``{"image": "cell_no"}``.
@@ -193,7 +196,7 @@ class ImageFolder:
         cls,
         path: str | os.PathLike[str],
         *,
-        labels: bool | str | os.PathLike[str] = True,
+        labels: bool | Labels = True,
         columns: Mapping[str, str] | None = None,
         one_class: bool = False,
         ignore: str | Sequence[str] | None = None,
@@ -211,7 +214,8 @@ class ImageFolder:
             entries, failures = scan_folder(root, fewest) if labels else scan_images(root)
             entries = [entry for entry in entries if not leave_out(entry.file)]
         else:
-            entries, failures = scan_table(root, labels, columns, fewest, leave_out)
+            tables = [labels] if isinstance(labels, (str, os.PathLike)) else list(labels)
+            entries, failures = scan_table(root, tables, columns, fewest, leave_out)
         failures = {file: why for file, why in failures.items() if not leave_out(file)}
         if not entries:
             raise ValueError(f"ignore={ignore!r} leaves no image of {root!r}.")

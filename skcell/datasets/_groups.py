@@ -101,8 +101,8 @@ def _read_table(source: str) -> dict[str, str]:
         name, group = line.image, line.group
         if not name or not group:
             raise ValueError(
-                f"{source}, line {line.number}: {'group' if name else 'file'} is blank. Each line "
-                "needs an image and its patient or slide."
+                f"{line.place}: {'group' if name else 'file'} is blank. Each line needs an image "
+                "and its patient or slide."
             )
         key = as_written(name)
         if named.setdefault(key, group) != group:

@@ -1,7 +1,7 @@
 """List the images in a folder, with their classes and splits, in a reproducible order."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from skcell._hints import did_you_mean
@@ -66,18 +66,18 @@ def scan_folder(root: str, fewest: int = 2) -> tuple[list[Entry], dict[str, str]
 
 def scan_table(
     root: str,
-    source: str | os.PathLike[str],
+    sources: Sequence[str | os.PathLike[str]],
     columns: Mapping[str, str] | None = None,
     fewest: int = 2,
     leave_out: Callable[[str], bool] = lambda file: False,
 ) -> tuple[list[Entry], dict[str, str]]:
-    """List the images that a table has labels for, and other files and lines with a reason."""
+    """List the images that tables have labels for, and other files and lines with a reason."""
     entries, others = scan_images(root)
     failures = {
         file: why for file, why in others.items() if not file.lower().endswith((*TABLES, ".txt"))
     }
     files = [entry.file for entry in entries]
-    lines, unused = label_files(files, root, source, columns)
+    lines, unused = label_files(files, root, sources, columns)
     lines = {file: line for file, line in lines.items() if not leave_out(file)}
     is_grouped = any(line.group for line in lines.values())
     has_parts = any(line.split for line in lines.values())
@@ -85,14 +85,14 @@ def scan_table(
     for file, line in lines.items():
         part = SPLITS.get(line.split.lower(), "")
         if is_grouped and not line.group:
-            unused[file] = "the table has no group for it, and has some for others"
+            unused[file] = "its group is blank, and others have one"
         elif has_parts and not part:
-            unused[file] = f"the table has the part {line.split!r}, not train, val or test"
+            unused[file] = f"its part is {line.split!r}, not train, val or test"
         else:
             name, group = normal_form(line.label), normal_form(line.group)
             entries.append(Entry(part, name, file, os.path.basename(file), group))
     sort_entries(entries)
-    check_classes(str(source), entries, range(len(entries)), fewest)
+    check_classes(", ".join(map(str, sources)), entries, range(len(entries)), fewest)
     return entries, failures | unused
 
 

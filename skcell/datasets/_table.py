@@ -30,7 +30,7 @@ _SPREADSHEETS = (".xlsx", ".xls", ".ods")
 class TableLine:
     """What a table says about one image; a blank is an empty string."""
 
-    number: int
+    place: str  # table and line
     image: str
     label: str = ""
     group: str = ""
@@ -71,7 +71,8 @@ def read_lines(
             named = [header[at] for at in by_class if float(row[at])]
             values["label"] = named[0] if len(named) == 1 else ""
             doubt = "" if len(named) == 1 else f"it is of {len(named)} classes"
-        lines.append(TableLine(number, doubt=doubt, **{"image": "", **values}))
+        place = f"{source}, line {number}"
+        lines.append(TableLine(place, doubt=doubt, **{"image": "", **values}))
     return lines
 
 
@@ -109,15 +110,15 @@ def match_files(
 def label_files(
     files: Sequence[str],
     root: str,
-    source: str | os.PathLike[str],
+    sources: Sequence[str | os.PathLike[str]],
     columns: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, TableLine], dict[str, str]]:
     """Return the line of each file, and reasons for files and lines that cannot be used."""
     lines: dict[str, TableLine] = {}
     failures: dict[str, str] = {}
-    for line in read_lines(source, ["label"], columns):
+    for line in (line for one in sources for line in read_lines(one, ["label"], columns)):
         if not line.image:
-            failures[f"{source}, line {line.number}"] = "its image is blank"
+            failures[line.place] = "its image is blank"
             continue
         if not line.label and not line.doubt:
             line = replace(line, doubt="its label is blank")
@@ -127,12 +128,12 @@ def label_files(
             values = getattr(known, what), getattr(line, what)
             if values[0] != values[1]:
                 told = " and ".join(map(repr, values))
-                lines[name] = replace(known, doubt=f"the table has two values, {told}")
+                lines[name] = replace(known, doubt=f"there are two values, {told}")
     found, unclear = match_files(files, root, lines)
     labelled = {}
     for file, name in zip(files, found, strict=True):
         if not name:
-            failures[file] = f"{os.path.basename(source)} has no line for it"
+            failures[file] = "no line of a table is for it"
         elif lines[name].doubt:
             failures[file] = lines[name].doubt
         else:
@@ -140,14 +141,14 @@ def label_files(
     used = set(found)
     for name, line in lines.items():
         if name not in used:
-            failures[f"{source}, line {line.number}"] = (
+            failures[line.place] = (
                 f"{name!r} is in several folders; give its path"
                 if name in unclear
                 else f"{root!r} has no image {name!r}"
             )
     if not labelled:
         raise ValueError(
-            f"No image of {root!r} is named in {source}, where images are called "
+            f"No image of {root!r} is named in {some(list(sources))}, where images are called "
             f"{some(list(map(repr, lines)))}; the folder has {some(list(map(repr, files)))}."
         )
     return labelled, failures

@@ -84,10 +84,12 @@ class TrainingCurvesDisplay:
         starts = np.flatnonzero(phases[1:] != phases[:-1]) + 1
         for ax, name in zip(self.axes_, names, strict=False):
             mark = "o" if len(epochs) < 30 else ""
-            ax.plot(epochs, self.history[name], mark, ls="-", color=GREYS[1], label="training")
+            ax.plot(
+                epochs, self.history[name], marker=mark, ls="-", color=GREYS[1], label="training"
+            )
             if f"val_{name}" in self.history:
                 values = self.history[f"val_{name}"]
-                ax.plot(epochs, values, mark, ls="--", color=GREYS[0], label="validation")
+                ax.plot(epochs, values, marker=mark, ls="--", color=GREYS[0], label="validation")
             for start in starts:
                 ax.axvline(start + 0.5, color="grey", linestyle=":", linewidth=1)
                 ax.annotate(

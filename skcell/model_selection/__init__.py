@@ -1,4 +1,4 @@
-"""Hyperparameter searches, which are pruned, stored and shared by many machines."""
+"""Hyperparameter searches that are pruned, stored and shared by many machines; what to label."""
 
 from skcell import _lazy
 
@@ -7,5 +7,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "_search": ["OptunaPruningSearchCV"],
         "_default_space": ["default_space"],
+        "_labelling": ["choose_to_label"],
     },
 )

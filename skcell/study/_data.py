@@ -14,6 +14,7 @@ from sklearn.utils import Bunch
 from skcell._hints import hint
 from skcell._holdout import find_copies, split_holdout
 from skcell.datasets import (
+    Labels,
     fetch_bloodmnist,
     load_image_folder,
     load_npz,
@@ -110,7 +111,7 @@ def load_study_data(
     image_size: int | None = None,
     quick: bool = False,
     skip_broken: bool = False,
-    labels: str | os.PathLike[str] | None = None,
+    labels: Labels | None = None,
     columns: Mapping[str, str] | None = None,
     groups: str | None = None,
     random_state: int = 0,
@@ -129,8 +130,8 @@ def load_study_data(
         Whether to use fewer and smaller images, drawn as a stratified sample.
     skip_broken : bool, default=False
         Whether to skip image files that cannot be read, with a warning, instead of failing.
-    labels, columns : path-like and mapping, default=None
-        Table of labels of a folder without sub-folders, as for
+    labels, columns : path-like (or several) and mapping, default=None
+        Tables of labels of a folder without sub-folders, as for
         `skcell.datasets.load_image_folder`.
     groups : str, default=None
         Patients or slides of the images in a folder, as for `skcell.datasets.read_groups`; None

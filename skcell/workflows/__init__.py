@@ -7,7 +7,14 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "_check": ["check_folder"],
         "_folders": ["adapt_to_folder", "evaluate_folder"],
-        "_prediction": ["Prediction", "count_files", "find_images", "predict_files"],
+        "_prediction": [
+            "Prediction",
+            "Suggestion",
+            "count_files",
+            "find_images",
+            "predict_files",
+            "suggest_files",
+        ],
         "_training": ["TrainingResult", "train"],
     },
     internal={

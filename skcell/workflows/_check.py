@@ -19,7 +19,7 @@ from skcell.cleaning import (
     find_duplicates,
     predict_left_out,
 )
-from skcell.datasets import ImageFolder, read_groups
+from skcell.datasets import ImageFolder, Labels, read_groups
 
 #: Larger images are resized to this size, unless another is asked for: the time of an epoch grows
 #: with the number of pixels, and classes of cells can be distinguished at this size.
@@ -41,7 +41,7 @@ def check_folder(
     groups: str | None = None,
     group_by_folder: bool = False,
     label_issues: bool = False,
-    labels: str | os.PathLike[str] | None = None,
+    labels: Labels | None = None,
     columns: Mapping[str, str] | None = None,
     ignore: Sequence[str] | None = None,
     random_state: int = 0,
@@ -64,8 +64,8 @@ def check_folder(
         Whether wrong labels are looked for, by small networks that each learn from two thirds of
         the images and doubt the labels of the others. This takes minutes, and needs the extra
         ``cleaning``.
-    labels, columns : path-like and mapping, default=None
-        Table of labels instead of sub-folders, as for `skcell.datasets.load_image_folder`.
+    labels, columns : path-like (or several) and mapping, default=None
+        Tables of labels instead of sub-folders, as for `skcell.datasets.load_image_folder`.
     ignore : sequence of str, default=None
         Patterns of files that are left out, such as ``"*_mask.png"``.
     random_state : int, default=0

@@ -15,7 +15,7 @@ from skcell._text import normal_form
 from skcell.calibration import CalibratedClassifier, ShiftReport
 from skcell.classifiers import classifier_of, find_image_spec
 from skcell.cleaning import check_dataset
-from skcell.datasets import SPLITS, ImageFolder
+from skcell.datasets import SPLITS, ImageFolder, Labels
 from skcell.inspection import Evaluation, evaluate, make_card, make_figures, write_evaluation
 from skcell.persistence import load, read_info, save
 from skcell.workflows._check import find_groups, test_part_of, typical_size
@@ -62,7 +62,7 @@ def evaluate_folder(
     folder: str | os.PathLike[str] | ImageFolder,
     *,
     page: str | os.PathLike[str] | None = None,
-    labels: str | os.PathLike[str] | None = None,
+    labels: Labels | None = None,
     columns: Mapping[str, str] | None = None,
     groups: str | None = None,
     group_by_folder: bool = False,
@@ -83,8 +83,8 @@ def evaluate_folder(
         Page to write, ``*.html``: the images and their problems, scores, confusions with pictures,
         calibration, accuracy under corruptions, explanations, wrong predictions, and a model card.
         Beside it, ``*-predictions.csv`` and ``*-metrics.json`` have its numbers.
-    labels, columns : path-like and mapping, default=None
-        Table of labels instead of sub-folders, as for `skcell.datasets.load_image_folder`.
+    labels, columns : path-like (or several) and mapping, default=None
+        Tables of labels instead of sub-folders, as for `skcell.datasets.load_image_folder`.
     groups : str, default=None
         Patients or slides, as for `skcell.datasets.read_groups`. For a page, the images of all
         parts of the folder are checked, and need a group.

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from skcell._images import EXTENSIONS, decode_files
 from skcell._optional import import_optional
 from skcell._text import cell, printable, read_text
-from skcell.calibration import Assessment, CalibratedClassifier, CellCount
-from skcell.classifiers import find_image_spec
+from skcell.calibration import Assessment, CalibratedClassifier, CellCount, ShiftReport
+from skcell.classifiers import classifier_of, find_image_spec
 from skcell.datasets import list_images
+from skcell.model_selection import choose_to_label
 
 #: Number of files that are read, and predicted, at a time.
 CHUNK = 512
@@ -265,6 +266,124 @@ def count_files(
     of_used = None if groups is None else [groups[i] for i in used]
     found = Assessment.join(parts)
     return model.count(found, groups=of_used, confidence_level=confidence_level), failures
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """An image to label or to look at.
+
+    Parameters
+    ----------
+    file : str
+        Path of the file.
+    predicted : object
+        Most probable class.
+    probability : float
+        Its probability.
+    why : {"uncertain", "unknown"}
+        Whether its label teaches the model most, or whether it is unlike all that the model was
+        trained on.
+    """
+
+    file: str
+    predicted: Any
+    probability: float
+    why: Literal["uncertain", "unknown"]
+
+
+def suggest_files(
+    model: CalibratedClassifier,
+    files: Sequence[str | os.PathLike[str]],
+    n: int = 50,
+    *,
+    random_state: int = 0,
+) -> tuple[list[Suggestion], list[str], dict[str, str]]:
+    """Suggest which files to label next, so that a model learns most from few labels.
+
+    Files that the model was trained or tested on are left out. Of the others, doubtful ones that
+    differ from each other are chosen, see `skcell.model_selection.choose_to_label`; and apart from
+    these, those that are least known.
+
+    Parameters
+    ----------
+    model : CalibratedClassifier
+        The model.
+    files : sequence of str or path-like
+        Paths of images.
+    n : int, default=50
+        Number of files to label, and largest number of unknown ones.
+    random_state : int, default=0
+        Seed.
+
+    Returns
+    -------
+    suggestions : list of Suggestion
+        Files to label, the most doubtful first; then unknown ones, the least known first.
+    notes : list of str
+        How many were left out, and whether there is a domain shift.
+    failures : dict of str to str
+        Why other files could not be read.
+
+    Raises
+    ------
+    TypeError
+        If the model is not a `CalibratedClassifier`.
+    ValueError
+        If no file is left.
+    """
+    if not isinstance(model, CalibratedClassifier):
+        raise TypeError(f"Only a CalibratedClassifier can suggest; got a {type(model).__name__}.")
+    clf, names, parts, features = classifier_of(model), list[str](), [], []
+    failures: dict[str, str] = {}
+    n_seen = 0
+    for paths, images, kept, failed in _read_ahead(model, files):
+        failures |= failed
+        if not len(images):
+            continue
+        new = ~(model.was_trained_on(images) | model.was_tested_on(images))
+        n_seen += int((~new).sum())
+        if new.any():
+            names += [paths[i] for i in kept[new]]
+            parts.append(model.assess(images[new]))
+            features.append(clf.embed(images[new]))
+    if not parts:
+        raise ValueError(
+            f"None of {len(files)} files is new: the model was trained or tested on {n_seen} of "
+            f"them, and {len(failures)} cannot be read."
+        )
+    found = Assessment.join(parts)
+    known, strange = np.flatnonzero(~found.unknown), np.flatnonzero(found.unknown)
+    chosen = known[:0]
+    if len(known):
+        chosen = known[
+            choose_to_label(
+                found.probabilities[known],
+                np.concatenate(features)[known],
+                n,
+                random_state=random_state,
+            )
+        ]
+    least = strange[np.argsort(found.known_scores[strange], kind="stable")][:n]
+    suggestions = [
+        Suggestion(
+            names[i],
+            found.labels[i],
+            float(found.probabilities[i].max()),
+            "unknown" if found.unknown[i] else "uncertain",
+        )
+        for i in [*chosen.tolist(), *least.tolist()]
+    ]
+    notes = []
+    if n_seen:
+        notes.append(f"{n_seen:,} files that the model was trained or tested on are left out.")
+    if len(strange):
+        notes.append(
+            f"{len(strange):,} of {len(names):,} images are unlike all that the model was trained "
+            f"on; the {len(least):,} least known ones are listed as unknown."
+        )
+    if len(names) >= ShiftReport.fewest and (shift := model.detect_shift(found)).shifted:
+        notes.append(str(shift))
+    return suggestions, notes, failures
 
 
 def to_record(prediction: Prediction, *, probabilities: bool, classes: Sequence[Any]) -> dict:

@@ -28,7 +28,7 @@ from skcell.classifiers import (
     find_image_spec,
 )
 from skcell.cleaning import DatasetCheck, check_dataset, count_labels
-from skcell.datasets import ImageFolder
+from skcell.datasets import ImageFolder, Labels
 from skcell.inspection import Evaluation, evaluate, make_card, make_figures, write_evaluation
 from skcell.metrics import accuracy_interval
 from skcell.persistence import describe_model, load, save
@@ -139,7 +139,7 @@ def train(
     epochs: int | None = None,
     backbone: str | None = None,
     weights: str | os.PathLike[str] | None = None,
-    labels: str | os.PathLike[str] | None = None,
+    labels: Labels | None = None,
     columns: Mapping[str, str] | None = None,
     groups: str | None = None,
     group_by_folder: bool = False,
@@ -168,8 +168,8 @@ def train(
         Number of epochs; None chooses by the number of images.
     backbone, weights : str, default=None
         Pretrained network of "transfer", and the file with its weights, or "imagenet".
-    labels, columns : path-like and mapping, default=None
-        Table of labels instead of sub-folders, as for `skcell.datasets.load_image_folder`.
+    labels, columns : path-like (or several) and mapping, default=None
+        Tables of labels instead of sub-folders, as for `skcell.datasets.load_image_folder`.
     groups : str, default=None
         Patients or slides, as for `skcell.datasets.read_groups`; they stay whole in every split.
         None takes those of the table of labels, if it has any.
@@ -225,7 +225,7 @@ def train(
         height, width, channels = find_image_spec(earlier).shape
         image_size, clf = height, clone(classifier_of(earlier))
         choices.append(
-            f"Training starts from an earlier model, {full_repr(clf)}, of "
+            f"Training starts from an earlier model, a {type(clf).__name__} of "
             f"{len(earlier.classes_)} classes."
         )
     else:
@@ -256,7 +256,7 @@ def train(
         random_state=random_state,
     )
     train_part, test_part = (np.flatnonzero(check.split == part) for part in ("train", "test"))
-    split = _describe_split(cells, len(test_part) / len(y), found is not None)
+    split = _describe_split(cells, len(test_part) / len(y), found is not None, earlier is not None)
     duplicates = check.duplicates
     told = [f"{f.message} {f.advice}" for f in check.findings if f.severity != "note"]
     choices.append(split)
@@ -500,9 +500,14 @@ def _compare_models(
     return told
 
 
-def _describe_split(cells: Any, share: float, by_group: bool) -> str:
+def _describe_split(cells: Any, share: float, by_group: bool, further: bool) -> str:
     if "split" in cells:
         return f"The test images are those in the folder's own part {test_part_of(cells)!r}."
+    if further:
+        return (
+            "The images that tested the earlier model, and a fifth of the new ones, are the test. "
+            "Neither model was trained on them."
+        )
     part = "A stratified fifth"
     if abs(share - TEST_FRACTION) > _ABOUT:  # groups or clusters of copies are large
         part = f"A part of {100 * share:.0f} %"

@@ -96,9 +96,9 @@ def test_patients_and_parts(load):
 @pytest.mark.parametrize(
     ("lines", "said", "left"),
     [
-        ("1,x\n2,y\n3,x\n", "has no line for it", 3),
+        ("1,x\n2,y\n3,x\n", "no line of a table is for it", 3),
         ("1,x\n2,y\n3,x\n4,y\n9,y\n", "has no image '9'", 4),
-        ("1,x\n2,y\n3,x\n4,y\n4,x\n", "two values, 'y' and 'x'", 3),
+        ("1,x\n2,y\n3,x\n4,y\n4,x\n", "there are two values, 'y' and 'x'", 3),
         ("1,x\n2,y\n3,x\n4,\n", "its label is blank", 3),
         ("1,x\n2,y\n3,x\n4,y\n,y\n", "its image is blank", 4),
     ],
@@ -111,6 +111,16 @@ def test_what_cannot_be_used_is_refused_or_left_out(load, lines, said, left):
         cells = load(f"image,label\n{lines}", on_error="warn")
     assert labels_of(cells).items() <= EXPECTED.items()
     assert len(cells.target) == left
+
+
+def test_several_tables(root, load):
+    (root.parent / "more.csv").write_text("image,label\n3,x\n4,y\n")
+    (root.parent / "first.csv").write_text("image,label\n1,x\n2,y\n3,x\n")
+    tables = [root.parent / "first.csv", root.parent / "more.csv"]
+    assert labels_of(load_image_folder(root, 8, labels=tables)) == EXPECTED
+    (root.parent / "more.csv").write_text("image,label\n3,y\n4,y\n")
+    with pytest.raises(ImageReadError, match="there are two values, 'x' and 'y'"):
+        load_image_folder(root, 8, labels=tables)
 
 
 def test_a_name_in_two_folders_needs_its_path(root, load):
@@ -129,8 +139,8 @@ def test_a_name_in_two_folders_needs_its_path(root, load):
         ("image,label\n7,x\n8,y\n", "No image of .* is named in"),
         ("image,label\n1,x\n2,x\n3,x\n4,x\n", "one class only, 'x'"),
         ("image,x,y\n1,1,1\n2,0,1\n3,1,0\n4,0,1\n", "it is of 2 classes"),
-        ("image,label,patient\n1,x,P\n2,y,\n3,x,P\n4,y,P\n", "no group for it"),
-        ("image,label,split\n1,x,train\n2,y,fold3\n3,x,test\n4,y,test\n", "the part 'fold3'"),
+        ("image,label,patient\n1,x,P\n2,y,\n3,x,P\n4,y,P\n", "its group is blank"),
+        ("image,label,split\n1,x,train\n2,y,fold3\n3,x,test\n4,y,test\n", "its part is 'fold3'"),
     ],
 )
 def test_tables_that_are_refused(load, text, said):

@@ -1,5 +1,7 @@
 """Displays hold the right figures, and can be drawn for one class and for thirty."""
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -154,6 +156,8 @@ def test_displays_of_a_classifier(fitted, cells):
 
 @pytest.mark.thorough
 def test_training_curves_have_phases_and_the_best_epoch(fitted, cells):
+    with warnings.catch_warnings(action="error"):
+        TrainingCurvesDisplay({"loss": [0.5] * 40}).plot()  # without markers
     display = TrainingCurvesDisplay.from_estimator(fitted)
     assert display.best_epoch == fitted.best_epochs()["epochs"]
     assert len(display.axes_) == 2

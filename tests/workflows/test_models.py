@@ -28,6 +28,7 @@ from skcell import (
     workflows,
 )
 from skcell.datasets import list_images, load_image_folder, make_cells
+from skcell.exceptions import ImageReadWarning
 
 SKCELL = [sys.executable, "-m", "skcell.cli"]
 
@@ -120,6 +121,48 @@ def test_a_model_is_trained_further_and_what_trained_it_never_tests(place, tmp_p
         shutil.copy(file, target)
     with pytest.raises(ValueError, match="No image is left for a test"):
         workflows.train(known, start_from=old)
+
+
+def test_suggested_images_are_new_and_their_table_trains(place, tmp_path):
+    shutil.copytree(place / "cells", tmp_path / "pool")
+    shutil.copytree(place / "new", tmp_path / "pool", dirs_exist_ok=True)
+    noise = np.random.default_rng(0).integers(0, 255, (24, 24, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "pool" / "noise.png")
+    (tmp_path / "pool" / "broken.png").write_bytes(b"no image")
+    shutil.copy(place / "cells.skcell", tmp_path / "cells.skcell")
+    command = [*SKCELL, "suggest", "cells.skcell", "pool", "-n", "10", "-o", "next.csv"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "180 files that the model was trained or tested on are left out" in done.stderr
+    assert "1 of 242 files could not be read" in done.stderr
+    with (tmp_path / "next.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    new = {Path(file).name for file in list_images(place / "new")}
+    chosen = {Path(line["image"]).name for line in lines if line["why"] == "uncertain"}
+    assert len(chosen) == 10
+    assert {Path(line["image"]).name for line in lines} <= new | {"noise.png"}
+    assert {line["why"] for line in lines} <= {"uncertain", "unknown"}
+    assert {line["label"] for line in lines} == {""}
+    # Filled in, and with the names of the first images, it is a table of labels.
+    with (tmp_path / "filled.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, ["image", "label"])
+        table.writeheader()
+        for path in map(Path, list_images(place / "cells") + list_images(place / "new")):
+            if path.name not in new or path.name in chosen:
+                table.writerow({"image": path.name, "label": path.parent.name})
+    with pytest.warns(ImageReadWarning, match="files were skipped"):
+        result = workflows.train(
+            tmp_path / "pool",
+            labels=tmp_path / "filled.csv",
+            start_from=tmp_path / "cells.skcell",
+            epochs=1,
+            skip_broken=True,
+        )
+    assert result.model.was_trained_on(result.test_images).sum() == 0
+    counts = result.data["n_train"], result.data["n_test"]
+    assert sum(sum(of.values()) for of in counts) == 180 + len(chosen & new)
+    with pytest.raises(ValueError, match="None of 180 files is new"):
+        workflows.suggest_files(skcell.load(place / "cells.skcell"), list_images(place / "cells"))
 
 
 @pytest.mark.thorough
