@@ -443,8 +443,8 @@ def render_cleaning() -> str:
     text += "\n".join(
         textwrap.wrap(
             f"Recall and precision are in per cent, medians over {len(labels)} seeds. Of the labels"
-            " that were changed (2 % of 4,000 cells of 28 pixels), `skcell check --label-issues` lists "
-            f"{means['recall']} %; {means['precision']} % of all that it lists, and "
+            " that were changed (2 % of 4,000 cells of 28 pixels), `skcell check "
+            f"--label-issues` lists {means['recall']} %; {means['precision']} % of all that it lists, and "
             f"{means['precision of the first']} % of the first 80, were changed; its suggestion is "
             f"right for {means['right suggestions']} % of those. {time['n_images']:,} images of 96 "
             f"pixels took `find_duplicates` {time['find_duplicates_seconds']:.0f} s and "
@@ -476,7 +476,7 @@ def render_suggest() -> str:
         f"Balanced accuracy in percent on {settings['n_val']:,} validation cells, means over "
         f"{settings['seeds']} seeds: PBC data, {settings['size']} pixels; first "
         f"{settings['first']} labels a class, then {settings['n']} more in each round, from "
-        f"{settings['pool']:,} images. `skcell suggest` is the first column. The six trainings took "
+        f"{settings['pool']:,} images. `skcell suggest` is the first column. Its trainings took "
         f"{minutes:.1f} minutes, training on all labels at once {everything['seconds'] / 60:.1f}. "
         "From `benchmarks/results/suggest.json`."
     )

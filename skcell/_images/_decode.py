@@ -52,6 +52,15 @@ def decode_image(
     return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
+def read_whole(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """Read one image file with its own shape, channels and dtype; alpha is blended over white."""
+    try:
+        image, alpha = read_pixels(path)
+        return _over_white(image) if alpha else image
+    except Exception as error:  # as in `decode_image`
+        raise read_error(path, error) from error
+
+
 def decode_picture(path: str | os.PathLike[str], largest: int) -> NDArray[np.uint8]:
     """Read one image file to be shown: as `decode_image`, but with its own shape."""
     try:

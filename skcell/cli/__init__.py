@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from skcell._version import __version__
-from skcell.cli import _check, _models, _study
+from skcell.cli import _check, _fields, _models, _study
 from skcell.cli._common import settings
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ def _skcell(
     settings["debug"] = debug
 
 
+app.command(epilog=_fields.CROP_EPILOG)(_fields.crop)
 app.command(epilog=_check.CHECK_EPILOG)(_check.check)
 app.command(epilog=_models.TRAIN_EPILOG)(_models.train)
 app.command(epilog=_models.PREDICT_EPILOG)(_models.predict)

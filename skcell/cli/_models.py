@@ -328,7 +328,8 @@ def suggest(
 ) -> None:
     """Suggest which images to label next, so that the model learns most from few labels.
 
-    The table has an empty column label: fill it in, and train with it and the table of before. Images that the model has seen are left out; unknown ones are listed at the end.
+    The table has an empty column label: fill it in, and train with it and the table of before.
+    Images that the model has seen are left out; unknown ones are listed at the end.
     """
     console = Console(stderr=True)
     with reported(console):

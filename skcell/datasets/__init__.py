@@ -7,10 +7,15 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "_cells": ["make_cells"],
         "_fetch": ["fetch_bloodmnist"],
+        "_fields": ["CellObject", "crop_cells", "find_objects", "read_boxes"],
         "_folder": ["load_image_folder"],
         "_groups": ["read_groups"],
         "_npz": ["load_npz"],
         "_scan": ["list_images"],
     },
-    internal={"_folder": ["ImageFolder", "Labels"], "_scan": ["SPLITS"]},
+    internal={
+        "_fields": ["choose_crop_size", "read_mask"],
+        "_folder": ["ImageFolder", "Labels"],
+        "_scan": ["SPLITS"],
+    },
 )

@@ -85,8 +85,8 @@ def load_image_folder(
         Or a table, or several, with a line for each image: CSV (with commas, semicolons or tabs, in
         UTF-8, UTF-16 or code page 1252) or Parquet. Its columns are ``image`` (or ``filename``,
         ``id``, ...), ``label`` (or ``class``, ``diagnosis``, ...; or a column of 0 and 1 for each
-        class), and, if there are any, ``group`` (or ``patient``, ``slide``) and ``split``. Images are named
-        by their path from the folder, or by their name alone, with or without ending.
+        class), and, if there are any, ``group`` (or ``patient``, ``slide``) and ``split``. Images
+        are named by their path from the folder, or by their name alone, with or without ending.
     columns : mapping of str to str, default=None
         Names of columns of the table that are called otherwise, such as ``{"image": "cell_no"}``.
     one_class : bool, default=False

@@ -48,7 +48,7 @@ def read_lines(
     `columns` has the names of columns that are not called as usual. Without a column of labels,
     labels may be in one column for each class, which has a one for the images of that class.
     """
-    header, rows = _read_parquet(source) if _ends(source, ".parquet") else _read_text(source)
+    header, rows = _read_parquet(source) if _ends(source, ".parquet") else read_rows(source)
     found = _find_columns(source, header, columns or {})
     by_class: list[int] = []
     if "label" in needed and "label" not in found:
@@ -169,7 +169,7 @@ def _ends(source: str | os.PathLike[str], *endings: str) -> bool:
     return os.fspath(source).lower().endswith(endings)
 
 
-def _read_text(
+def read_rows(
     source: str | os.PathLike[str],
 ) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Read a text file with a header; its separator is the most common one in the header."""
