@@ -444,8 +444,8 @@ def render_cleaning() -> str:
         textwrap.wrap(
             f"Recall and precision are in per cent, medians over {len(labels)} seeds. Of the labels"
             " that were changed (2 % of 4,000 cells of 28 pixels), `skcell check "
-            f"--label-issues` lists {means['recall']} %; {means['precision']} % of all that it lists, and "
-            f"{means['precision of the first']} % of the first 80, were changed; its suggestion is "
+            f"--label-issues` lists {means['recall']} %; {means['precision']} % of all that it "
+            f"lists, and {means['precision of the first']} % of the first 80, were changed; its suggestion is "
             f"right for {means['right suggestions']} % of those. {time['n_images']:,} images of 96 "
             f"pixels took `find_duplicates` {time['find_duplicates_seconds']:.0f} s and "
             f"`check_dataset` {time['check_dataset_seconds']:.0f} s on two cores; "

@@ -36,7 +36,7 @@ for number, some in enumerate(np.split(cells.images, 3)):
     Image.fromarray(mask.astype(np.uint16)).save(f"masks/slide{number}_mask.png")
 
 # %%
-# Objects that touch the edge of a field would be left out, and counted. Nothing is filled with black.
+# Objects that touch the edge of a field would be left out, and counted.
 
 found = crop_folder("fields", "masks", "cells", size=SIDE)
 print(found)
@@ -55,7 +55,7 @@ with open("labels.csv", "w", newline="") as file:
     table.writerows(lines)
 
 # %%
-# The folder and the table together are a data set. The cells of a field stay together in every split.
+# The folder and the table together are a data set; each cell knows its field.
 
 data = load_image_folder("cells", SIDE, labels="labels.csv", columns={"group": "field"})
 print(data.images.shape, data.target_names.tolist(), sorted(set(data.groups)))

@@ -34,6 +34,7 @@ first = np.concatenate([pool[y[pool] == name][:4] for name in np.unique(y)])
 
 
 def learn(ask):
+    """Return the numbers of labels and the accuracies of all rounds."""
     labelled, clf, scores = first, None, []
     for number in range(N_ROUNDS + 1):
         clf = CellCNNClassifier(epochs=12, random_state=0).fit(
@@ -46,11 +47,13 @@ def learn(ask):
 
 
 def doubtful(clf, images, seed):
+    """Choose as ``skcell suggest`` does."""
     p, features = clf.predict_proba(images), clf.embed(images)
     return choose_to_label(p, features, N_LABELS, random_state=seed)
 
 
 def anything(clf, images, seed):
+    """Choose at random."""
     return np.random.default_rng(seed).permutation(len(images))[:N_LABELS]
 
 

@@ -109,7 +109,7 @@ def _digest_fit(fitted: Any, data: TrainingData, val: TrainingData | None, epoch
         if name not in ("callbacks", "verbose", "random_state", "cache")
     }
     if fitted.random_state is not None:  # else a fit that was killed had another seed
-        params["seed"] = fitted._seed
+        params |= {"seed": fitted._seed, "weights": fitted._lease.get_weights()}
     parts = [part for part in (data, val) if part is not None]
     content = [
         digest_files(part.images) if part.images.ndim == 1 else part.images for part in parts

@@ -141,7 +141,7 @@ def _about_fields(seen: Seen) -> Iterator[Finding]:
         "error",
         f"The files are large, about {np.median(known):,.0f} pixels on a side, and are shrunk to "
         f"{size}. They seem to be fields of many cells, not single cells.",
-        "Cut single cells out first (skcell crop). If each image shows one cell, this is no problem.",
+        "Cut single cells out first (skcell crop). If each image shows one, this is no problem.",
         seen.scan.indices[large],
         ["large"] * len(large),
     )

@@ -20,7 +20,7 @@ _NAMES = {
               "id", "name"),
     "label": ("label", "class", "target", "category", "classname", "celltype", "diagnosis", "dx"),
     "group": ("group", "patient", "patientid", "subject", "subjectid", "slide", "slideid"),
-    "split": ("split", "part", "subset"),
+    "split": ("split",),
 }  # fmt: skip
 ENDINGS = (".csv", ".tsv", ".txt", ".parquet")
 _SPREADSHEETS = (".xlsx", ".xls", ".ods")
@@ -209,7 +209,10 @@ def _read_parquet(
         table = parquet.read_table(Path(source).expanduser())
     except ArrowException as error:
         raise ValueError(f"{source} is no Parquet file: {error}") from None
-    columns = [["" if v is None else str(v).strip() for v in c.to_pylist()] for c in table.columns]
+    columns = [
+        ["" if v is None or v != v else str(v).strip() for v in column.to_pylist()]
+        for column in table.columns
+    ]
     rows = [(i, list(row)) for i, row in enumerate(zip(*columns, strict=True), start=1)]
     return list(map(str, table.column_names)), rows
 

@@ -62,10 +62,8 @@ def choose_to_label(
     doubtful = np.argsort(margin, kind="stable")[: _CANDIDATES * n]
     if len(doubtful) <= n:
         return doubtful
-    _, chosen = kmeans_plusplus(
-        x[doubtful],
-        n,
-        sample_weight=1 - margin[doubtful],
-        random_state=check_random_state(random_state),
-    )
-    return doubtful[np.sort(np.unique(chosen))]
+    weights = 1 - margin[doubtful] + 1e-9  # not zero, even where all are certain
+    rng = check_random_state(random_state)
+    _, found = kmeans_plusplus(x[doubtful], n, sample_weight=weights, random_state=rng)
+    chosen = dict.fromkeys([*found.tolist(), *range(len(doubtful))])  # copies are chosen once
+    return doubtful[np.sort(list(chosen)[:n])]

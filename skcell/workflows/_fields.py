@@ -177,7 +177,8 @@ def _find_all(root: Path, masks: Path) -> tuple[dict[str, list[CellObject]], dic
                 failures[file] = f"{masks} has no box for it"
             else:
                 objects[file] = boxes[name]
-        failures |= {f"{masks}: {name}": "no such field" for name in boxes.keys() - names.keys()}
+        strange = sorted(boxes.keys() - names.keys())
+        failures |= {f"{masks}: {name}": "there is no such field" for name in strange}
         return objects, failures
     by_key: dict[str, list[Path]] = {}
     same = masks.resolve() == root.resolve()
@@ -185,8 +186,8 @@ def _find_all(root: Path, masks: Path) -> tuple[dict[str, list[CellObject]], dic
         key = _key(path)
         if path.suffix.lower() in _MASKS and not (same and key == normal_form(path.stem)):
             by_key.setdefault(key, []).append(path)
-    taken = {str(path) for paths in by_key.values() for path in paths} if same else set()
-    fields = [file for file in files if file not in taken]
+    taken = {path.resolve() for paths in by_key.values() for path in paths}
+    fields = [file for file in files if Path(file).resolve() not in taken]
     keys = Counter(normal_form(Path(file).stem) for file in fields)
     for file in fields:
         key = normal_form(Path(file).stem)
@@ -201,7 +202,7 @@ def _find_all(root: Path, masks: Path) -> tuple[dict[str, list[CellObject]], dic
                 objects[file] = _read_objects(file, found[0])
             except Exception as error:  # readers raise almost anything for damaged files
                 failures[str(found[0])] = str(error) or type(error).__name__
-    for key in by_key.keys() - keys.keys():
+    for key in sorted(by_key.keys() - keys.keys()):
         failures |= {str(path): "is of no field" for path in by_key[key]}
     return objects, failures
 

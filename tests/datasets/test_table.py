@@ -63,7 +63,7 @@ def test_tables_as_people_have_them(load, text, name, encoding):
 def test_parquet(root):
     pandas = pytest.importorskip("pandas")
     table = root.parent / "labels.parquet"
-    columns = {"id": [1, 2, 3, 4], "diagnosis": list("xyxy")}
+    columns = {"id": [1, 2, 3, 4], "diagnosis": list("xyxy"), "split": [float("nan")] * 4}
     pandas.DataFrame(columns).to_parquet(table)
     assert labels_of(load_image_folder(root, 8, labels=table)) == EXPECTED
     table.write_bytes(b"image,label\n")

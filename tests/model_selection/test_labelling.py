@@ -23,6 +23,8 @@ def test_doubtful_images_of_each_cluster_are_chosen():
 def test_with_few_images_all_are_chosen():
     p = [[0.8, 0.2], [0.5, 0.5], [0.6, 0.4]]
     assert choose_to_label(p, np.zeros((3, 2)), 5).tolist() == [1, 2, 0]
+    same = choose_to_label(np.tile([1.0, 0.0], (60, 1)), np.zeros((60, 2)), 5)
+    assert len(set(same)) == 5, "images that are all certain, and all alike"
     again = [choose_to_label(p, np.zeros((3, 2)), 1, random_state=3).tolist() for _ in range(2)]
     assert again[0] == again[1]
 

@@ -81,6 +81,10 @@ def test_masks_beside_their_fields(place):
     for file in (root / "masks").iterdir():
         file.rename(root / "fields" / file.name)
     assert crop_folder(root / "fields", root / "fields", root / "out").n_cells == 48
+    (root / "masks").rename(root / "fields" / "masks")
+    for file in (root / "fields").glob("*_mask.png"):
+        file.rename(root / "fields" / "masks" / file.name)
+    assert crop_folder(root / "fields", root / "fields" / "masks", root / "2").n_cells == 48
 
 
 def test_boxes_with_classes(place):
