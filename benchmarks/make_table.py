@@ -445,10 +445,11 @@ def render_cleaning() -> str:
             f"Recall and precision are in per cent, medians over {len(labels)} seeds. Of the labels"
             " that were changed (2 % of 4,000 cells of 28 pixels), `skcell check "
             f"--label-issues` lists {means['recall']} %; {means['precision']} % of all that it "
-            f"lists, and {means['precision of the first']} % of the first 80, were changed; its suggestion is "
-            f"right for {means['right suggestions']} % of those. {time['n_images']:,} images of 96 "
-            f"pixels took `find_duplicates` {time['find_duplicates_seconds']:.0f} s and "
-            f"`check_dataset` {time['check_dataset_seconds']:.0f} s on two cores; "
+            f"lists, and {means['precision of the first']} % of the first 80, were changed; its "
+            f"suggestion is right for {means['right suggestions']} % of those. "
+            f"{time['n_images']:,} images of 96 pixels took `find_duplicates` "
+            f"{time['find_duplicates_seconds']:.0f} s and `check_dataset` "
+            f"{time['check_dataset_seconds']:.0f} s on two cores; "
             f"{files['n_files']:,} files took `check_dataset` {files['seconds']:.0f} s and "
             f"{files['peak_rss_mib']:,.0f} MiB of memory.",
             118,

@@ -13,7 +13,7 @@ from skcell._images._contract import (
     layout_of,
     resolve_shape,
 )
-from skcell._images._decode import decode_files, decode_image, decode_picture, read_whole
+from skcell._images._decode import decode_files, decode_image, decode_picture, fit_image, read_whole
 from skcell._images._failures import UnusableError, report_failures
 from skcell._images._input import ImageInputMixin, load_images
 from skcell._images._labels import check_labels, some
@@ -38,6 +38,7 @@ __all__ = [
     "decode_files",
     "decode_image",
     "decode_picture",
+    "fit_image",
     "layout_of",
     "load_images",
     "probe_image",

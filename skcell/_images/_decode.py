@@ -42,9 +42,14 @@ def decode_image(
         image, alpha = read_pixels(path, smallest=3 * max(height, width))
         if alpha and image.shape[2] != channels:
             image = _over_white(image)
-        image = _fit_channels(_resize(image, height, width), channels)
+        return fit_image(image, shape, dtype)
     except Exception as error:  # decoders raise almost any error for damaged files
         raise read_error(path, error) from error
+
+
+def fit_image(image: NDArray[Any], shape: Shape, dtype: FileDtype) -> NDArray[Any]:
+    """Convert an image to a shape and a dtype, as an image that is read from a file."""
+    image = _fit_channels(_resize(image, *shape[:2]), shape[2])
     if image.dtype == dtype:
         return image
     if dtype == "uint16":

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from skcell._files import TEMPORARY
 from skcell.cli._common import (
+    LARGEST,
     PAGE,
     ByFolder,
     Columns,
@@ -43,7 +44,8 @@ cells/ --labels cells.csv -o cells.skcell. With a pretrained network: skcell tra
 cells/ -o cells.skcell --backbone efficientnet_lite0 --weights imagenet."""
 PREDICT_EPILOG = """Examples: skcell predict cells.skcell new/ -o new.csv. Least certain first, and
 sorted into folders: skcell predict cells.skcell "new/*.png" --sort uncertain --copy-to sorted. In a
-pipe: ls *.jpg | skcell predict cells.skcell - | head."""
+pipe: ls *.jpg | skcell predict cells.skcell - | head. Objects of fields: skcell predict
+cells.skcell fields/ --masks masks/ --overlay seen -o objects.csv."""
 COUNT_EPILOG = """Examples: skcell count cells.skcell slide/. With a sub-folder for each slide of a
 patient: skcell count cells.skcell slides/ --group-by-folder -o count.csv."""
 SUGGEST_EPILOG = """Example: skcell suggest cells.skcell new/ -n 50 -o next.csv. With its labels:
@@ -200,6 +202,26 @@ def predict(
         Path | None,
         typer.Option(help="Copy the images to folders of this one, by class; unknown apart."),
     ] = None,
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            help="The images are fields of many cells, in one folder: predict each object of these "
+            "masks or boxes, as for crop."
+        ),
+    ] = None,
+    crop_size: Annotated[
+        int | None,
+        typer.Option(
+            min=8,
+            max=LARGEST,
+            help="With --masks: pixels around each object. (default: size of the training files)",
+        ),
+    ] = None,
+    overlay: Annotated[
+        Path | None,
+        typer.Option(help="With --masks: folder for a picture of each field with its classes."),
+    ] = None,
+    skip_broken: SkipBroken = False,
 ) -> None:
     """Predict the classes of new images.
 
@@ -214,6 +236,13 @@ def predict(
             copy_to = copy_to.expanduser()
             if copy_to.exists() and any(copy_to.iterdir()):
                 raise FileExistsError(f"--copy-to {copy_to} is not empty; give a new folder.")
+        if masks is None and (crop_size or overlay):
+            raise ValueError("--crop-size and --overlay need --masks.")
+        if masks is not None and (len(sources) != 1 or copy_to or sort != "none" or probabilities):
+            raise ValueError(
+                "--masks takes one folder of fields, and no --copy-to, --sort or --probabilities."
+            )
+        overlay = overlay and check_output(overlay, *sources, option="--overlay")
         from skcell.workflows import find_images
 
         files = find_images(sources, sys.stdin)
@@ -223,6 +252,24 @@ def predict(
 
         if tta is not None:
             classifier_of(loaded).set_params(tta=tta)
+        if masks is not None:
+            with short_warnings():
+                objects, notes = workflows.predict_fields(
+                    loaded,
+                    sources[0],
+                    masks,
+                    size=crop_size,
+                    training=found_info.training,
+                    coverage=coverage,
+                    min_confidence=min_confidence,
+                    overlay=overlay,
+                    skip_broken=skip_broken,
+                )
+            for note in notes:
+                console.print(plain(note, style="bold yellow"), soft_wrap=True)
+            with _opened(out, "wb" if suffix == ".parquet" else "w") as file:
+                workflows.write_predictions(objects, file, suffix[1:])
+            return
         for sentence in workflows.check_first(loaded, files, found_info.training):
             console.print(plain(sentence, style="bold yellow"), soft_wrap=True)
         found: Iterator[Prediction] = workflows.predict_files(

@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_check": ["check_folder"],
-        "_fields": ["CroppedFolder", "crop_folder"],
+        "_fields": ["CroppedFolder", "crop_folder", "predict_fields"],
         "_folders": ["adapt_to_folder", "evaluate_folder"],
         "_prediction": [
             "Prediction",

@@ -154,7 +154,7 @@ def predict_files(
         One for each file, in order.
     """
     for paths, images, kept, failures in _read_ahead(model, files):
-        found = _predict(model, images, coverage, min_confidence)
+        found = predict_arrays(model, images, coverage, min_confidence)
         by_index = dict(zip(kept.tolist(), found, strict=True))
         for index, path in enumerate(paths):
             if index in by_index:
@@ -187,7 +187,7 @@ def _read_ahead(
             yield paths, *found
 
 
-def _predict(
+def predict_arrays(
     model: Any, images: NDArray[Any], coverage: float, min_confidence: float
 ) -> Iterator[tuple[Any, ...]]:
     """Return the fields of each prediction after its file."""

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from skcell import CalibratedClassifier, CellCNNClassifier
 from skcell.datasets import load_image_folder, make_cells
 from skcell.exceptions import ImageReadError, ImageReadWarning
-from skcell.workflows import crop_folder
+from skcell.workflows import crop_folder, predict_fields
 
 SIZE, SIDE = 4, 24  # cells on a side of a field, and pixels of a cell
 
@@ -144,6 +145,48 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(place, spoil,
     with pytest.warns(ImageReadWarning, match="were skipped"):
         found = crop_folder(root / "fields", root / "masks", root / "out", skip_broken=True)
     assert (found.n_cells, found.n_fields) == (32, 2)
+
+
+def test_each_object_of_a_field_is_predicted(place):
+    root, cells = place
+    extra = make_cells(160, n_classes=2, image_size=SIDE, random_state=1)
+    clf = CellCNNClassifier(filters=(8, 16), dense_units=16, epochs=12, random_state=0)
+    model = CalibratedClassifier(clf, random_state=0)
+    model.fit(extra.images, extra.target_names[extra.target])
+    (root / "masks" / "f2_mask.png").write_bytes((root / "masks" / "f0_mask.png").read_bytes())
+    edge = np.asarray(Image.open(root / "masks" / "f1_mask.png")).copy()
+    edge[:8, 6:18] = 1
+    Image.fromarray(edge).save(root / "masks" / "f1_mask.png")
+    records, notes = predict_fields(
+        model, root / "fields", root / "masks", size=SIDE, overlay=root / "seen"
+    )
+    assert notes == []
+    assert len(records) == 48
+    labels = cells.target_names[cells.target]
+    found = np.array([one["class"] for one in records], object)
+    at_edge = found == None  # noqa: E711 # an array
+    assert np.flatnonzero(at_edge).tolist() == [16]
+    assert records[16]["error"] == "at the edge of the field, or tiny"
+    direct = model.predict(cells.images)
+    assert (found[~at_edge] == direct[~at_edge]).all(), "as from files of single cells"
+    assert (found[~at_edge] == labels[~at_edge]).mean() > 0.8
+    assert {name: records[5][name] for name in ("field", "object", "x", "y")} == {
+        "field": "f0.png",
+        "object": 6,
+        "x": 30,
+        "y": 30,
+    }
+    pictures = sorted((root / "seen").iterdir())
+    assert [file.name for file in pictures] == ["f0.png", "f1.png", "f2.png"]
+    drawn, plain = (np.asarray(Image.open(root / p / "f0.png")) for p in ("seen", "fields"))
+    assert drawn.shape == plain.shape
+    assert (drawn[12:16, 9:16] == plain[12:16, 9:16]).all(), "the cell itself is not covered"
+    for file in (root / "fields").iterdir():
+        Image.fromarray(np.asarray(Image.open(file)) // 3).save(file)
+    _, notes = predict_fields(model, root / "fields", root / "masks", size=SIDE)
+    assert any("differ from the training images" in text for text in notes)
+    with pytest.raises(ValueError, match="does not say how large its training images were"):
+        predict_fields(model, root / "fields", root / "masks")
 
 
 def test_masks_without_an_object(place):
