@@ -78,6 +78,12 @@ Ignore = Annotated[
     typer.Option(help="Leave out files that match this pattern, such as '*_mask.png'; repeatable."),
 ]
 
+Model = Annotated[Path, typer.Argument(help="File that `skcell train` wrote.")]
+Coverage = Annotated[
+    float,
+    typer.Option(help="Probability with which the prediction set contains the true class."),
+]
+
 #: Settings of the whole command, such as ``debug``.
 settings = {"debug": False}
 
@@ -214,3 +220,14 @@ def quietly_starting(console: Console) -> Iterator[None]:
             signal.signal(signal.SIGINT, usual)
         if pressed:
             raise KeyboardInterrupt
+
+
+def open_model(model: Path, console: Console) -> tuple[Any, Any]:
+    """Load a model and what its file says; one that is none is refused before Keras starts."""
+    from skcell.persistence import read_info
+
+    found = read_info(model)
+    with quietly_starting(console):
+        import skcell
+    with short_warnings():
+        return skcell.load(model), found

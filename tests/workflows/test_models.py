@@ -436,7 +436,7 @@ def test_an_old_table_is_kept_if_there_is_no_new_one(place, tmp_path, run_here):
 
 
 def test_folders_of_copies_never_mix_classes():
-    from skcell.cli._models import _name_folders
+    from skcell.cli._predict import _name_folders
 
     found = _name_folders(["unknown", "a:b", "a_b", "../x", ""])
     assert len(set(found.values())) == 5
