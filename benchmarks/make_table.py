@@ -471,15 +471,12 @@ def render_suggest() -> str:
     everything = found["all"]
     score = percent(everything["balanced_accuracy"])
     lines.append([f"all {everything['n_labels']:,}", *(score for _ in sides)])
-    runs = next(iter(sides.values()))
-    minutes = statistics.fmean(sum(one["seconds"] for one in run) / 60 for run in runs)
     text = (
         f"Balanced accuracy in percent on {settings['n_val']:,} validation cells, means over "
         f"{settings['seeds']} seeds: PBC data, {settings['size']} pixels; first "
         f"{settings['first']} labels a class, then {settings['n']} more in each round, from "
-        f"{settings['pool']:,} images. `skcell suggest` is the first column. Its trainings took "
-        f"{minutes:.1f} minutes, training on all labels at once {everything['seconds'] / 60:.1f}. "
-        "From `benchmarks/results/suggest.json`."
+        f"{settings['pool']:,} images; in the last line, all of these have labels. `skcell suggest` "
+        "is the first column. From `benchmarks/results/suggest.json`."
     )
     return "\n".join([table(columns, lines), *textwrap.wrap(text, 118)]) + "\n"
 

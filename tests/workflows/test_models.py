@@ -123,6 +123,7 @@ def test_a_model_is_trained_further_and_what_trained_it_never_tests(place, tmp_p
         workflows.train(known, start_from=old)
 
 
+@pytest.mark.thorough
 def test_suggested_images_are_new_and_their_table_trains(place, tmp_path):
     shutil.copytree(place / "cells", tmp_path / "pool")
     shutil.copytree(place / "new", tmp_path / "pool", dirs_exist_ok=True)
@@ -204,6 +205,7 @@ def test_patients_on_both_sides_of_a_split_of_the_folder_are_refused(place, tmp_
         workflows.train(tmp_path, groups=r"(P\d)_")
 
 
+@pytest.mark.thorough
 def test_labels_from_a_table_are_those_of_folders(place, tmp_path):
     """One flat folder, and a table with a patient for each image."""
     (tmp_path / "flat").mkdir()
