@@ -475,8 +475,8 @@ def render_suggest() -> str:
         f"Balanced accuracy in percent on {settings['n_val']:,} validation cells, means over "
         f"{settings['seeds']} seeds: PBC data, {settings['size']} pixels; first "
         f"{settings['first']} labels a class, then {settings['n']} more in each round, from "
-        f"{settings['pool']:,} images; in the last line, all of these have labels. `skcell suggest` "
-        "is the first column. From `benchmarks/results/suggest.json`."
+        f"{settings['pool']:,} images; in the last line, all have labels. `skcell suggest` is the "
+        "first column. From `benchmarks/results/suggest.json`."
     )
     return "\n".join([table(columns, lines), *textwrap.wrap(text, 118)]) + "\n"
 
