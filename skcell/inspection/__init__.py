@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_evaluation": ["Evaluation", "evaluate"],
         "_maps": ["confirm_maps", "grad_cam", "occlusion_map", "spotlight"],
         "_samples": [
+            "AdaptationDisplay",
             "AugmentationDisplay",
             "ConfusionPicturesDisplay",
             "ExplanationDisplay",

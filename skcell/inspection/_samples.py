@@ -9,6 +9,7 @@ from sklearn.base import clone
 
 from skcell._images import check_labels
 from skcell._pages import to_picture
+from skcell.classifiers import classifier_of, zoom_images
 from skcell.inspection._maps import confirm_maps, grad_cam, occlusion_map, spotlight
 from skcell.inspection._plotting import new_figure, shorten
 
@@ -385,4 +386,85 @@ class ResamplingDisplay(_PictureGrid):
                     ],
                 )
             )
+        return cls(rows).plot()
+
+
+class AdaptationDisplay(_PictureGrid):
+    """Show images of another laboratory as they are, and as an adapted network sees them.
+
+    Parameters
+    ----------
+    rows : list of (str, list of (picture, str))
+        Name of each row, and its pictures with their titles.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib.axes.Axes of shape (n_rows, n_columns)
+        The axes.
+    figure_ : matplotlib.figure.Figure
+        The figure.
+
+    Examples
+    --------
+    >>> from skcell import CellCNNClassifier
+    >>> from skcell.datasets import make_cells
+    >>> from skcell.inspection import AdaptationDisplay
+    >>> cells = make_cells(80, n_classes=2, image_size=32, random_state=0)
+    >>> clf = CellCNNClassifier(filters=(8,), epochs=2, random_state=0)
+    >>> clf = clf.fit(cells.images[:40], cells.target[:40])
+    >>> adapted = clf.adapt(cells.images[40:])
+    >>> display = AdaptationDisplay.from_estimators(clf, adapted, cells.images[40:])
+    >>> display.rows[0][0]
+    'as taken'
+    """
+
+    @classmethod
+    def from_estimators(
+        cls,
+        estimator: Any,
+        adapted: Any,
+        X: ArrayLike,
+        *,
+        X_home: ArrayLike | None = None,
+        n_images: int = 8,
+    ) -> Self:
+        """Choose images of all classes that are predicted, and show them.
+
+        Parameters
+        ----------
+        estimator, adapted : estimator
+            A fitted classifier, and the copy that its method `adapt` returned.
+        X : array-like of shape (n, H, W, C) or (n, H, W)
+            Images of the other laboratory.
+        X_home : array-like, default=None
+            Images of the training, to be shown below: in size, they should be like the second row.
+        n_images : int, default=8
+            Number of images.
+
+        Returns
+        -------
+        AdaptationDisplay
+            The display. A title is the class that is predicted in each row.
+        """
+        images = np.asarray(X)
+        named = [np.asarray(one.predict(images)) for one in (estimator, adapted)]
+        # The first image of each class, then the second, and so on.
+        turn = [int((named[1][:i] == label).sum()) for i, label in enumerate(named[1])]
+        chosen = np.argsort(turn, kind="stable")[:n_images]
+        zoom = classifier_of(adapted).adaptation_["zoom"]
+        layers = images if images.ndim == 4 else images[..., None]
+        seen = zoom_images(layers[chosen], zoom)
+        rows = [
+            (
+                name,
+                [(to_picture(x), shorten(label, 14)) for x, label in zip(of, labels, strict=True)],
+            )
+            for name, of, labels in (
+                ("as taken", layers[chosen], named[0][chosen]),
+                (f"resized to {100 * zoom:.0f} %", seen, named[1][chosen]),
+            )
+        ]
+        if X_home is not None:
+            home = np.asarray(X_home)[:n_images]
+            rows.append(("of the training", [(to_picture(x), "") for x in home]))
         return cls(rows).plot()

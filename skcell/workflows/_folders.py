@@ -16,9 +16,17 @@ from skcell.calibration import CalibratedClassifier, ShiftReport
 from skcell.classifiers import classifier_of, find_image_spec
 from skcell.cleaning import check_dataset
 from skcell.datasets import SPLITS, ImageFolder, Labels
-from skcell.inspection import Evaluation, evaluate, make_card, make_figures, write_evaluation
+from skcell.inspection import (
+    AdaptationDisplay,
+    Evaluation,
+    evaluate,
+    make_card,
+    make_figures,
+    write_evaluation,
+)
 from skcell.persistence import load, read_info, save
 from skcell.workflows._check import find_groups, test_part_of, typical_size
+from skcell.workflows._training import report_folder
 
 #: Number of images that are tested for a shift before all are predicted.
 _FIRST = 200
@@ -300,6 +308,11 @@ def adapt_to_folder(
         "folder": os.path.basename(os.path.abspath(root)),
     }
     save(adapted, path, training=training)
+    pictures = report_folder(path) / "adaptation.png"
+    pictures.parent.mkdir(exist_ok=True)
+    display = AdaptationDisplay.from_estimators(model, adapted, images[:_FIRST])
+    display.figure_.savefig(pictures, dpi=100)
+    sentence += f" Some images, as they are and as the network now sees them, are in {pictures}."
     return sentence, list(zip(model.classes_.tolist(), before, after, strict=True))
 
 

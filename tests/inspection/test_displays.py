@@ -12,8 +12,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skcell import CellCNNClassifier, ImageAugmenter, ImageSMOTE, TransferClassifier
+from skcell.classifiers import zoom_images
 from skcell.inspection import (
     AccuracyCoverageDisplay,
+    AdaptationDisplay,
     AugmentationDisplay,
     ClassCurvesDisplay,
     ClassRecallDisplay,
@@ -152,6 +154,23 @@ def test_displays_of_a_classifier(fitted, cells):
     assert (pca.is_wrong == (fitted.predict(X) != y)).all()
     with pytest.raises(ValueError, match="at least three"):
         EmbeddingDisplay.from_estimator(fitted, X[:2], y[:2])
+
+
+def test_an_adaptation_is_shown_for_each_class_that_is_predicted(fitted, cells):
+    X = zoom_images(cells.images, 0.75)
+    adapted = fitted.adapt(X)
+    found = adapted.predict(X)
+    display = AdaptationDisplay.from_estimators(fitted, adapted, X, X_home=cells.images)
+    (taken, seen, home) = display.rows
+    assert (taken[0], home[0]) == ("as taken", "of the training")
+    assert seen[0] == f"resized to {100 * adapted.adaptation_['zoom']:.0f} %"
+    assert len(taken[1]) == len(seen[1]) == len(home[1]) == 8
+    assert {title for _, title in seen[1]} >= set(map(str, np.unique(found)[:8]))
+    first = np.flatnonzero(found == found[0])[0]
+    np.testing.assert_array_equal(taken[1][0][0], X[first])
+    np.testing.assert_array_equal(
+        seen[1][0][0], zoom_images(X[:1], adapted.adaptation_["zoom"])[first]
+    )
 
 
 @pytest.mark.thorough

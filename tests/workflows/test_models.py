@@ -463,6 +463,8 @@ def test_models_of_numbered_classes(place, tmp_path):
     assert result.accuracy.value == pytest.approx(expected)
     sentence, _ = workflows.adapt_to_folder(model, tmp_path / "cells", tmp_path / "a.skcell")
     assert "40 of them with labels" in sentence
+    with Image.open(tmp_path / "a-report" / "adaptation.png") as picture:
+        assert picture.width > 200
 
 
 def test_adaptation_leaves_the_test_part_alone(place, tmp_path, run_here):
