@@ -64,6 +64,6 @@ figure, ax = plt.subplots(figsize=(5, 3.5))
 for name, ask in (("doubtful and different", doubtful), ("any", anything)):
     labels, accuracy = learn(ask).T
     ax.plot(labels, accuracy, "o-", label=name)
-    print(f"{name}: {', '.join(f'{100 * a:.0f} %' for a in accuracy)}")
+    print(f"accuracy, {name}: {', '.join(f'{100 * a:.0f} %' for a in accuracy)}")
 ax.set(xlabel="labelled cells", ylabel="accuracy on test cells")
 ax.legend(title="cells that are asked for")
