@@ -61,6 +61,7 @@ def test_tables_as_people_have_them(load, text, name, encoding):
 
 
 def test_parquet(root):
+    pytest.importorskip("pyarrow")
     pandas = pytest.importorskip("pandas")
     table = root.parent / "labels.parquet"
     columns = {"id": [1, 2, 3, 4], "diagnosis": list("xyxy"), "split": [float("nan")] * 4}
