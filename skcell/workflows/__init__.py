@@ -6,13 +6,14 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_check": ["check_folder"],
-        "_fields": ["CroppedFolder", "crop_folder", "predict_fields"],
+        "_fields": ["CroppedFolder", "crop_folder"],
         "_folders": ["adapt_to_folder", "evaluate_folder"],
         "_prediction": [
             "Prediction",
             "Suggestion",
             "count_files",
             "find_images",
+            "predict_fields",
             "predict_files",
             "suggest_files",
         ],

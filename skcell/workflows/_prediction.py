@@ -4,7 +4,7 @@ import csv
 import glob
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +12,26 @@ from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
-from skcell._images import EXTENSIONS, decode_files
+from skcell._images import EXTENSIONS, decode_files, fit_image, read_whole
 from skcell._optional import import_optional
 from skcell._text import cell, printable, read_text
 from skcell.calibration import Assessment, CalibratedClassifier, CellCount, ShiftReport
 from skcell.classifiers import classifier_of, find_image_spec
-from skcell.datasets import list_images
+from skcell.datasets import CellObject, crop_cells, list_images
 from skcell.model_selection import choose_to_label
+from skcell.workflows._fields import describe_object, find_all_objects, report_fields
 
 #: Number of files that are read, and predicted, at a time.
 CHUNK = 512
+
+#: Number of objects that are compared with the training images, at most.
+_COMPARED = 200
+
+#: Colours of classes, those of Okabe and Ito and two more; on light ones, text is black.
+_LIGHT = ("#56B4E9", "#E69F00", "#CC79A7")
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", *_LIGHT, "#555555", "#8A4FBE")
 
 
 @dataclass(frozen=True)
@@ -154,7 +163,7 @@ def predict_files(
         One for each file, in order.
     """
     for paths, images, kept, failures in _read_ahead(model, files):
-        found = predict_arrays(model, images, coverage, min_confidence)
+        found = _predict(model, images, coverage, min_confidence)
         by_index = dict(zip(kept.tolist(), found, strict=True))
         for index, path in enumerate(paths):
             if index in by_index:
@@ -187,7 +196,7 @@ def _read_ahead(
             yield paths, *found
 
 
-def predict_arrays(
+def _predict(
     model: Any, images: NDArray[Any], coverage: float, min_confidence: float
 ) -> Iterator[tuple[Any, ...]]:
     """Return the fields of each prediction after its file."""
@@ -384,6 +393,131 @@ def suggest_files(
     if len(names) >= ShiftReport.fewest and (shift := model.detect_shift(found)).shifted:
         notes.append(str(shift))
     return suggestions, notes, failures
+
+
+def predict_fields(
+    model: Any,
+    fields: str | os.PathLike[str],
+    masks: str | os.PathLike[str],
+    *,
+    size: int | None = None,
+    training: Mapping[str, Any] | None = None,
+    coverage: float = 0.9,
+    min_confidence: float = 0.0,
+    overlay: str | os.PathLike[str] | None = None,
+    skip_broken: bool = False,
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Predict each object of a folder of fields.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted `CalibratedClassifier`, or another classifier that `skcell.load` returns.
+    fields, masks : str or path-like
+        Folder of images with many cells, and their masks or boxes, as for `crop_folder`.
+    size : int, default=None
+        Height and width of the crops in pixels of the fields. They must show cells as large as the
+        training images did; None takes the size of the files that the model was trained on.
+    training : mapping, default=None
+        What the model's file says about its training, see `skcell.persistence.read_info`.
+    coverage, min_confidence : float
+        As for `predict_files`.
+    overlay : str or path-like, default=None
+        Folder for a picture of each field, with the class of each object.
+    skip_broken : bool, default=False
+        Whether fields and masks that cannot be used are skipped.
+
+    Returns
+    -------
+    records : list of dict
+        Field, number and box of each object, and its prediction as `predict_files` has it. Objects
+        at the edge of a field, and tiny ones, have a reason under ``"error"`` and no class.
+    notes : list of str
+        That the model is not calibrated, or that there is a domain shift.
+
+    Raises
+    ------
+    ValueError
+        If the size of crops is not known, or the model takes no images from files.
+    ImageReadError
+        If fields or masks cannot be used.
+    """
+    spec = find_image_spec(model)
+    if spec is None or spec.dtype == "float32":
+        raise ValueError("The model was not trained on images with integer pixels, as files have.")
+    if size is None:
+        known = ((training or {}).get("data") or {}).get("file_size") or [0, 0]
+        if known[0] < 1 or known[0] != known[1]:
+            raise ValueError(
+                "The model does not say how large its training images were. Pass the height and "
+                "width that shows cells as they did, in pixels of the fields, as size "
+                "(--crop-size)."
+            )
+        size = int(known[0])
+    objects, failures = find_all_objects(Path(fields).expanduser(), Path(masks).expanduser())
+    if failures:
+        report_fields(failures, len(objects) + len(failures), skip_broken)
+    classes, sample = model.classes_.tolist(), list[NDArray[Any]]()
+    records: list[dict[str, Any]] = []
+    for file, of_field in objects.items():
+        whole = read_whole(file)
+        crops, kept, _ = crop_cells(whole, of_field, size)
+        images = np.array([fit_image(one, spec.shape, spec.dtype) for one in crops], spec.dtype)
+        found = _predict(model, images.reshape(-1, *spec.shape), coverage, min_confidence)
+        sample += list(images[: max(0, _COMPARED - len(sample))])
+        by_number = {
+            one.number: Prediction(file, *fields_of)
+            for one, fields_of in zip(kept, found, strict=True)
+        }
+        for one in of_field:
+            missing = Prediction(file, None, {}, [], None, "at the edge of the field, or tiny")
+            record = to_record(
+                by_number.get(one.number, missing), probabilities=False, classes=classes
+            )
+            where = describe_object(record.pop("file"), file, one)
+            records.append({k: v for k, v in where.items() if k not in ("image", "label")} | record)
+        if overlay is not None:
+            folder = Path(overlay)
+            folder.mkdir(parents=True, exist_ok=True)
+            picture = draw_objects(whole, kept, by_number, classes)
+            picture.save(folder / f"{Path(file).stem}.png")
+    notes = []
+    if isinstance(model, CalibratedClassifier):
+        notes = [why] if (why := model.why_not_calibrated()) else []
+        shift = model.detect_shift(np.array(sample)) if len(sample) >= ShiftReport.fewest else None
+        if shift is None:
+            notes.append(ShiftReport.too_few)
+        elif shift.shifted:
+            notes.append(str(shift))
+    return records, notes
+
+
+def draw_objects(
+    field: NDArray[Any],
+    objects: Sequence[CellObject],
+    predictions: Mapping[int, Prediction],
+    classes: Sequence[Any],
+) -> Image.Image:
+    """Draw the boxes of a field, with their classes; unknown objects have a question mark."""
+    pixels = fit_image(field, (*field.shape[:2], 3), "uint8")
+    picture = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(picture)
+    typical = float(np.median([one.extent for one in objects])) if objects else 40.0
+    font = ImageFont.load_default(max(10, round(typical / 4)))
+    for one in objects:
+        found = predictions[one.number]
+        colour = _COLOURS[classes.index(found.label) % len(_COLOURS)]
+        top, left, bottom, right = one.box
+        draw.rectangle(
+            (left, top, right, bottom), outline=colour, width=max(1, round(typical / 25))
+        )
+        text = f"{printable(found.label)}{'?' if found.unknown else ''}"
+        box = draw.textbbox((left, top), text, font=font, anchor="lb")
+        down, aside = max(0, -box[1]), max(0, box[2] - picture.width)  # so that it can be read
+        draw.rectangle((box[0] - aside, box[1] + down, box[2] - aside, box[3] + down), fill=colour)
+        place, ink = (left - aside, top + down), "black" if colour in _LIGHT else "white"
+        draw.text(place, text, fill=ink, font=font, anchor="lb")
+    return picture
 
 
 def to_record(prediction: Prediction, *, probabilities: bool, classes: Sequence[Any]) -> dict:

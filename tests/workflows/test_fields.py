@@ -69,6 +69,11 @@ def test_cells_are_cut_out_and_can_be_loaded_by_their_table(place):
     assert "exists already" in again.stderr
 
 
+def test_cutting_does_not_start_keras():
+    code = "import sys; from skcell.workflows import crop_folder; assert 'keras' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
 def test_without_a_size_nearly_all_objects_fit(place):
     root, _ = place
     found = crop_folder(root / "fields", root / "masks", root / "out")

@@ -83,6 +83,7 @@ def test_train_writes_a_model_and_its_test(place):
     assert model.calibration_["n_images"] + len(files) < 180
 
 
+@pytest.mark.thorough
 def test_a_model_is_trained_further_and_what_trained_it_never_tests(place, tmp_path):
     old = skcell.load(place / "cells.skcell")
     both = tmp_path / "both"
