@@ -320,8 +320,7 @@ class BaseCellClassifier(
         classes = np.union1d(known, labels)
         places = np.searchsorted(classes, known)
         self._lease = other._lease.with_classes(len(classes), places)
-        self._spec, self._zoom, self._sizes = other._spec, other._zoom, other._sizes
-        self.classes_, self.history_ = classes, {}
+        self._spec, self.classes_, self.history_ = other._spec, classes, {}
 
     def _max_epochs(self, fresh: bool, data: TrainingData) -> int:
         """Return the maximum number of epochs of a fit.

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from skcell.cli._common import SkipBroken, check_output, plain, reported, short_warnings
+from skcell.cli._common import LARGEST, SkipBroken, check_output, plain, reported, short_warnings
 
 CROP_EPILOG = """Examples: skcell crop fields/ masks/ -o cells/. With boxes: skcell crop fields/
 boxes.csv -o cells/. Fill in the column label of cells/cells.csv, and train: skcell train cells/
@@ -25,7 +25,9 @@ def crop(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; it must be new.")],
     size: Annotated[
         int | None,
-        typer.Option(min=8, max=2048, help="Height and width in pixels. (default: by the objects)"),
+        typer.Option(
+            min=8, max=LARGEST, help="Height and width in pixels. (default: by the objects)"
+        ),
     ] = None,
     skip_broken: SkipBroken = False,
 ) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from skcell._images import EXTENSIONS, decode_files, fit_image, read_whole
+from skcell._digest import short_digests
+from skcell._images import EXTENSIONS, FileDtype, decode_files, fit_image, read_whole
 from skcell._optional import import_optional
 from skcell._text import cell, printable, read_text
 from skcell.calibration import Assessment, CalibratedClassifier, CellCount, ShiftReport
@@ -179,21 +180,27 @@ def _read_ahead(
 
     Yields the paths, the images, the indices of the paths they are of, and why others failed.
     """
+    shape, dtype = _find_format(model)
+    names = [os.fspath(file) for file in files]
+    parts = [names[start : start + CHUNK] for start in range(0, len(names), CHUNK)]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(decode_files, some, shape, dtype) for some in parts[:1]]
+        for i, paths in enumerate(parts):
+            found = waiting.pop().result()
+            for some in parts[i + 1 : i + 2]:
+                waiting.append(pool.submit(decode_files, some, shape, dtype))
+            yield paths, *found
+
+
+def _find_format(model: Any) -> tuple[tuple[int, int, int], FileDtype]:
+    """Return shape and dtype of the images that a model takes, or say that they cannot be files."""
     spec = find_image_spec(model)
     if spec is None or spec.dtype == "float32":
         raise ValueError(
             "The model was not trained on images with integer pixels, as files have them, so it "
             "cannot predict files. Pass arrays to its predict_proba."
         )
-    names = [os.fspath(file) for file in files]
-    parts = [names[start : start + CHUNK] for start in range(0, len(names), CHUNK)]
-    with ThreadPoolExecutor(1) as pool:
-        waiting = [pool.submit(decode_files, some, spec.shape, spec.dtype) for some in parts[:1]]
-        for i, paths in enumerate(parts):
-            found = waiting.pop().result()
-            for some in parts[i + 1 : i + 2]:
-                waiting.append(pool.submit(decode_files, some, spec.shape, spec.dtype))
-            yield paths, *found
+    return spec.shape, spec.dtype
 
 
 def _predict(
@@ -344,12 +351,12 @@ def suggest_files(
         raise TypeError(f"Only a CalibratedClassifier can suggest; got a {type(model).__name__}.")
     clf, names, parts, features = classifier_of(model), list[str](), [], []
     failures: dict[str, str] = {}
-    n_seen = 0
+    seen, n_seen = np.union1d(model.training_digests_, model.test_digests_), 0
     for paths, images, kept, failed in _read_ahead(model, files):
         failures |= failed
         if not len(images):
             continue
-        new = ~(model.was_trained_on(images) | model.was_tested_on(images))
+        new = ~np.isin(short_digests(images), seen)
         n_seen += int((~new).sum())
         if new.any():
             names += [paths[i] for i in kept[new]]
@@ -442,9 +449,7 @@ def predict_fields(
     ImageReadError
         If fields or masks cannot be used.
     """
-    spec = find_image_spec(model)
-    if spec is None or spec.dtype == "float32":
-        raise ValueError("The model was not trained on images with integer pixels, as files have.")
+    shape, dtype = _find_format(model)
     if size is None:
         known = ((training or {}).get("data") or {}).get("file_size") or [0, 0]
         if known[0] < 1 or known[0] != known[1]:
@@ -462,8 +467,8 @@ def predict_fields(
     for file, of_field in objects.items():
         whole = read_whole(file)
         crops, kept, _ = crop_cells(whole, of_field, size)
-        images = np.array([fit_image(one, spec.shape, spec.dtype) for one in crops], spec.dtype)
-        found = _predict(model, images.reshape(-1, *spec.shape), coverage, min_confidence)
+        images = np.array([fit_image(one, shape, dtype) for one in crops], dtype)
+        found = _predict(model, images.reshape(-1, *shape), coverage, min_confidence)
         sample += list(images[: max(0, _COMPARED - len(sample))])
         by_number = {
             one.number: Prediction(file, *fields_of)
