@@ -24,6 +24,7 @@ if _platform.machine().lower() in ("x86_64", "amd64"):
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submodules=[
+        "app",
         "calibration",
         "classifiers",
         "cleaning",

@@ -1,10 +1,12 @@
 """Conversion of text with any file names to text that can be printed and written."""
 
+import re
 import unicodedata
 from pathlib import Path
 from typing import Any
 
 _CONTROL = ("Cc", "Cf", "Zl", "Zp")  # control characters, and those that change directions or lines
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -31,9 +33,13 @@ def cell(value: Any) -> Any:
     Text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a line break gets an apostrophe in
     front, because spreadsheets take it for a formula. Numbers stay as they are.
     """
-    if not isinstance(value, str):
-        return value
-    return f"'{value}" if value[:1] in _FORMULA else value
+    is_formula = isinstance(value, str) and value[:1] in _FORMULA and not _NUMBER.fullmatch(value)
+    return f"'{value}" if is_formula else value
+
+
+def from_cell(text: str) -> str:
+    """Return the text that `cell` wrote."""
+    return text[1:] if text[:1] == "'" and text[1:2] in _FORMULA else text
 
 
 def normal_form(name: Any) -> str:

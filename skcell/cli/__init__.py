@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from skcell._version import __version__
-from skcell.cli import _check, _fields, _models, _predict, _study
+from skcell.cli import _app, _check, _fields, _models, _predict, _study
 from skcell.cli._common import settings
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ app.command(epilog=_models.TRAIN_EPILOG)(_models.train)
 app.command(epilog=_predict.PREDICT_EPILOG)(_predict.predict)
 app.command(epilog=_predict.COUNT_EPILOG)(_predict.count)
 app.command(epilog=_predict.SUGGEST_EPILOG)(_predict.suggest)
+app.command(epilog=_app.APP_EPILOG)(_app.app)
 app.command(epilog=_models.EVALUATE_EPILOG)(_models.evaluate)
 app.command(epilog=_models.ADAPT_EPILOG)(_models.adapt)
 app.command()(_models.info)

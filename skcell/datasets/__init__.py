@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_fields": ["CellObject", "crop_cells", "find_objects", "read_boxes"],
         "_folder": ["load_image_folder"],
         "_groups": ["read_groups"],
+        "_label_table": ["LabelTable"],
         "_npz": ["load_npz"],
         "_scan": ["list_images"],
     },
@@ -17,5 +18,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_fields": ["choose_crop_size", "read_mask"],
         "_folder": ["ImageFolder", "Labels"],
         "_scan": ["SPLITS"],
+        "_table": ["match_files"],
     },
 )

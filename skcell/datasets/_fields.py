@@ -254,7 +254,7 @@ _Row = tuple[str, tuple[float, float, float, float], str]
 
 
 def _csv(path: Any) -> list[_Row]:
-    header, lines = read_rows(path)
+    header, lines, _ = read_rows(path)
     header = [name.lower() for name in header]
     if not set(_BOX) <= set(header):
         raise ValueError(f"{path} needs the columns {', '.join(_BOX)}; it has {', '.join(header)}.")

@@ -11,7 +11,7 @@ from typing import Any
 
 from skcell._images import EXTENSIONS, some
 from skcell._optional import import_optional
-from skcell._text import normal_form, read_text
+from skcell._text import from_cell, normal_form, read_text
 
 #: What a column may be called, in lower case, without blanks and underscores; the first that a
 #: table has is taken.
@@ -48,8 +48,8 @@ def read_lines(
     `columns` has the names of columns that are not called as usual. Without a column of labels,
     labels may be in one column for each class, which has a one for the images of that class.
     """
-    header, rows = _read_parquet(source) if _ends(source, ".parquet") else read_rows(source)
-    found = _find_columns(source, header, columns or {})
+    header, rows = _read_parquet(source) if _ends(source, ".parquet") else read_rows(source)[:2]
+    found = find_columns(source, header, columns or {})
     by_class: list[int] = []
     if "label" in needed and "label" not in found:
         by_class = _find_class_columns(header, rows, set(found.values()))
@@ -171,8 +171,8 @@ def _ends(source: str | os.PathLike[str], *endings: str) -> bool:
 
 def read_rows(
     source: str | os.PathLike[str],
-) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Read a text file with a header; its separator is the most common one in the header."""
+) -> tuple[list[str], list[tuple[int, list[str]]], str]:
+    """Read header, numbered lines and separator, which is the most common one in the header."""
     if _ends(source, *_SPREADSHEETS):
         raise ValueError(f"{source} is a spreadsheet. Save it as CSV, and give that file.")
     text = read_text(Path(source).expanduser())
@@ -184,7 +184,7 @@ def read_rows(
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows = []
     for row in reader:
-        values = [value.strip() for value in row]
+        values = [from_cell(value.strip()) for value in row]
         if any(values):
             rows.append((first + reader.line_num, values))
     if not rows:
@@ -196,7 +196,7 @@ def read_rows(
                 f"{source}, line {number} has {len(values)} values, and there are {len(header)} "
                 f"columns: {', '.join(header)}."
             )
-    return header, rows[1:]
+    return header, rows[1:], delimiter
 
 
 def _read_parquet(
@@ -217,7 +217,7 @@ def _read_parquet(
     return list(map(str, table.column_names)), rows
 
 
-def _find_columns(source: Any, header: list[str], asked: Mapping[str, str]) -> dict[str, int]:
+def find_columns(source: Any, header: list[str], asked: Mapping[str, str]) -> dict[str, int]:
     """Find the position of each column that is there."""
     unknown = sorted(set(asked) - set(_NAMES))
     if unknown:

@@ -6,17 +6,16 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_check": ["check_folder"],
+        "_field_prediction": ["predict_fields"],
         "_fields": ["CroppedFolder", "crop_folder"],
         "_folders": ["adapt_to_folder", "evaluate_folder"],
         "_prediction": [
             "Prediction",
-            "Suggestion",
             "count_files",
             "find_images",
-            "predict_fields",
             "predict_files",
-            "suggest_files",
         ],
+        "_suggestion": ["Suggestion", "suggest_files"],
         "_training": ["TrainingResult", "train"],
     },
     internal={
@@ -24,5 +23,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_folders": ["check_first"],
         "_interrupt": ["StopOnInterrupt"],
         "_prediction": ["to_record", "write_predictions"],
+        "_suggestion": ["Survey", "survey_files"],
+        "_training": ["report_folder"],
     },
 )

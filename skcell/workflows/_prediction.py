@@ -4,7 +4,7 @@ import csv
 import glob
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,27 +12,16 @@ from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
-from skcell._digest import short_digests
-from skcell._images import EXTENSIONS, FileDtype, decode_files, fit_image, read_whole
+from skcell._images import EXTENSIONS, FileDtype, decode_files
 from skcell._optional import import_optional
 from skcell._text import cell, printable, read_text
-from skcell.calibration import Assessment, CalibratedClassifier, CellCount, ShiftReport
-from skcell.classifiers import classifier_of, find_image_spec
-from skcell.datasets import CellObject, crop_cells, list_images
-from skcell.model_selection import choose_to_label
-from skcell.workflows._fields import describe_object, find_all_objects, report_fields
+from skcell.calibration import Assessment, CalibratedClassifier, CellCount
+from skcell.classifiers import find_image_spec
+from skcell.datasets import list_images
 
 #: Number of files that are read, and predicted, at a time.
 CHUNK = 512
-
-#: Number of objects that are compared with the training images, at most.
-_COMPARED = 200
-
-#: Colours of classes, those of Okabe and Ito and two more; on light ones, text is black.
-_LIGHT = ("#56B4E9", "#E69F00", "#CC79A7")
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", *_LIGHT, "#555555", "#8A4FBE")
 
 
 @dataclass(frozen=True)
@@ -163,8 +152,8 @@ def predict_files(
     Prediction
         One for each file, in order.
     """
-    for paths, images, kept, failures in _read_ahead(model, files):
-        found = _predict(model, images, coverage, min_confidence)
+    for paths, images, kept, failures in read_ahead(model, files):
+        found = predict_images(model, images, coverage, min_confidence)
         by_index = dict(zip(kept.tolist(), found, strict=True))
         for index, path in enumerate(paths):
             if index in by_index:
@@ -173,14 +162,14 @@ def predict_files(
                 yield Prediction(path, None, {}, [], None, failures[path])
 
 
-def _read_ahead(
+def read_ahead(
     model: Any, files: Sequence[str | os.PathLike[str]]
 ) -> Iterator[tuple[list[str], NDArray[Any], NDArray[np.intp], dict[str, str]]]:
     """Read files as a model takes them, some at a time; the next ones while these are used.
 
     Yields the paths, the images, the indices of the paths they are of, and why others failed.
     """
-    shape, dtype = _find_format(model)
+    shape, dtype = find_format(model)
     names = [os.fspath(file) for file in files]
     parts = [names[start : start + CHUNK] for start in range(0, len(names), CHUNK)]
     with ThreadPoolExecutor(1) as pool:
@@ -192,7 +181,7 @@ def _read_ahead(
             yield paths, *found
 
 
-def _find_format(model: Any) -> tuple[tuple[int, int, int], FileDtype]:
+def find_format(model: Any) -> tuple[tuple[int, int, int], FileDtype]:
     """Return shape and dtype of the images that a model takes, or say that they cannot be files."""
     spec = find_image_spec(model)
     if spec is None or spec.dtype == "float32":
@@ -203,7 +192,7 @@ def _find_format(model: Any) -> tuple[tuple[int, int, int], FileDtype]:
     return spec.shape, spec.dtype
 
 
-def _predict(
+def predict_images(
     model: Any, images: NDArray[Any], coverage: float, min_confidence: float
 ) -> Iterator[tuple[Any, ...]]:
     """Return the fields of each prediction after its file."""
@@ -270,7 +259,7 @@ def count_files(
         raise ValueError(why)
     parts, used, n_read = [], [], 0
     failures: dict[str, str] = {}
-    for paths, images, kept, failed in _read_ahead(model, files):
+    for paths, images, kept, failed in read_ahead(model, files):
         failures |= failed
         used += [n_read + int(i) for i in kept]
         n_read += len(paths)
@@ -282,247 +271,6 @@ def count_files(
     of_used = None if groups is None else [groups[i] for i in used]
     found = Assessment.join(parts)
     return model.count(found, groups=of_used, confidence_level=confidence_level), failures
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """An image to label or to look at.
-
-    Parameters
-    ----------
-    file : str
-        Path of the file.
-    predicted : object
-        Most probable class.
-    probability : float
-        Its probability.
-    why : {"uncertain", "unknown"}
-        Whether its label teaches the model most, or whether it is unlike all that the model was
-        trained on.
-    """
-
-    file: str
-    predicted: Any
-    probability: float
-    why: Literal["uncertain", "unknown"]
-
-
-def suggest_files(
-    model: CalibratedClassifier,
-    files: Sequence[str | os.PathLike[str]],
-    n: int = 50,
-    *,
-    random_state: int = 0,
-) -> tuple[list[Suggestion], list[str], dict[str, str]]:
-    """Suggest which files to label next, so that a model learns most from few labels.
-
-    Files that the model was trained or tested on are left out. Of the others, doubtful ones that
-    differ from each other are chosen, see `skcell.model_selection.choose_to_label`; and apart from
-    these, those that are least known.
-
-    Parameters
-    ----------
-    model : CalibratedClassifier
-        The model.
-    files : sequence of str or path-like
-        Paths of images.
-    n : int, default=50
-        Number of files to label, and largest number of unknown ones.
-    random_state : int, default=0
-        Seed.
-
-    Returns
-    -------
-    suggestions : list of Suggestion
-        Files to label, the most doubtful first; then unknown ones, the least known first.
-    notes : list of str
-        How many were left out, and whether there is a domain shift.
-    failures : dict of str to str
-        Why other files could not be read.
-
-    Raises
-    ------
-    TypeError
-        If the model is not a `CalibratedClassifier`.
-    ValueError
-        If no file is left.
-    """
-    if not isinstance(model, CalibratedClassifier):
-        raise TypeError(f"Only a CalibratedClassifier can suggest; got a {type(model).__name__}.")
-    clf, names, parts, features = classifier_of(model), list[str](), [], []
-    failures: dict[str, str] = {}
-    seen, n_seen = np.union1d(model.training_digests_, model.test_digests_), 0
-    for paths, images, kept, failed in _read_ahead(model, files):
-        failures |= failed
-        if not len(images):
-            continue
-        new = ~np.isin(short_digests(images), seen)
-        n_seen += int((~new).sum())
-        if new.any():
-            names += [paths[i] for i in kept[new]]
-            parts.append(model.assess(images[new]))
-            features.append(clf.embed(images[new]))
-    if not parts:
-        raise ValueError(
-            f"None of {len(files)} files is new: the model was trained or tested on {n_seen} of "
-            f"them, and {len(failures)} cannot be read."
-        )
-    found = Assessment.join(parts)
-    known, strange = np.flatnonzero(~found.unknown), np.flatnonzero(found.unknown)
-    chosen = known[:0]
-    if len(known):
-        chosen = known[
-            choose_to_label(
-                found.probabilities[known],
-                np.concatenate(features)[known],
-                n,
-                random_state=random_state,
-            )
-        ]
-    least = strange[np.argsort(found.known_scores[strange], kind="stable")][:n]
-    suggestions = [
-        Suggestion(
-            names[i],
-            found.labels[i],
-            float(found.probabilities[i].max()),
-            "unknown" if found.unknown[i] else "uncertain",
-        )
-        for i in [*chosen.tolist(), *least.tolist()]
-    ]
-    notes = []
-    if n_seen:
-        notes.append(f"{n_seen:,} files that the model was trained or tested on are left out.")
-    if len(strange):
-        notes.append(
-            f"{len(strange):,} of {len(names):,} images are unlike all that the model was trained "
-            f"on; the {len(least):,} least known ones are listed as unknown."
-        )
-    if len(names) >= ShiftReport.fewest and (shift := model.detect_shift(found)).shifted:
-        notes.append(str(shift))
-    return suggestions, notes, failures
-
-
-def predict_fields(
-    model: Any,
-    fields: str | os.PathLike[str],
-    masks: str | os.PathLike[str],
-    *,
-    size: int | None = None,
-    training: Mapping[str, Any] | None = None,
-    coverage: float = 0.9,
-    min_confidence: float = 0.0,
-    overlay: str | os.PathLike[str] | None = None,
-    skip_broken: bool = False,
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Predict each object of a folder of fields.
-
-    Parameters
-    ----------
-    model : estimator
-        A fitted `CalibratedClassifier`, or another classifier that `skcell.load` returns.
-    fields, masks : str or path-like
-        Folder of images with many cells, and their masks or boxes, as for `crop_folder`.
-    size : int, default=None
-        Height and width of the crops in pixels of the fields. They must show cells as large as the
-        training images did; None takes the size of the files that the model was trained on.
-    training : mapping, default=None
-        What the model's file says about its training, see `skcell.persistence.read_info`.
-    coverage, min_confidence : float
-        As for `predict_files`.
-    overlay : str or path-like, default=None
-        Folder for a picture of each field, with the class of each object.
-    skip_broken : bool, default=False
-        Whether fields and masks that cannot be used are skipped.
-
-    Returns
-    -------
-    records : list of dict
-        Field, number and box of each object, and its prediction as `predict_files` has it. Objects
-        at the edge of a field, and tiny ones, have a reason under ``"error"`` and no class.
-    notes : list of str
-        That the model is not calibrated, or that there is a domain shift.
-
-    Raises
-    ------
-    ValueError
-        If the size of crops is not known, or the model takes no images from files.
-    ImageReadError
-        If fields or masks cannot be used.
-    """
-    shape, dtype = _find_format(model)
-    if size is None:
-        known = ((training or {}).get("data") or {}).get("file_size") or [0, 0]
-        if known[0] < 1 or known[0] != known[1]:
-            raise ValueError(
-                "The model does not say how large its training images were. Pass the height and "
-                "width that shows cells as they did, in pixels of the fields, as size "
-                "(--crop-size)."
-            )
-        size = int(known[0])
-    objects, failures = find_all_objects(Path(fields).expanduser(), Path(masks).expanduser())
-    if failures:
-        report_fields(failures, len(objects) + len(failures), skip_broken)
-    classes, sample = model.classes_.tolist(), list[NDArray[Any]]()
-    records: list[dict[str, Any]] = []
-    for file, of_field in objects.items():
-        whole = read_whole(file)
-        crops, kept, _ = crop_cells(whole, of_field, size)
-        images = np.array([fit_image(one, shape, dtype) for one in crops], dtype)
-        found = _predict(model, images.reshape(-1, *shape), coverage, min_confidence)
-        sample += list(images[: max(0, _COMPARED - len(sample))])
-        by_number = {
-            one.number: Prediction(file, *fields_of)
-            for one, fields_of in zip(kept, found, strict=True)
-        }
-        for one in of_field:
-            missing = Prediction(file, None, {}, [], None, "at the edge of the field, or tiny")
-            record = to_record(
-                by_number.get(one.number, missing), probabilities=False, classes=classes
-            )
-            where = describe_object(record.pop("file"), file, one)
-            records.append({k: v for k, v in where.items() if k not in ("image", "label")} | record)
-        if overlay is not None:
-            folder = Path(overlay)
-            folder.mkdir(parents=True, exist_ok=True)
-            picture = draw_objects(whole, kept, by_number, classes)
-            picture.save(folder / f"{Path(file).stem}.png")
-    notes = []
-    if isinstance(model, CalibratedClassifier):
-        notes = [why] if (why := model.why_not_calibrated()) else []
-        shift = model.detect_shift(np.array(sample)) if len(sample) >= ShiftReport.fewest else None
-        if shift is None:
-            notes.append(ShiftReport.too_few)
-        elif shift.shifted:
-            notes.append(str(shift))
-    return records, notes
-
-
-def draw_objects(
-    field: NDArray[Any],
-    objects: Sequence[CellObject],
-    predictions: Mapping[int, Prediction],
-    classes: Sequence[Any],
-) -> Image.Image:
-    """Draw the boxes of a field, with their classes; unknown objects have a question mark."""
-    pixels = fit_image(field, (*field.shape[:2], 3), "uint8")
-    picture = Image.fromarray(pixels)
-    draw = ImageDraw.Draw(picture)
-    typical = float(np.median([one.extent for one in objects])) if objects else 40.0
-    font = ImageFont.load_default(max(10, round(typical / 4)))
-    for one in objects:
-        found = predictions[one.number]
-        colour = _COLOURS[classes.index(found.label) % len(_COLOURS)]
-        top, left, bottom, right = one.box
-        draw.rectangle(
-            (left, top, right, bottom), outline=colour, width=max(1, round(typical / 25))
-        )
-        text = f"{printable(found.label)}{'?' if found.unknown else ''}"
-        box = draw.textbbox((left, top), text, font=font, anchor="lb")
-        down, aside = max(0, -box[1]), max(0, box[2] - picture.width)  # so that it can be read
-        draw.rectangle((box[0] - aside, box[1] + down, box[2] - aside, box[3] + down), fill=colour)
-        place, ink = (left - aside, top + down), "black" if colour in _LIGHT else "white"
-        draw.text(place, text, fill=ink, font=font, anchor="lb")
-    return picture
 
 
 def to_record(prediction: Prediction, *, probabilities: bool, classes: Sequence[Any]) -> dict:
