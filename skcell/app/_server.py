@@ -1,5 +1,6 @@
 """Serve the page to a browser on this computer, and to nothing else."""
 
+import contextlib
 import hmac
 import io
 import json
@@ -111,9 +112,11 @@ def run_app(
             make_app(session, token, used), log_level="warning", access_log=False, lifespan="off"
         )
         try:
-            uvicorn.Server(config).run(sockets=[listener])
+            with contextlib.suppress(KeyboardInterrupt):
+                uvicorn.Server(config).run(sockets=[listener])
         finally:
             session.training.stop()
+        notify(f"The page has ended. {len(session.table.labels):,} labels are in {labels}.")
 
 
 def make_app(session: "LabellingSession", token: str, port: int) -> "ASGIApp":

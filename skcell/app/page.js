@@ -89,12 +89,17 @@ function layOut() {
   draw();
 }
 
+let loading = 0;
 function draw() {
   const first = Math.max(0, Math.floor(grid.scrollTop / TILE.height) - 2) * columns;
   const last = Math.min(order.length,
     (Math.ceil((grid.scrollTop + grid.clientHeight) / TILE.height) + 2) * columns);
   for (const [position, tile] of tiles) {
-    if (position < first || position >= last) { tile.remove(); tiles.delete(position); }
+    if (position < first || position >= last) {
+      tile.firstChild.removeAttribute("src"); // what is not read yet need not be
+      tile.remove();
+      tiles.delete(position);
+    }
   }
   for (let position = first; position < last; position++) {
     if (!tiles.has(position)) {
@@ -103,12 +108,17 @@ function draw() {
       space.append(tile);
     }
   }
+  clearTimeout(loading);
+  loading = setTimeout(() => { // where scrolling stops, and not on the way
+    for (const [position, tile] of tiles) {
+      if (!tile.firstChild.src) tile.firstChild.src = picture(order[position], 96);
+    }
+  }, 40);
 }
 
 function makeTile(position) {
-  const index = order[position];
   const tile = make("div", { id: `cell-${position}` },
-    make("img", { src: picture(index, 96), alt: "", width: 96, height: 96 }),
+    make("img", { alt: "", width: 96, height: 96 }),
     make("span", { className: "what" }), make("span", { className: "said" }));
   tile.setAttribute("role", "option");
   tile.style.left = `${(position % columns) * TILE.width}px`;
@@ -121,14 +131,14 @@ function makeTile(position) {
 function fill(tile, position) {
   const i = order[position], label = cells.labels[i];
   const corrected = label && label !== cells.predicted[i];
-  const said = `${cells.predicted[i]}${cells.unknown[i] ? "?" : ""} ${percent(cells.probability[i])}`;
+  const named = `${cells.predicted[i]}${cells.unknown[i] ? "?" : ""}`, sure = percent(cells.probability[i]);
   tile.className = ["cell", label && "labelled", corrected && "corrected", position === at && "current"]
     .filter(Boolean).join(" ");
-  tile.children[1].textContent = label ? `${corrected ? "\u2260" : "\u2713"} ${label}` : said;
-  tile.children[2].textContent = label ? said : "";
+  tile.children[1].textContent = label ? `${corrected ? "\u2260" : "\u2713"} ${label}` : named;
+  tile.children[2].textContent = label ? `${sure} ${named}` : sure;
   tile.title = cells.names[i];
   tile.setAttribute("aria-selected", position === at);
-  tile.setAttribute("aria-label", `${cells.names[i]}: ${label ? `labelled ${label}, ` : ""}predicted ${said}`);
+  tile.setAttribute("aria-label", `${cells.names[i]}: ${label ? `labelled ${label}, ` : ""}predicted ${named}, ${sure}`);
 }
 
 function refill() {
