@@ -5,4 +5,5 @@ from skcell import _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={"_server": ["run_app"]},
+    internal={"_server": ["make_app"], "_session": ["LabellingSession"]},
 )

@@ -44,7 +44,7 @@ async function ask(path, body) {
   return found;
 }
 
-const percent = (p) => `${(100 * p).toFixed(p > 0.995 && p < 1 ? 1 : 0)} %`;
+const percent = (p) => p > 0.995 ? "> 99 %" : p < 0.005 ? "< 1 %" : `${(100 * p).toFixed(0)} %`;
 const keyOf = (k) => KEYS[k] || "";
 const picture = (index, size) => `picture/${size}/${index}`;
 

@@ -9,20 +9,27 @@ from rich.console import Console
 from skcell.cli._common import LARGEST, SkipBroken, check_output, plain, reported, short_warnings
 
 CROP_EPILOG = """Examples: skcell crop fields/ masks/ -o cells/. With boxes: skcell crop fields/
-boxes.csv -o cells/. Fill in the column label of cells/cells.csv, and train: skcell train cells/
---labels cells/cells.csv -o cells.skcell"""
+boxes.csv -o cells/. White cells of a stained smear: skcell crop fields/ --find -o cells/. Fill in
+the column label of cells/cells.csv, and train: skcell train cells/ --labels cells/cells.csv -o
+cells.skcell"""
 
 
 def crop(
     fields: Annotated[str, typer.Argument(help="Folder of images with many cells.")],
-    masks: Annotated[
-        str,
-        typer.Argument(
-            help="Folder of label images (TIFF, PNG or .npy), called as the fields; or a file of "
-            "boxes, .csv or COCO's .json."
-        ),
-    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; it must be new.")],
+    masks: Annotated[
+        str | None,
+        typer.Argument(
+            help="Folder of label images (TIFF, PNG or .npy) or of YOLO's .txt, called as the "
+            "fields; or a file of boxes, .csv or COCO's .json."
+        ),
+    ] = None,
+    find: Annotated[
+        bool,
+        typer.Option(
+            "--find", help="Look for the nuclei of a stained blood smear, instead of masks."
+        ),
+    ] = False,
     size: Annotated[
         int | None,
         typer.Option(
@@ -39,7 +46,9 @@ def crop(
     """
     console = Console()
     with reported(console):
-        out = check_output(out, fields, masks)
+        if find == (masks is not None):
+            raise ValueError("Give either masks or boxes, or --find.")
+        out = check_output(out, fields, *([] if masks is None else [masks]))
         from skcell import workflows
 
         with short_warnings():

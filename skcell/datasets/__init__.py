@@ -12,10 +12,11 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_groups": ["read_groups"],
         "_label_table": ["LabelTable"],
         "_npz": ["load_npz"],
+        "_nuclei": ["find_nuclei"],
         "_scan": ["list_images"],
     },
     internal={
-        "_fields": ["choose_crop_size", "read_mask"],
+        "_fields": ["choose_crop_size", "read_mask", "read_yolo"],
         "_folder": ["ImageFolder", "Labels"],
         "_scan": ["SPLITS"],
         "_table": ["match_files"],

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,11 +20,14 @@ from skcell.datasets._table import read_rows
 #: More objects in one mask are taken for noise.
 MOST_OBJECTS = 20_000
 
+_CLASS_FILE = "classes.txt"
+
 #: Smaller objects, in pixels, are left out.
 _SMALLEST = 16
 
-#: Without a size, crops are so many times as large as 95 % of the objects.
-_AROUND = 1.4
+#: Without a size, crops are so many times as large as 95 % of the objects; nuclei have a cell
+#: around them.
+_AROUND = {"cells": 1.4, "nuclei": 2.0}
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,15 @@ class CellObject:
         return max(self.box[2] - self.box[0], self.box[3] - self.box[1])
 
 
-def find_objects(mask: ArrayLike) -> list[CellObject]:
+def find_objects(mask: ArrayLike, *, split: bool = True) -> list[CellObject]:
     """List the objects of a mask.
 
     Parameters
     ----------
     mask : array-like of int or bool of shape (height, width)
-        Label image: 0 is background, and each other number is an object. If there is one other
-        number alone, each connected part is an object.
+        Label image: 0 is background, and each other number is an object.
+    split : bool, default=True
+        Whether, if there is one other number alone, each connected part is an object.
 
     Returns
     -------
@@ -100,7 +104,7 @@ def find_objects(mask: ArrayLike) -> list[CellObject]:
         raise ValueError(f"The mask has {numbers.dtype} values, not whole numbers of 0 or more.")
     values = np.unique(numbers)
     values = values[values > 0]
-    if len(values) == 1:
+    if split and len(values) == 1:
         labelled, n = ndimage.label(numbers > 0)
         names = np.arange(1, n + 1)
     else:
@@ -182,9 +186,9 @@ def crop_cells(
     return np.array(crops, pixels.dtype).reshape(shape), kept, dict(left_out)
 
 
-def choose_crop_size(extents: list[int]) -> int:
+def choose_crop_size(extents: list[int], what: Literal["cells", "nuclei"] = "cells") -> int:
     """Return a size of crops into which nearly all objects fit with something around them."""
-    return int(2 * round(_AROUND * float(np.quantile(extents, 0.95)) / 2))
+    return int(2 * round(_AROUND[what] * float(np.quantile(extents, 0.95)) / 2))
 
 
 def _reflect(start: int, size: int, length: int) -> NDArray[np.intp]:
@@ -215,6 +219,32 @@ def read_mask(path: str | os.PathLike[str]) -> NDArray[Any]:
                 "pixel: save label numbers, not their colours."
             )
         return np.asarray(image)
+
+
+def read_yolo(path: Path, shape: tuple[int, ...], classes: Path) -> list[CellObject]:
+    """Read YOLO's boxes of one field: class, centre and size, as fractions of the field."""
+    names = read_text(classes).split("\n") if classes.is_file() else []
+    found: list[CellObject] = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            code, *values = line.split()
+            x, y, width, height = (float(value) for value in values[:4])
+            label = names[int(code)].strip() if names else ""
+        except (ValueError, IndexError):
+            raise ValueError(
+                f"line {number} is not a class of {_CLASS_FILE} and four numbers: {line[:50]!r}"
+            ) from None
+        if not (0 <= x <= 1 and 0 <= y <= 1 and 0 < width <= 1 and 0 < height <= 1):
+            raise ValueError(f"line {number} has a box that is not in fractions of the field")
+        top, left = (y - height / 2) * shape[0], (x - width / 2) * shape[1]
+        bottom, right = top + height * shape[0], left + width * shape[1]
+        box = (round(top), round(left), round(bottom), round(right))
+        centre = (y * shape[0] - 0.5, x * shape[1] - 0.5)
+        area = round((bottom - top) * (right - left))
+        found.append(CellObject(len(found) + 1, box, centre, area, label))
+    return found
 
 
 def read_boxes(path: str | os.PathLike[str]) -> dict[str, list[CellObject]]:

@@ -20,15 +20,18 @@ from skcell.datasets import (
     CellObject,
     choose_crop_size,
     crop_cells,
+    find_nuclei,
     find_objects,
     list_images,
     read_boxes,
     read_mask,
+    read_yolo,
 )
 
 #: What a mask may have after the name of its field.
 _ENDINGS = ("_cp_masks", "_masks", "_mask", "-mask", "_labels", "_label", "_seg")
-_MASKS = (".tif", ".tiff", ".png", ".npy")
+_MASKS = (".tif", ".tiff", ".png", ".npy", ".txt")
+_CLASSES = "classes.txt"  # beside YOLO's boxes
 _COLUMNS = ("image", "label", "field", "object", "x", "y", "width", "height", "area")
 TABLE = "cells.csv"
 
@@ -68,7 +71,7 @@ class CroppedFolder:
 
 def crop_folder(
     fields: str | os.PathLike[str],
-    masks: str | os.PathLike[str],
+    masks: str | os.PathLike[str] | None,
     out: str | os.PathLike[str],
     *,
     size: int | None = None,
@@ -84,10 +87,11 @@ def crop_folder(
     ----------
     fields : str or path-like
         Folder of images with many cells.
-    masks : str or path-like
-        Folder of label images (TIFF, PNG or .npy), each called as its field, maybe with ``_mask``
-        or the like at the end; it may be the same folder. Or a file of boxes, see
-        `skcell.datasets.read_boxes`.
+    masks : str, path-like or None
+        Folder of label images (TIFF, PNG or .npy) or of YOLO's boxes (.txt), each called as its
+        field, maybe with ``_mask`` or the like at the end; it may be the same folder. Or a file of
+        boxes, see `skcell.datasets.read_boxes`. None looks for nuclei of a stained blood smear,
+        see `skcell.datasets.find_nuclei`.
     out : str or path-like
         Folder to write, which must not exist yet. It is written whole or not at all.
     size : int, default=None
@@ -115,14 +119,18 @@ def crop_folder(
     root, target = Path(fields).expanduser(), Path(out).expanduser()
     if target.exists():
         raise FileExistsError(f"{target} exists already; give the name of a new folder.")
-    objects, failures = find_all_objects(root, Path(masks).expanduser())
+    objects, failures = find_all_objects(root, masks)
     n_files = len(objects) + len(failures)
     if failures:
         report_fields(failures, n_files, skip_broken)
     found = [one for of_field in objects.values() for one in of_field]
     if not found:
         raise ValueError(f"The masks of {n_files:,} fields have no object.")
-    size = choose_crop_size([one.extent for one in found]) if size is None else int(size)
+    if size is None:
+        extents = [one.extent for one in found]
+        size = choose_crop_size(extents, "nuclei" if masks is None else "cells")
+    else:
+        size = int(size)
     notify(f"Cutting {len(found):,} objects out of {len(objects):,} fields ...")
     lines: list[dict[str, Any]] = []
     left_out: Counter[str] = Counter()
@@ -163,11 +171,21 @@ def report_fields(failures: dict[str, str], n_files: int, skip_broken: bool) -> 
     )
 
 
-def find_all_objects(root: Path, masks: Path) -> tuple[dict[str, list[CellObject]], dict[str, str]]:
+def find_all_objects(
+    root: Path, source: str | os.PathLike[str] | None
+) -> tuple[dict[str, list[CellObject]], dict[str, str]]:
     """Find the objects of each field, and reasons for fields and masks that cannot be used."""
     files = list_images(root)
     objects: dict[str, list[CellObject]] = {}
     failures: dict[str, str] = {}
+    if source is None:
+        for file in files:
+            try:
+                objects[file] = find_objects(find_nuclei(read_whole(file)), split=False)
+            except (ValueError, OSError) as error:
+                failures[file] = str(error)
+        return objects, failures
+    masks = Path(source).expanduser()
     if masks.is_file():
         boxes = read_boxes(masks)
         names = Counter(os.path.basename(file) for file in files)
@@ -186,6 +204,8 @@ def find_all_objects(root: Path, masks: Path) -> tuple[dict[str, list[CellObject
     same = masks.resolve() == root.resolve()
     for path in sorted(masks.rglob("*")):
         key = _key(path)
+        if path.name == _CLASSES:
+            continue
         if path.suffix.lower() in _MASKS and not (same and key == normal_form(path.stem)):
             by_key.setdefault(key, []).append(path)
     taken = {path.resolve() for paths in by_key.values() for path in paths}
@@ -217,13 +237,15 @@ def _key(path: Path) -> str:
 
 
 def _read_objects(file: str, path: Path) -> list[CellObject]:
-    mask = read_mask(path)
-    found = find_objects(mask)
     try:
         with Image.open(file) as image:
             shape = (image.height, image.width)
-    except Exception:  # formats that Pillow does not read, and errors that are told later
-        return found
+    except Exception:  # formats that Pillow does not read
+        shape = read_whole(file).shape[:2]
+    if path.suffix.lower() == ".txt":
+        return read_yolo(path, shape, path.with_name(_CLASSES))
+    mask = read_mask(path)
+    found = find_objects(mask)
     if mask.shape != shape:
         raise ValueError(
             f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, and its field "

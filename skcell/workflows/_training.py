@@ -391,7 +391,7 @@ def _check_counts(labels: NDArray[Any]) -> None:
     if few:
         raise ValueError(
             f"Each class needs at least {FEWEST} images for training, calibration and test, and "
-            f"many more to be learned; there are: {told}. Add images, or remove these folders."
+            f"many more to be learned; there are: {told}. Add images, or leave these classes out."
         )
     n = len(labels)
     n_test = round(TEST_FRACTION * n)

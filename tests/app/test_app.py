@@ -20,8 +20,7 @@ from PIL import Image
 
 import skcell
 from skcell import CalibratedClassifier, CellCNNClassifier
-from skcell.app._server import make_app
-from skcell.app._session import LabellingSession
+from skcell.app import LabellingSession, make_app
 from skcell.datasets import LabelTable, make_cells
 
 HOSTILE = "<img src=x onerror=document.title='hacked'>.png"
@@ -227,7 +226,7 @@ def test_label_reload_train_and_predict_in_a_browser(model, tmp_path, browser):
         page.wait_for_selector(".cell.current")
         keys = {name: str(k + 1) for k, name in enumerate(page.evaluate("cells.classes"))}
         labelled = {}
-        for _ in range(42):
+        for _ in range(54):
             name = page.evaluate("cells.names[order[at]]")
             labelled[name] = truth[name]
             page.keyboard.press(keys[truth[name]])
@@ -239,27 +238,29 @@ def test_label_reload_train_and_predict_in_a_browser(model, tmp_path, browser):
         assert LabelTable(tmp_path / "labels.csv").labels.keys() == labelled.keys() - {last}
         page.reload()
         page.wait_for_selector(".cell.current")
-        assert page.text_content("#count") == "41 of 60 labelled"
+        assert page.text_content("#count") == "53 of 60 labelled"
         page.keyboard.press("Control+z")  # what was done before can be undone
-        expect(page.locator("#count")).to_have_text("40 of 60 labelled")
+        expect(page.locator("#count")).to_have_text("52 of 60 labelled")
         page.select_option("#show", "free")
-        assert page.evaluate("order.length") == 20
+        assert page.evaluate("order.length") == 8
         assert page.title() == "cells - skcell"
         # A second window sees what the first one does.
         other = browser.new_page()
         other.goto(address[0])
         other.wait_for_selector(".cell.current")
         page.keyboard.press("Enter")
-        expect(other.locator("#count")).to_have_text("41 of 60 labelled", timeout=20_000)
+        expect(other.locator("#count")).to_have_text("53 of 60 labelled", timeout=20_000)
         other.close()
         page.click("#open-training")
         page.click("#start")
-        page.wait_for_selector("#use:not([hidden])", timeout=240_000)
+        expect(page.locator("#stop")).to_be_visible()
+        expect(page.locator("#stop")).to_be_hidden(timeout=240_000)
+        assert page.locator("#use").is_visible(), page.text_content("#training")
         assert "the earlier model is right in" in page.text_content("#compared")
         page.click("#use")
         page.wait_for_selector("#training", state="hidden", timeout=60_000)
         assert page.text_content("#title") == "better.skcell on cells"
-        assert page.evaluate("cells.labels.filter(Boolean).length") == 41
+        assert page.evaluate("cells.labels.filter(Boolean).length") == 53
         assert problems == []
         assert all(url.startswith((address[0], "data:")) for url in asked)
         for width, scheme in ((1200, "light"), (390, "dark")):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from skcell import CalibratedClassifier, CellCNNClassifier
-from skcell.datasets import load_image_folder, make_cells
+from skcell.datasets import find_nuclei, find_objects, load_image_folder, make_cells
 from skcell.exceptions import ImageReadError, ImageReadWarning
 from skcell.workflows import crop_folder, predict_fields
 
@@ -200,3 +200,61 @@ def test_masks_without_an_object(place):
         Image.fromarray(np.zeros((96, 96), np.uint8)).save(file)
     with pytest.raises(ValueError, match="masks of 3 fields have no object"):
         crop_folder(root / "fields", root / "masks", root / "out")
+
+
+def test_boxes_of_yolo_with_classes(place):
+    root, _ = place
+    (root / "yolo").mkdir()
+    for number in range(3):
+        (root / "yolo" / f"f{number}.txt").write_text(
+            "1 0.375 0.625 0.125 0.125\n0 .125 .125 .1 .1\n"
+        )
+    (root / "yolo" / "classes.txt").write_text("round\nlong\n")
+    found = crop_folder(root / "fields", root / "yolo", root / "out", size=24)
+    assert found.n_cells == 6
+    with found.table.open(newline="") as file:
+        first = next(csv.DictReader(file))
+    assert [first[n] for n in ("label", "x", "y", "width", "height")] == [
+        "long",
+        "30",
+        "54",
+        "12",
+        "12",
+    ]
+    (root / "yolo" / "f1.txt").write_text("7 0.375 0.625 0.125 0.125\n")
+    with pytest.raises(ImageReadError, match=r"line 1 is not a class of classes.txt"):
+        crop_folder(root / "fields", root / "yolo", root / "other", size=24)
+    (root / "yolo" / "f1.txt").write_text("1 30 60 12 12\n")
+    with pytest.raises(ImageReadError, match="not in fractions of the field"):
+        crop_folder(root / "fields", root / "yolo", root / "other", size=24)
+
+
+def test_nuclei_of_real_white_cells_are_found(real_folder, tmp_path):
+    """Twelve real cells, and nothing of the red cells around them."""
+    names = ("neutrophil", "eosinophil", "lymphocyte", "monocyte")
+    tiles = []
+    for name in names:
+        for file in sorted((real_folder / "val" / name).glob("*.jpg"))[:3]:
+            with Image.open(file) as image:
+                tiles.append(np.asarray(image.convert("RGB")))
+    side = 120
+    field = np.full((3 * side, 4 * side, 3), (253, 236, 215), np.uint8)
+    for k, tile in enumerate(tiles):
+        row, column = divmod(k, 4)
+        field[row * side + 12 :, column * side + 12 :][:96, :96] = tile
+    mask = find_nuclei(field)
+    centres = [one.centre for one in find_objects(mask, split=False)]
+    cells = {(int(y // side), int(x // side)) for y, x in centres}
+    assert len(centres) == len(cells) == 12
+    (tmp_path / "fields").mkdir()
+    Image.fromarray(field).save(tmp_path / "fields" / "a.png")
+    found = crop_folder(tmp_path / "fields", None, tmp_path / "cells")
+    assert found.n_cells == 12
+    assert 60 < found.size <= 180
+    # Without cells there is nothing, and without colour it is refused.
+    assert find_nuclei(np.full((60, 60, 3), 240, np.uint8)).max() == 0
+    red = field[:24, :24]
+    assert find_nuclei(np.tile(red, (4, 4, 1))).max() == 0
+    Image.fromarray(field).convert("L").save(tmp_path / "fields" / "a.png")
+    with pytest.raises(ImageReadError, match="found by their colour"):
+        crop_folder(tmp_path / "fields", None, tmp_path / "other")
