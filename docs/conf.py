@@ -35,5 +35,5 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"/\d+_",
-    "ignore_pattern": r"predict_with_onnx",
+    "ignore_pattern": r"predict_with_onnx|package_for_bioimageio",
 }

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +151,24 @@ def test_the_example_predictor_refuses_what_it_would_read_wrongly(fitted, cells,
     run = run_example(tmp_path, path, tmp_path / "deep.png")
     assert run.returncode == 1
     assert "reads images of 8 bits" in run.stderr
+
+
+@pytest.mark.thorough
+def test_the_package_for_bioimageio_is_valid(fitted, cells, tmp_path):
+    skcell.export(fitted, tmp_path / "m.onnx", verify=False)
+    Image.fromarray(cells.images[0]).save(tmp_path / "cell.png")
+    script = EXAMPLE.with_name("package_for_bioimageio.py")
+    done = subprocess.run(
+        [sys.executable, script, "m.onnx", "cell.png", "m.zip"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "valid-format\n"
+    with zipfile.ZipFile(tmp_path / "m.zip") as package:
+        package.extractall(tmp_path / "out")
+    expected = fitted.predict_proba(cells.images[:1])
+    found = np.load(tmp_path / "out" / "output.npy")
+    np.testing.assert_allclose(found, expected, atol=_export.TOLERANCE)
