@@ -1,4 +1,4 @@
-"""Write the tables of the README and of the documentation from the files in results/.
+"""Write the tables of the documentation from the files in results/.
 
 `--check` only says whether the tables there are those of the files.
 """
@@ -15,7 +15,6 @@ from typing import Any
 from skcell.calibration._shift import expect_kept
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
 DOCS = HERE.parent / "docs"
 SHIFT = DOCS / "shift.md"
 
@@ -36,7 +35,7 @@ def rows() -> list[tuple[str, str, str, str]]:
     table = []
 
     def add(work: str, rival: str, result: str, name: str) -> None:
-        table.append((work, rival, result, f"[{name}](benchmarks/results/{name}.json)"))
+        table.append((work, rival, result, f"[{name}](../benchmarks/results/{name}.json)"))
 
     works = {
         "recommended": "CNN, batch norm, symmetries",
@@ -537,7 +536,7 @@ def _range(values: list[float]) -> str:
 
 #: Name of each table in its file, and how it is made; it is left out without its result file.
 TABLES = {
-    README: ("speed", render),
+    DOCS / "results.md": ("speed", render),
     SHIFT: ("laboratories", render_laboratories),
     DOCS / "models.md": ("suggest", render_suggest),
     DOCS / "data.md": ("find", render_find),

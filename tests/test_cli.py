@@ -411,3 +411,16 @@ def test_a_technique_that_fails_is_exit_code_one_and_the_others_are_kept(
     again = run_here("study", "cells", "--techniques", "techniques.toml", *options, cwd=tmp_path)
     assert again.returncode == 1
     assert "4 of 4 fits are done already" in again.stdout
+
+
+def test_demo_writes_a_folder_and_says_what_comes_next(tmp_path):
+    run = skcell("demo", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.endswith("Next: skcell check skcell-demo/cells -o check.html\n")
+    run = skcell("check", "skcell-demo/cells", cwd=tmp_path)
+    assert run.returncode == 0, run.stdout
+    assert run.stdout.endswith("Next: skcell train skcell-demo/cells -o cells.skcell\n")
+    assert len(list((tmp_path / "skcell-demo" / "new").iterdir())) == 60
+    run = skcell("demo", cwd=tmp_path)
+    assert run.returncode == 2
+    assert "exists already" in run.stderr

@@ -10,6 +10,7 @@ from skcell.cli._common import settings
 
 app = typer.Typer(
     help="Cell-image classification with the scikit-learn API.",
+    epilog="With a folder of cells, begin with: skcell check cells/. Without one: skcell demo.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -38,6 +39,7 @@ def _skcell(
     settings["debug"] = debug
 
 
+app.command()(_fields.demo)
 app.command(epilog=_fields.CROP_EPILOG)(_fields.crop)
 app.command(epilog=_check.CHECK_EPILOG)(_check.check)
 app.command(epilog=_models.TRAIN_EPILOG)(_models.train)

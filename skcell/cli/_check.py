@@ -22,6 +22,7 @@ from skcell.cli._common import (
     plain,
     quietly_starting,
     reported,
+    say_next,
     scan_input,
     short_warnings,
 )
@@ -106,6 +107,8 @@ def check(
         _show(found, console)
         if out is not None:
             console.print(plain(f"The page is {page}, the table {table}."), soft_wrap=True)
+        if found.passed:
+            say_next(console, "skcell", "train", folder, "-o", "cells.skcell")
     if not found.passed:
         raise typer.Exit(FAILED)
 

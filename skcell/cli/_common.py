@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
 import warnings
@@ -149,6 +150,12 @@ def check_groups(groups: str | None, by_folder: bool) -> None:
     """Refuse two kinds of groups at once."""
     if groups is not None and by_folder:
         raise ValueError("--groups and --group-by-folder cannot be used together; give one.")
+
+
+def say_next(console: Console, *command: str | Path) -> None:
+    """Say what to type next."""
+    words = " ".join(shlex.quote(str(word)) for word in command)
+    console.print(plain(f"Next: {words}", style="bold"), soft_wrap=True)
 
 
 @contextlib.contextmanager

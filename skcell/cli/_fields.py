@@ -1,4 +1,4 @@
-"""The command `skcell crop`."""
+"""The commands that write folders of cells: crop, demo."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from skcell.cli._common import LARGEST, SkipBroken, check_output, plain, reported, short_warnings
+from skcell.cli._common import (
+    LARGEST,
+    SkipBroken,
+    check_output,
+    plain,
+    reported,
+    say_next,
+    short_warnings,
+)
 
 CROP_EPILOG = """Examples: skcell crop fields/ masks/ -o cells/. With boxes: skcell crop fields/
 boxes.csv -o cells/. White cells of a stained smear: skcell crop fields/ --find -o cells/. Fill in
@@ -64,3 +72,22 @@ def crop(
         console.print(
             plain(f"The cells are in {out}, their table is {found.table}."), soft_wrap=True
         )
+        say_next(console, "skcell", "train", out, "--labels", found.table, "-o", "cells.skcell")
+
+
+def demo(
+    folder: Annotated[str, typer.Argument(help="Folder to write; it must be new.")] = "skcell-demo",
+) -> None:
+    """Write drawn blood cells, to try the other commands on."""
+    console = Console()
+    with reported(console):
+        from skcell import workflows
+
+        root = workflows.write_demo(check_output(Path(folder)))
+        console.print(
+            plain(
+                f"480 drawn cells of eight classes are in {root / 'cells'}, 60 in {root / 'new'}."
+            ),
+            soft_wrap=True,
+        )
+        say_next(console, "skcell", "check", root / "cells", "-o", "check.html")

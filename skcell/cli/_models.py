@@ -29,6 +29,7 @@ from skcell.cli._common import (
     plain,
     quietly_starting,
     reported,
+    say_next,
     scan_input,
     short_warnings,
 )
@@ -143,6 +144,7 @@ def train(
         console.print(
             plain(f"The model is in {written[0]}, its test in {written[1]}."), soft_wrap=True
         )
+        say_next(console, "skcell", "predict", written[0], "new/", "-o", "new.csv")
 
 
 def evaluate(
@@ -242,6 +244,7 @@ def adapt(
         console.print(table)
         console.print(plain(adapted), soft_wrap=True)
         console.print(plain(f"The adapted model is in {out}."), soft_wrap=True)
+        say_next(console, "skcell", "evaluate", out, "labelled/", "-o", "test.html")
 
 
 def info(

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_check": ["check_folder"],
+        "_demo": ["write_demo"],
         "_field_prediction": ["predict_fields"],
         "_fields": ["CroppedFolder", "crop_folder"],
         "_folders": ["adapt_to_folder", "evaluate_folder"],
