@@ -16,7 +16,7 @@ from skcell.calibration._shift import expect_kept
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
-SHIFT = DOCS / "shift.md"
+SHIFT = DOCS / "domain_shift.md"
 
 
 def load(name: str) -> dict[str, Any]:
@@ -538,12 +538,12 @@ def _range(values: list[float]) -> str:
 TABLES = {
     DOCS / "results.md": ("speed", render),
     SHIFT: ("laboratories", render_laboratories),
-    DOCS / "models.md": ("suggest", render_suggest),
+    DOCS / "command_line.md": ("suggest", render_suggest),
     DOCS / "data.md": ("find", render_find),
-    DOCS / "unequal.md": ("unequal", render_unequal),
-    DOCS / "features.md": ("input size", render_input_size),
-    DOCS / "confidence.md": ("confidence", render_confidence),
-    DOCS / "check.md": ("cleaning", render_cleaning),
+    DOCS / "class_imbalance.md": ("unequal", render_unequal),
+    DOCS / "transfer_learning.md": ("input size", render_input_size),
+    DOCS / "calibration.md": ("confidence", render_confidence),
+    DOCS / "data_checks.md": ("cleaning", render_cleaning),
     DOCS / "statistics.md": ("statistics", render_statistics),
 }
 

@@ -13,11 +13,14 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 html_theme = "furo"
 exclude_patterns = ["_build", "generated/*.md"]
-myst_heading_anchors = 2
+myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence"]
+html_title = f"skcell {version}"
 # Methods inherited from scikit-learn refer to labels and terms of its own documentation.
 suppress_warnings = ["ref.ref", "ref.term"]
 numpydoc_show_class_members = False

@@ -1,6 +1,7 @@
 """Serve the page to a browser on this computer, and to nothing else."""
 
 import contextlib
+import functools
 import hmac
 import io
 import json
@@ -31,14 +32,14 @@ _LARGEST_BODY = 10_000
 _SIZES = (96, 512)
 
 _FILES = Path(__file__).parent
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
+_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+]
 _ONLY_OWN = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'"
 _PAGE_POLICY = (
     _ONLY_OWN + "; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"
@@ -151,7 +152,16 @@ class _Guard:
         ):
             await _refuse(send, 413)
         else:
-            await self.app({**scope, "path": f"/{rest}", "raw_path": None}, receive, send)
+            scope = {**scope, "path": f"/{rest}", "raw_path": None}
+            await self.app(scope, receive, functools.partial(_send_safely, send))
+
+
+async def _send_safely(send: "Send", message: Any) -> None:
+    """Send a part of an answer, with headers that keep it on this page."""
+    if message["type"] == "http.response.start":
+        given = {name for name, _ in message["headers"]}
+        message["headers"] += [pair for pair in _HEADERS if pair[0] not in given]
+    await send(message)
 
 
 async def _refuse(send: "Send", status: int) -> None:
@@ -251,20 +261,7 @@ def _make_routes(session: "LabellingSession") -> "Starlette":
 
         return handle
 
-    async def with_headers(scope: "Scope", receive: "Receive", send: "Send") -> None:
-        async def sending(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                found = {name.lower() for name, _ in message["headers"]}
-                message["headers"] = list(message["headers"]) + [
-                    (name.lower().encode(), value.encode())
-                    for name, value in _HEADERS.items()
-                    if name.lower().encode() not in found
-                ]
-            await send(message)
-
-        await app(scope, receive, sending)
-
-    app = Starlette(
+    return Starlette(
         routes=[
             Route("/", page),
             Route("/page.js", script),
@@ -291,4 +288,3 @@ def _make_routes(session: "LabellingSession") -> "Starlette":
             ValueError: tell(400),
         },
     )
-    return with_headers  # type: ignore[return-value]

@@ -25,6 +25,9 @@ from skcell.study._records import (
 )
 from skcell.study._techniques import Technique
 
+#: Scores from 0 to 1; so are recalls.
+_SHARES = (ACCURACY, BALANCED, "f1_macro", "auc")
+
 
 def summarise(
     technique: Technique,
@@ -66,7 +69,10 @@ def _sum_up(
         return Summary(mean)
     of_images = _image_values(name, folds, validated) is not None
     found = (estimate.score_interval if of_images else estimate.interval)(confidence_level)
-    return Summary(mean, found.low, found.high)
+    low, high = found.low, found.high
+    if name in _SHARES or name.startswith("recall "):  # a t interval knows no ends
+        low, high = max(low, 0.0), min(high, 1.0)
+    return Summary(mean, low, high)
 
 
 def _holdout_interval(

@@ -143,6 +143,11 @@ def test_again_gives_the_same(study, data):
 def test_all_named_rows_run():
     cells = make_cells(80, n_classes=2, image_size=16, random_state=0)
     study = Study(cv=2, epochs=1, verbose=False).fit(cells.images, cells.target)
+    for technique in study.result_.techniques:
+        for name in ("accuracy", "balanced_accuracy", "f1_macro", "auc"):
+            found = technique.summaries[name]
+            assert not found.low < 0, name  # a t interval of two folds is wide, or there is none
+            assert not found.high > 1, name
     assert [technique.name for technique in study.result_.techniques] == [
         technique.name for technique in TECHNIQUES
     ]
