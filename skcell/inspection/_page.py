@@ -10,7 +10,7 @@ import numpy as np
 from skcell._files import replace_file, to_csv, to_json
 from skcell._pages import render
 from skcell._text import printable
-from skcell.cleaning import DatasetCheck, show_check
+from skcell.cleaning import DatasetCheck, describe_verdict, show_check
 from skcell.inspection._card import Card
 from skcell.inspection._corruption_report import CorruptionReport
 from skcell.inspection._evaluation import Evaluation
@@ -40,8 +40,7 @@ def make_page(
         "_page.html.jinja",
         title=title,
         n_images=len(found.y_true),
-        accuracy=found.accuracy,
-        balanced=found.balanced_accuracy,
+        tiles=_summarise(found, check),
         macro_f1=f"{100 * found.macro_f1:.1f}",
         paragraphs=paragraphs,
         warnings=warnings if check is None else (),
@@ -111,6 +110,44 @@ def write_evaluation(
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(file, content)
     return list(files)
+
+
+def _summarise(found: Evaluation, check: DatasetCheck | None) -> list[tuple[str, str, str, str]]:
+    """Return title, value, note and state of each tile: what a reader should know first."""
+    there = [row for row in found.per_class if row["n"]]
+    worst = min(there, key=lambda row: row["recall"].value)
+    reliability = found.reliability
+    tiles = [
+        ("Accuracy", str(found.accuracy), f"mean of the classes {found.balanced_accuracy}", ""),
+        (
+            "Worst class",
+            str(worst["class"]),
+            f"{worst['recall']} of its {worst['n']:,} images are found",
+            "",
+        ),
+    ]
+    if found.not_calibrated:
+        tiles.append(("Calibration", "not calibrated", "probabilities may mislead", "error"))
+    else:
+        is_off = reliability.error.low > 0
+        note = "probabilities are off" if is_off else "none could be shown"
+        state = "warning" if is_off else "good"
+        tiles.append(("Calibration error", str(reliability.error), note, state))
+    if found.set_coverage is not None:
+        target = f"hold the true class; target {100 * found.coverage:.0f} %"
+        missed = found.set_coverage.high < found.coverage
+        state = "warning" if missed else "good"
+        tiles.append(("Prediction sets", str(found.set_coverage), target, state))
+    if found.shift is not None:
+        known = ("reported", "scores of the training do not hold", "error")
+        none = ("none found", "light, colour and sharpness as in training", "good")
+        tiles.append(("Domain shift", *(known if found.shift.shifted else none)))
+    if check is not None:
+        n = sum(one.severity != "note" for one in check.findings)
+        words = f"{n} findings" if n != 1 else "1 finding"
+        state = "good" if not n else "warning" if check.passed else "error"
+        tiles.append(("Data", words if n else "nothing found", describe_verdict(check), state))
+    return tiles
 
 
 def _shade(confusion: Any) -> list[list[tuple[int, float, bool]]]:

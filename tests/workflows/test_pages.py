@@ -138,7 +138,7 @@ def test_a_page_in_a_browser(place, browser, tmp_path, name, width, scheme):
 
 def test_an_image_is_enlarged_and_wrong_ones_are_filtered(place, browser, tmp_path):
     script = """
-    const wrong = document.querySelector('#wrong').closest('section');
+    const wrong = document.querySelector('#wrong');
     const button = wrong.querySelector('.enlarge'), dialog = document.querySelector('dialog');
     button.focus(); button.click();
     const open = [dialog.open, dialog.querySelectorAll('img').length,
@@ -166,6 +166,23 @@ def test_an_image_is_enlarged_and_wrong_ones_are_filtered(place, browser, tmp_pa
     assert said == f"{counts[-1]} shown"
 
 
+def test_what_a_reader_must_know_comes_first_and_links_unfold_the_rest(place, browser, tmp_path):
+    script = """
+    const tiles = [...document.querySelectorAll('.tile dt')].map(t => t.textContent);
+    const card = document.querySelector('#card'), folded = !card.open;
+    location.hash = '#card';
+    setTimeout(() => {
+    """
+    script += SEEN % "[tiles, folded, card.open]" + "}, 200);"
+    dom, console = look(browser, place / "report.html", tmp_path, script)
+    assert console == []
+    tiles, folded, unfolded = seen(dom)
+    assert tiles[:3] == ["Accuracy", "Worst class", "Calibration error"]
+    assert {"Domain shift", "Data"} <= set(tiles)
+    assert folded
+    assert unfolded
+
+
 def test_a_page_is_printed(place, browser, tmp_path):
     pdf = tmp_path / "report.pdf"
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
@@ -176,7 +193,7 @@ def test_a_page_is_printed(place, browser, tmp_path):
     content = pdf.read_bytes()
     assert content.startswith(b"%PDF")
     n_pages = len(re.findall(rb"/Type\s*/Page[^s]", content))
-    assert 3 <= n_pages <= 40
+    assert 2 <= n_pages <= 6, "what is folded is not printed"
 
 
 def test_the_report_says_what_is_known(place):
