@@ -174,7 +174,8 @@ def test_what_a_reader_must_know_comes_first_and_links_unfold_the_rest(place, br
     setTimeout(() => {
     """
     script += SEEN % "[tiles, folded, card.open]" + "}, 200);"
-    dom, console = look(browser, place / "report.html", tmp_path, script)
+    options = ["--virtual-time-budget=2000"]
+    dom, console = look(browser, place / "report.html", tmp_path, script, options=options)
     assert console == []
     tiles, folded, unfolded = seen(dom)
     assert tiles[:3] == ["Accuracy", "Worst class", "Calibration error"]
