@@ -5,7 +5,7 @@ import os
 import skcell
 
 project = "skcell"
-author = "the skcell developers"
+author = copyright = "the skcell developers"
 version = release = skcell.__version__
 extensions = [
     "myst_parser",
@@ -37,6 +37,8 @@ intersphinx_mapping = (
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
+    "within_subsection_order": "FileNameSortKey",
+    "write_computation_times": False,  # its page loads scripts from elsewhere
     "filename_pattern": r"/\d+_",
     "ignore_pattern": r"predict_with_onnx|package_for_bioimageio",
 }

@@ -200,6 +200,7 @@ def browser():
 def test_label_reload_train_and_predict_in_a_browser(model, tmp_path, browser):
     from playwright.sync_api import expect
 
+    expect.set_options(timeout=60_000)
     cells = make_cells(60, n_classes=3, image_size=24, random_state=2)
     (tmp_path / "cells").mkdir()
     truth = {}
@@ -249,7 +250,7 @@ def test_label_reload_train_and_predict_in_a_browser(model, tmp_path, browser):
         other.goto(address[0])
         other.wait_for_selector(".cell.current")
         page.keyboard.press("Enter")
-        expect(other.locator("#count")).to_have_text("53 of 60 labelled", timeout=20_000)
+        expect(other.locator("#count")).to_have_text("53 of 60 labelled")
         other.close()
         page.click("#open-training")
         page.click("#start")
