@@ -116,7 +116,9 @@ def run_app(
             with contextlib.suppress(KeyboardInterrupt):
                 uvicorn.Server(config).run(sockets=[listener])
         finally:
-            session.training.stop()
+            if session.training.running:
+                notify("The training is stopped; what it learned until now is kept and tested ...")
+            session.training.close()
         notify(f"The page has ended. {len(session.table.labels):,} labels are in {labels}.")
 
 

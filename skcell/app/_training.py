@@ -73,6 +73,15 @@ class Training:
         if self.running and self._process is not None:
             self._process.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
 
+    def close(self) -> None:
+        """Stop the training, and wait until it has written its model; a second Ctrl-C gives up."""
+        if self._process is not None and self.running:
+            self.stop()
+            try:
+                self._process.wait()
+            except KeyboardInterrupt:
+                self._process.terminate()
+
     def describe(self) -> dict[str, Any]:
         """Return state, progress and output; names of folders are left out."""
         if self._process is None:
