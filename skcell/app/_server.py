@@ -97,6 +97,7 @@ def run_app(
     with listener:
         try:
             listener.bind((_HOST, port))
+            listener.listen()  # a browser that is quicker than the server waits
         except OSError as error:
             raise OSError(
                 f"The port {port} cannot be used ({error.strerror}). Leave it out, and a free one "
