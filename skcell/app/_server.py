@@ -103,7 +103,13 @@ def run_app(
                 f"The port {port} cannot be used ({error.strerror}). Leave it out, and a free one "
                 "is taken."
             ) from None
-        session = LabellingSession(Path(model), str(folder), Path(labels), Path(out), notify)
+        session = LabellingSession(
+            Path(model).expanduser(),
+            Path(folder).expanduser(),
+            Path(labels).expanduser(),
+            Path(out).expanduser(),
+            notify,
+        )
         token, used = secrets.token_urlsafe(24), listener.getsockname()[1]
         address = f"http://{_HOST}:{used}/{token}/"
         notify(f"Labels are saved to {session.table.path}.")

@@ -61,7 +61,7 @@ class LabellingSession:
     def __init__(
         self,
         model: Path,
-        folder: str,
+        folder: Path,
         labels: Path,
         out: Path,
         notify: Callable[[str], None] = lambda text: None,
@@ -107,7 +107,7 @@ class LabellingSession:
     def _find_labels(self) -> None:
         """Read the label of each image; the table may call it by a shorter name."""
         labels = self.table.labels
-        known, _ = match_files(self._survey.files, self.folder, labels)
+        known, _ = match_files(self._survey.files, str(self.folder), labels)
         self._in_table = [name or own for name, own in zip(known, self._names, strict=True)]
         self._labels = [labels.get(name, "") for name in known]
 
@@ -131,7 +131,7 @@ class LabellingSession:
                 "generation": self._generation,
                 "version": len(self._changes),
                 "model": printable(self.model.name),
-                "folder": printable(Path(self.folder).resolve().name),
+                "folder": printable(self.folder.resolve().name),
                 "table": printable(self.table.path.name),
                 "classes": list(map(printable, self.classes)),
                 "names": list(map(printable, self._names)),
@@ -262,7 +262,7 @@ class LabellingSession:
 
     def without_folders(self, text: str) -> str:
         """Leave the folders of this machine out of a sentence."""
-        for folder in (os.path.abspath(self.folder), self.folder.rstrip("/")):
+        for folder in (os.path.abspath(self.folder), self.folder):
             text = text.replace(f"{folder}{os.sep}", "")
         return text
 

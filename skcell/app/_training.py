@@ -41,11 +41,11 @@ class Training:
         """Whether a training has ended with a model."""
         return self._process is not None and self._process.poll() == 0
 
-    def start(self, folder: str, table: Path, model: Path, out: Path) -> None:
+    def start(self, folder: Path, table: Path, model: Path, out: Path) -> None:
         """Start the command; what it prints is collected."""
         if self.running:
             raise ValueError("A training runs already; wait for it, or stop it.")
-        paths = [os.path.abspath(Path(path).expanduser()) for path in (folder, table, model, out)]
+        paths = [os.path.abspath(path) for path in (folder, table, model, out)]
         options = ["--labels", paths[1], "--skip-broken", "--from", paths[2], "-o", paths[3]]
         self._command = ["train", paths[0], *options]
         self._lines, self.out = deque(maxlen=_KEPT), out

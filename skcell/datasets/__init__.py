@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "_scan": ["list_images"],
     },
     internal={
-        "_fields": ["choose_crop_size", "read_mask", "read_yolo"],
+        "_fields": ["YOLO_CLASSES", "choose_crop_size", "read_mask", "read_yolo"],
         "_folder": ["ImageFolder", "Labels"],
         "_scan": ["SPLITS"],
         "_table": ["match_files"],

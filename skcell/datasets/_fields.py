@@ -20,7 +20,8 @@ from skcell.datasets._table import read_rows
 #: More objects in one mask are taken for noise.
 MOST_OBJECTS = 20_000
 
-_CLASS_FILE = "classes.txt"
+#: Names of the classes, beside YOLO's boxes.
+YOLO_CLASSES = "classes.txt"
 
 #: Smaller objects, in pixels, are left out.
 _SMALLEST = 16
@@ -221,8 +222,9 @@ def read_mask(path: str | os.PathLike[str]) -> NDArray[Any]:
         return np.asarray(image)
 
 
-def read_yolo(path: Path, shape: tuple[int, ...], classes: Path) -> list[CellObject]:
+def read_yolo(path: Path, shape: tuple[int, ...]) -> list[CellObject]:
     """Read YOLO's boxes of one field: class, centre and size, as fractions of the field."""
+    classes = path.with_name(YOLO_CLASSES)
     names = read_text(classes).split("\n") if classes.is_file() else []
     found: list[CellObject] = []
     for number, line in enumerate(read_text(path).splitlines(), 1):
@@ -234,7 +236,7 @@ def read_yolo(path: Path, shape: tuple[int, ...], classes: Path) -> list[CellObj
             label = names[int(code)].strip() if names else ""
         except (ValueError, IndexError):
             raise ValueError(
-                f"line {number} is not a class of {_CLASS_FILE} and four numbers: {line[:50]!r}"
+                f"line {number} is not a class of {YOLO_CLASSES} and four numbers: {line[:50]!r}"
             ) from None
         if not (0 <= x <= 1 and 0 <= y <= 1 and 0 < width <= 1 and 0 < height <= 1):
             raise ValueError(f"line {number} has a box that is not in fractions of the field")

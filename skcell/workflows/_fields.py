@@ -17,6 +17,7 @@ from skcell._files import to_csv
 from skcell._images import read_whole, report_failures
 from skcell._text import normal_form
 from skcell.datasets import (
+    YOLO_CLASSES,
     CellObject,
     choose_crop_size,
     crop_cells,
@@ -31,7 +32,6 @@ from skcell.datasets import (
 #: What a mask may have after the name of its field.
 _ENDINGS = ("_cp_masks", "_masks", "_mask", "-mask", "_labels", "_label", "_seg")
 _MASKS = (".tif", ".tiff", ".png", ".npy", ".txt")
-_CLASSES = "classes.txt"  # beside YOLO's boxes
 _COLUMNS = ("image", "label", "field", "object", "x", "y", "width", "height", "area")
 TABLE = "cells.csv"
 
@@ -204,7 +204,7 @@ def find_all_objects(
     same = masks.resolve() == root.resolve()
     for path in sorted(masks.rglob("*")):
         key = _key(path)
-        if path.name == _CLASSES:
+        if path.name == YOLO_CLASSES:
             continue
         if path.suffix.lower() in _MASKS and not (same and key == normal_form(path.stem)):
             by_key.setdefault(key, []).append(path)
@@ -237,15 +237,15 @@ def _key(path: Path) -> str:
 
 
 def _read_objects(file: str, path: Path) -> list[CellObject]:
+    if path.suffix.lower() == ".txt":
+        return read_yolo(path, read_whole(file).shape[:2])
+    mask = read_mask(path)
+    found = find_objects(mask)
     try:
         with Image.open(file) as image:
             shape = (image.height, image.width)
-    except Exception:  # formats that Pillow does not read
-        shape = read_whole(file).shape[:2]
-    if path.suffix.lower() == ".txt":
-        return read_yolo(path, shape, path.with_name(_CLASSES))
-    mask = read_mask(path)
-    found = find_objects(mask)
+    except Exception:  # formats that Pillow does not read, and errors that are told later
+        return found
     if mask.shape != shape:
         raise ValueError(
             f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, and its field "

@@ -54,7 +54,7 @@ def served(model, tmp_path):
 
     write_images(tmp_path / "cells")
     session = LabellingSession(
-        model, str(tmp_path / "cells"), tmp_path / "labels.csv", tmp_path / "better.skcell"
+        model, tmp_path / "cells", tmp_path / "labels.csv", tmp_path / "better.skcell"
     )
     config = uvicorn.Config(None, port=0, log_level="warning", lifespan="off")
     listener = config.bind_socket()
